@@ -1,0 +1,31 @@
+"""Gravitational-lensing measurement with neural networks, from papers to survey scale.
+
+Importing the package is cheap: torch and Dask are loaded when something needs them.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from lensdask.errors import InputError
+
+if TYPE_CHECKING:
+    from lensdask import shear
+    from lensdask.compute import start_cluster
+    from lensdask.data import open  # noqa: A004  the name users know from xarray and GalSim
+
+__all__ = ["InputError", "open", "shear", "start_cluster"]
+
+_HOME = {"open": "lensdask.data", "start_cluster": "lensdask.compute"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used."""
+    if name == "shear":
+        return importlib.import_module("lensdask.shear")
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'lensdask' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,36 @@
+"""What the datasets hold, how they are written and read, and the weights of networks."""
+
+from lensdask.data.schemas import SCHEMAS, SHAPES, STAMPS, Schema, Variable
+from lensdask.data.store import (
+    code_version,
+    common_attributes,
+    configuration_hash,
+    create,
+    open,  # noqa: A004  users write lensdask.open
+    remove,
+    sweep_partial,
+    write,
+    write_chunk,
+)
+from lensdask.data.weights import file_sha256, load_card, load_weights, save_weights
+
+__all__ = [
+    "SCHEMAS",
+    "SHAPES",
+    "STAMPS",
+    "Schema",
+    "Variable",
+    "code_version",
+    "common_attributes",
+    "configuration_hash",
+    "create",
+    "file_sha256",
+    "load_card",
+    "load_weights",
+    "open",
+    "remove",
+    "save_weights",
+    "sweep_partial",
+    "write",
+    "write_chunk",
+]

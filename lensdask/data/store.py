@@ -1,0 +1,331 @@
+"""Zarr stores on disk: a template, then whole chunks, then opened lazily.
+
+Chunks that were never written read as NaN, so an unfinished store cannot pass for a complete one.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+import zarr
+
+from lensdask.data.schemas import SCHEMAS, Schema
+from lensdask.data.template import layout_from_sizes, write_template
+from lensdask.errors import InputError
+
+__all__ = [
+    "code_version",
+    "common_attributes",
+    "configuration_hash",
+    "create",
+    "open",
+    "remove",
+    "sweep_partial",
+    "write",
+    "write_chunk",
+]
+
+PathLike = str | os.PathLike[str]
+
+
+def configuration_hash(config: Mapping[str, Any]) -> str:
+    """Return the sha256 of a configuration, independent of the order of its keys.
+
+    Raises
+    ------
+    InputError
+        A value is not plain JSON (text, number, true, false, null, list, mapping), or not finite.
+    """
+    try:
+        text = json.dumps(config, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"configuration: {error}; expected finite plain JSON values") from error
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def code_version() -> str:
+    """Return the version of the installed lensdask, "uninstalled" in a bare source tree."""
+    try:
+        return importlib.metadata.version("lensdask")
+    except importlib.metadata.PackageNotFoundError:
+        return "uninstalled"
+
+
+def common_attributes(schema: Schema, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes that datasets of every schema carry, for one made under `config`."""
+    return _own_attributes(schema) | {"configuration_hash": configuration_hash(config)}
+
+
+def create(
+    path: PathLike,
+    schema: Schema,
+    *,
+    sizes: Mapping[str, int],
+    coords: Mapping[str, Any],
+    attributes: Mapping[str, Any],
+    chunk: int | None = None,
+    fixed: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the template of a store: everything but the chunked variables.
+
+    Parameters
+    ----------
+    path
+        Directory of the store; must not exist.
+    schema
+        What the store will hold.
+    sizes
+        Length of each dimension. Optional dimensions left out are absent from the store.
+    coords
+        Coordinates, whole.
+    attributes
+        Those of the schema; schema, schema_version and code_version are filled in.
+    chunk
+        Length of a chunk along ``schema.unit_dim``; the schema's by default.
+    fixed
+        Variables without ``schema.unit_dim``, whole: one PSF for all galaxies.
+
+    Raises
+    ------
+    InputError
+        The path exists, or an array does not follow the schema or the sizes.
+    """
+    whole = {name: np.asarray(values) for name, values in (fixed or {}).items()}
+    with _staged(Path(path), overwrite=False) as staging:
+        write_template(
+            staging,
+            schema,
+            layout_from_sizes(schema, sizes, whole),
+            sizes=sizes,
+            attributes=_own_attributes(schema) | dict(attributes),
+            coords={name: np.asarray(values) for name, values in coords.items()},
+            whole=whole,
+            chunk=schema.chunk if chunk is None else chunk,
+        )
+
+
+def write_chunk(path: PathLike, start: int, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write whole chunks of every chunked variable. This is the only writer.
+
+    Parameters
+    ----------
+    path
+        Directory of the store.
+    start
+        Position of the first element along the store's unit dimension.
+    arrays
+        Every chunked variable by name, all of one length along the unit dimension.
+
+    Raises
+    ------
+    InputError
+        Start or end is not at a chunk boundary (the end of the store is one), a name is unknown or
+        missing, or a shape or type differs from the template.
+    """
+    path = Path(path)
+    group, schema = _open_group(path, "r+")
+    targets = _chunked(group, schema)
+    for verb, names in (("lacks", set(targets) - set(arrays)), ("has", set(arrays) - set(targets))):
+        if names:
+            expected = ", ".join(targets)
+            raise InputError(f"{path}: the chunk {verb} {min(names)!r}; expected {expected}")
+    regions = {
+        name: _region(f"{path}: {name!r}", target, schema.unit_dim, start, arrays[name])
+        for name, target in targets.items()
+    }
+    if len({region[-1].stop for region in regions.values()}) > 1:
+        raise InputError(f"{path}: the arrays of the chunk at {start} differ in length")
+    for name, region in regions.items():
+        targets[name][region] = arrays[name]
+
+
+def write(
+    dataset: xr.Dataset,
+    path: PathLike,
+    schema: Schema,
+    chunk: int | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a dataset whole, computing it chunk by chunk if it is lazy.
+
+    Parameters
+    ----------
+    dataset
+        Follows the schema.
+    path
+        Directory of the store.
+    schema
+        What the dataset holds.
+    chunk
+        Length of a chunk along ``schema.unit_dim``; the schema's by default.
+    overwrite
+        Replace a store at `path`, once the new one is complete.
+
+    Raises
+    ------
+    InputError
+        The dataset does not follow the schema, or the path exists.
+    """
+    schema.validate(dataset)
+    unit, step = schema.unit_dim, schema.chunk if chunk is None else chunk
+    layout = {str(name): tuple(map(str, v.dims)) for name, v in dataset.data_vars.items()}
+    whole = {name: dataset[name].values for name, dims in layout.items() if unit not in dims}
+    with _staged(Path(path), overwrite) as staging:
+        write_template(
+            staging,
+            schema,
+            layout,
+            sizes={str(dim): size for dim, size in dataset.sizes.items()},
+            attributes={str(key): value for key, value in dataset.attrs.items()},
+            coords={str(name): values.values for name, values in dataset.coords.items()},
+            whole=whole,
+            chunk=step,
+        )
+        for start in range(0, dataset.sizes[unit], step):
+            block = dataset.drop_vars(whole).isel({unit: slice(start, start + step)}).compute()
+            write_chunk(staging, start, {str(n): v.values for n, v in block.data_vars.items()})
+
+
+def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
+    """Open any store of lensdask lazily, one Dask chunk per unit of writing.
+
+    Parameters
+    ----------
+    path
+        Directory of the store.
+
+    Raises
+    ------
+    InputError
+        Nothing is at the path, it is no store of lensdask, or its schema or version is unknown.
+    """
+    path = Path(path)
+    group, schema = _open_group(path, "r")
+    units = {_write_unit(array, schema.unit_dim) for array in _chunked(group, schema).values()}
+    dataset: xr.Dataset = xr.open_zarr(
+        path, consolidated=False, zarr_format=3, chunks={schema.unit_dim: max(units, default=-1)}
+    )
+    for name, coordinate in dataset.coords.items():
+        if schema.unit_dim not in coordinate.dims:
+            dataset[name] = coordinate.load()
+    try:
+        schema.validate(dataset)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return dataset
+
+
+def remove(path: PathLike) -> None:
+    """Delete a store of lensdask, of any schema and version.
+
+    Raises
+    ------
+    InputError
+        The path is something else, which is never deleted.
+    """
+    path = Path(path)
+    _read_group(path, "r")
+    shutil.rmtree(path)
+
+
+def sweep_partial(path: PathLike) -> int:
+    """Remove what killed writers left in and beside a store; return how many files and directories.
+
+    No writer may be at work. The leftovers never replace finished chunks, since Zarr writes beside
+    and renames; they only fill the disk.
+    """
+    path = Path(path)
+    leftovers = [*path.rglob("*.partial"), *path.parent.glob(f".{path.name}.*.partial")]
+    for leftover in leftovers:
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
+    return len(leftovers)
+
+
+def _own_attributes(schema: Schema) -> dict[str, Any]:
+    return {
+        "schema": schema.name,
+        "schema_version": schema.version,
+        "code_version": code_version(),
+    }
+
+
+@contextmanager
+def _staged(path: Path, overwrite: bool) -> Iterator[Path]:
+    """Give a sibling to write into; it becomes `path` if all goes well, else it is removed."""
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists; continue it with --resume or replace it with --overwrite")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        yield staging
+        if overwrite and path.exists():
+            remove(path)
+        staging.rename(path)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _read_group(path: Path, mode: Literal["r", "r+"]) -> tuple[zarr.Group, str, object]:
+    if not path.exists():
+        raise InputError(f"{path} does not exist; expected a store written by lensdask")
+    try:
+        group = zarr.open_group(path, mode=mode, zarr_format=3)
+        return group, str(group.attrs["schema"]), group.attrs["schema_version"]
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"{path} is not a store written by lensdask") from error
+
+
+def _open_group(path: Path, mode: Literal["r", "r+"]) -> tuple[zarr.Group, Schema]:
+    group, name, version = _read_group(path, mode)
+    schema = SCHEMAS.get(name)
+    if schema is None:
+        raise InputError(f"{path}: schema {name!r} is unknown; expected {' or '.join(SCHEMAS)}")
+    if version != schema.version:
+        raise InputError(f"{path}: version {version} of schema {name!r}; this lensdask reads {schema.version}")
+    return group, schema
+
+
+def _chunked(group: zarr.Group, schema: Schema) -> "dict[str, zarr.Array[Any]]":
+    return {
+        name: array for name, array in group.arrays() if name in schema.variables and schema.unit_dim in _dims(array)
+    }
+
+
+def _dims(array: "zarr.Array[Any]") -> tuple[str | None, ...]:
+    return tuple(getattr(array.metadata, "dimension_names", None) or ())
+
+
+def _write_unit(array: "zarr.Array[Any]", unit: str) -> int:
+    # The inner chunks of a sharded array are not written alone; a shard may hold thousands.
+    return int((array.shards or array.chunks)[_dims(array).index(unit)])
+
+
+def _region(where: str, target: "zarr.Array[Any]", unit: str, start: int, values: np.ndarray) -> tuple[slice, ...]:
+    """Return the region of `target` that `values` fills, or refuse it.
+
+    Two tasks that write parts of one chunk both read it, change their part and put it back, and one
+    of the parts is silently lost. Neither Zarr nor xarray prevents that for arrays in memory.
+    """
+    axis = _dims(target).index(unit)
+    expected = target.shape[:axis] + values.shape[axis : axis + 1] + target.shape[axis + 1 :]
+    if values.shape != expected or values.dtype != target.dtype:
+        raise InputError(
+            f"{where} is {values.dtype} of shape {values.shape}; "
+            f"expected {target.dtype} of shape {target.shape}, any length along {unit!r}"
+        )
+    step, size, stop = _write_unit(target, unit), target.shape[axis], start + values.shape[axis]
+    if start % step or not 0 <= start < stop <= size or (stop % step and stop != size):
+        raise InputError(f"{where}: {start} to {stop} of {size} along {unit!r} does not cover whole chunks of {step}")
+    return (slice(None),) * axis + (slice(start, stop),)

@@ -1,0 +1,122 @@
+"""The template of a store: metadata, coordinates and whole arrays, with the chunks still empty."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec
+
+from lensdask.data.schemas import Schema, Variable
+from lensdask.errors import InputError
+
+__all__ = ["Layout", "layout_from_sizes", "write_template"]
+
+# Coordinates are read whole at every opening: few large pieces, whatever the chunks of variables.
+_COORDINATE_CHUNK = 1 << 20
+
+Layout = Mapping[str, tuple[str, ...]]
+"""Dimensions of each variable that a store has."""
+
+
+def layout_from_sizes(schema: Schema, sizes: Mapping[str, int], whole: Mapping[str, np.ndarray]) -> Layout:
+    """Return the layout of a store that has the required variables and those of `whole`.
+
+    Raises
+    ------
+    InputError
+        A dimension that is not optional has no size.
+    """
+    layout = {}
+    for name, variable in schema.variables.items():
+        if variable.required or name in whole:
+            layout[name] = _dims(schema, variable, sizes, name in whole)
+            if missing := [d for d in layout[name] if d not in sizes]:
+                raise InputError(f"{schema.name} store: no size for {missing[0]!r}; {name!r} needs it")
+    return layout
+
+
+def write_template(
+    path: Path,
+    schema: Schema,
+    layout: Layout,
+    *,
+    sizes: Mapping[str, int],
+    attributes: Mapping[str, Any],
+    coords: Mapping[str, np.ndarray],
+    whole: Mapping[str, np.ndarray],
+    chunk: int,
+) -> None:
+    """Write a group with `coords` and `whole` filled in, other variables of `layout` empty.
+
+    Raises
+    ------
+    InputError
+        Attributes, names, shapes or types do not follow the schema and the sizes.
+    """
+    schema.check_attributes(attributes)
+    _check_names(schema, coords, whole)
+    if chunk < 1:
+        raise InputError(f"{schema.name} store: chunk is {chunk}; expected at least 1")
+    # xarray takes arrays not named after a dimension for data, unless they are listed here.
+    auxiliary = " ".join(name for name in coords if name not in sizes)
+    group = zarr.create_group(path, attributes=_plain(attributes) | {"coordinates": auxiliary})
+    for name, dims in layout.items():
+        if name not in whole:
+            _create_array(group, schema, name, dims, tuple(sizes[d] for d in dims), chunk)
+    for name, values in (*coords.items(), *whole.items()):
+        _write_whole(group, schema, name, values, sizes)
+
+
+def _check_names(schema: Schema, coords: Mapping[str, Any], whole: Mapping[str, Any]) -> None:
+    for declared, given in ((schema.coords, coords), (schema.variables, whole)):
+        if unknown := sorted(set(given) - set(declared)):
+            raise InputError(f"{schema.name} store: {unknown[0]!r} is unknown; expected {', '.join(declared)}")
+    if missing := [n for n, v in schema.coords.items() if v.required and n not in coords]:
+        raise InputError(f"{schema.name} store: coordinate {missing[0]!r} is missing")
+
+
+def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn NumPy numbers, which JSON does not know, into Python's."""
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in attributes.items()}
+
+
+def _dims(schema: Schema, variable: Variable, sizes: Mapping[str, int], whole: bool) -> tuple[str, ...]:
+    return variable.dims_among([d for d in sizes if not (whole and d == schema.unit_dim)])
+
+
+def _write_whole(group: zarr.Group, schema: Schema, name: str, values: np.ndarray, sizes: Mapping[str, int]) -> None:
+    is_coord = name in schema.coords
+    variable = schema.coords[name] if is_coord else schema.variables[name]
+    # A dataset cut at one shear keeps that shear as a number without dimensions.
+    dims = _dims(schema, variable, sizes, not is_coord) if values.ndim else ()
+    expected = tuple(sizes[d] for d in dims)
+    if values.shape != expected:
+        raise InputError(f"{schema.name} store: {name!r} has shape {values.shape}; expected {expected}")
+    schema.check_array(name, variable, dims, values.dtype)
+    array = _create_array(group, schema, name, dims, expected, _COORDINATE_CHUNK)
+    array[...] = values
+
+
+def _create_array(
+    group: zarr.Group,
+    schema: Schema,
+    name: str,
+    dims: tuple[str, ...],
+    shape: tuple[int, ...],
+    chunk: int,
+) -> "zarr.Array[Any]":
+    variable = schema.coords[name] if name in schema.coords else schema.variables[name]
+    steps = (min(chunk, n) if d == schema.unit_dim else n for d, n in zip(dims, shape, strict=True))
+    return group.create_array(
+        name,
+        shape=shape,
+        dtype=variable.dtype,
+        chunks=tuple(max(1, step) for step in steps),
+        compressors=[BloscCodec(cname=schema.compressor, shuffle="shuffle")],
+        # A chunk that was never written must not pass for a measured zero.
+        fill_value=np.nan if np.dtype(variable.dtype).kind == "f" else 0,
+        dimension_names=dims,
+        attributes={"units": variable.units, "long_name": variable.meaning},
+    )

@@ -1,0 +1,141 @@
+"""Weights of networks: a safetensors file, with a JSON card beside it that says how it was made.
+
+Pickle runs whatever code it contains, so it is neither written nor read.
+"""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lensdask.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["file_sha256", "load_card", "load_weights", "save_weights"]
+
+PathLike = str | os.PathLike[str]
+
+
+def save_weights(path: PathLike, state_dict: "Mapping[str, torch.Tensor]", card: Mapping[str, Any]) -> None:
+    """Write weights and their card.
+
+    Parameters
+    ----------
+    path
+        File of the weights, ``*.safetensors``; the card is ``*.json`` beside it.
+    state_dict
+        Tensors by name, on any device.
+    card
+        At least "architecture" (name of the network) and "config" (its arguments), plain JSON. The
+        sha256 of the weights is filled in.
+
+    Raises
+    ------
+    InputError
+        The name does not end in .safetensors, or the card lacks an entry.
+    """
+    from safetensors.torch import save
+
+    path = Path(path)
+    _check_card(_card_path(path), card)
+    data = save({name: t.detach().cpu().contiguous() for name, t in state_dict.items()})
+    text = json.dumps({**card, "sha256": hashlib.sha256(data).hexdigest()}, indent=2)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, data)
+    _replace(_card_path(path), f"{text}\n".encode())
+
+
+def load_card(path: PathLike) -> dict[str, Any]:
+    """Return the card of the weights at `path`.
+
+    Raises
+    ------
+    InputError
+        The card is missing, is not JSON, or lacks an entry.
+    """
+    card_path = _card_path(Path(path))
+    try:
+        card = json.loads(_read(card_path, "the card of the weights"))
+    except ValueError as error:
+        raise InputError(f"{card_path} is not JSON; expected the card of the weights") from error
+    _check_card(card_path, card)
+    if not isinstance(card.get("sha256"), str):
+        raise InputError(f"{card_path} has no 'sha256'; expected that of {Path(path).name}")
+    return dict(card)
+
+
+def load_weights(path: PathLike, sha256: str | None = None) -> "dict[str, torch.Tensor]":
+    """Return the tensors of a file of weights, on the CPU.
+
+    Parameters
+    ----------
+    path
+        File of the weights, ``*.safetensors``, with its card beside it.
+    sha256
+        The weights that are wanted; by default those of the card.
+
+    Raises
+    ------
+    InputError
+        Weights or card are missing, the file is damaged, or it is another one than wanted.
+    """
+    import safetensors
+    from safetensors.torch import load
+
+    path = Path(path)
+    data = _read(path, "weights")
+    found = hashlib.sha256(data).hexdigest()
+    for expected in (load_card(path)["sha256"], sha256 or found):
+        if found != expected:
+            raise InputError(f"{path} has sha256 {found[:12]}…; expected {expected[:12]}…")
+    try:
+        return load(data)
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{path} is damaged: {error}; expected a safetensors file") from error
+
+
+def file_sha256(path: PathLike) -> str:
+    """Return the sha256 of a file.
+
+    Raises
+    ------
+    InputError
+        There is no such file.
+    """
+    return hashlib.sha256(_read(Path(path), "a file")).hexdigest()
+
+
+def _card_path(path: Path) -> Path:
+    if path.suffix != ".safetensors":
+        raise InputError(f"{path}: weights have the suffix {path.suffix!r}; expected .safetensors")
+    return path.with_suffix(".json")
+
+
+def _check_card(path: Path, card: object) -> None:
+    if not isinstance(card, Mapping) or not {"architecture", "config"} <= set(card):
+        raise InputError(f"{path}: expected a card with entries 'architecture' and 'config'")
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); expected {what}") from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write beside and rename, so that a reader never meets half a file."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,101 @@
+"""Wave numbers and Fourier transforms about the centre of a stamp or map.
+
+Transforms use numpy's sign, ``f(k) = sum_x f(x) exp(-i k.x)``, with x measured from the geometric centre of the
+array (``lensdask.conventions.stamp_origin``). A real image is held as the half plane k1 >= 0, shape
+``(..., n, n // 2 + 1)`` with k2 along the first and k1 along the last of these axes.
+
+The inverse is a pair of matrix products rather than an FFT, because it can then be evaluated on *any* square grid
+centred on the origin: a band-limited image is known between its pixels too.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from lensdask.arrays import Array, like, namespace
+from lensdask.conventions import stamp_origin
+
+__all__ = ["centred_rfft2", "coordinates", "half_plane", "sample_plane", "wave_numbers"]
+
+Float64 = npt.NDArray[np.float64]
+Complex128 = npt.NDArray[np.complex128]
+
+
+def coordinates(n: int, spacing: float) -> Float64:
+    """Return the n coordinates of a grid centred on the origin, in the unit of the spacing."""
+    return np.asarray((np.arange(n) - stamp_origin(n)) * spacing, dtype=np.float64)
+
+
+def wave_numbers(n: int, spacing: float) -> tuple[Float64, Float64]:
+    """Return k1, shape (1, n // 2 + 1), and k2, shape (n, 1), in rad per unit of the spacing."""
+    k1 = np.asarray(2 * np.pi * np.fft.rfftfreq(n, spacing), dtype=np.float64)
+    k2 = np.asarray(2 * np.pi * np.fft.fftfreq(n, spacing), dtype=np.float64)
+    return k1[None, :], k2[:, None]
+
+
+@lru_cache(maxsize=32)
+def _centring_phase(n: int) -> Complex128:
+    """Return exp(i k.x0), which moves the origin of a transform from pixel 0 to the centre x0."""
+    k1, k2 = wave_numbers(n, 1.0)
+    return np.asarray(np.exp(1j * (k1 + k2) * stamp_origin(n)), dtype=np.complex128)
+
+
+def centred_rfft2(images: Array) -> Array:
+    """Return the half-plane transform of real images about their centre.
+
+    Parameters
+    ----------
+    images
+        Real images, shape (..., n, n).
+
+    Returns
+    -------
+    Array
+        ``sum_x f(x) exp(-i k.x)``, complex, shape (..., n, n // 2 + 1).
+    """
+    xp = namespace(images)
+    plane = xp.fft.rfftn(images, axes=(-2, -1))
+    return plane * like(_centring_phase(images.shape[-1]), images)
+
+
+def half_plane(n: int) -> Float64:
+    """Return how often each column of the half plane stands in the full plane: 1, 2, …, 2, 1."""
+    weight = np.full(n // 2 + 1, 2.0)
+    weight[0] = 1.0
+    weight[-1] = 1.0
+    return weight
+
+
+@lru_cache(maxsize=32)
+def _synthesis(n: int, spacing: float, grid: int, grid_spacing: float) -> tuple[Complex128, Float64]:
+    """Return the matrices that take a half plane to a grid, along k1 and then along k2."""
+    k1, k2 = wave_numbers(n, spacing)
+    x = coordinates(grid, grid_spacing)
+    along_1 = np.exp(1j * k1.T * x) * half_plane(n)[:, None] / n**2
+    along_2 = np.exp(1j * k2 * x).T
+    return along_1, np.concatenate([along_2.real, -along_2.imag], axis=1)
+
+
+def sample_plane(plane: Array, spacing: float, grid: int, grid_spacing: float) -> Array:
+    """Return the inverse transform of half planes at the points of a centred square grid.
+
+    Parameters
+    ----------
+    plane
+        Half planes of real images, shape (..., n, n // 2 + 1), n even. Their Nyquist row and column must be zero:
+        between the pixels of the original image those waves have no defined value.
+    spacing
+        Pixel scale of the original image.
+    grid, grid_spacing
+        Points on a side and their distance, in the unit of the spacing. ``(n, spacing)`` gives the original pixels.
+
+    Returns
+    -------
+    Array
+        Real images, shape (..., grid, grid).
+    """
+    xp = namespace(plane)
+    along_1, along_2 = _synthesis(plane.shape[-2], spacing, grid, grid_spacing)
+    rows = plane @ like(along_1, plane)
+    return like(along_2, plane) @ xp.concat([xp.real(rows), xp.imag(rows)], axis=-2)

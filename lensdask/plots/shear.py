@@ -1,0 +1,97 @@
+"""Pictures of the shear pillar."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = ["plot_bias"]
+
+LSST_REQUIREMENT = 2e-3
+"""Tolerated |m| of LSST after ten years."""
+
+_COLOURS = ("tab:blue", "tab:red")
+
+
+def plot_bias(results: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw m, c and the shape noise of bias tests with their 1σ and 3σ errors, beside the published values.
+
+    Parameters
+    ----------
+    results
+        Contents of ``result.json`` files.
+    path
+        Picture to write.
+    """
+    figure = Figure(figsize=(11, 1.6 + 0.9 * len(results)), layout="constrained")
+    panels = figure.subplots(1, 3, sharey=True)
+    for axes, quantity, title in zip(
+        panels,
+        ("m", "c", "shape_noise_"),
+        ("multiplicative bias m", "additive bias c", "shape noise"),
+        strict=True,
+    ):
+        for place, result in enumerate(results):
+            _draw(axes, place, {row["quantity"]: row for row in result["rows"]}, quantity)
+        axes.set_title(title)
+        axes.grid(axis="x", alpha=0.3)
+        if quantity != "shape_noise_":
+            axes.axvline(0, color="black", lw=0.8)
+            axes.ticklabel_format(axis="x", style="sci", scilimits=(-2, 2), useMathText=True)
+            # Noiseless tests reach 1e-8 and noisy ones 1e-2: one linear axis would hide one of them.
+            axes.set_xscale("symlog", linthresh=1e-3 if quantity == "m" else 1e-5)
+    panels[0].axvspan(-LSST_REQUIREMENT, LSST_REQUIREMENT, color="0.9", zorder=0, label="LSST requirement")
+    panels[0].set_yticks(range(len(results)), [_label(result) for result in results])
+    panels[0].invert_yaxis()
+    handles = {
+        label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        handles.values(),
+        handles.keys(),
+        loc="outside lower center",
+        ncols=len(handles),
+        frameon=False,
+    )
+    figure.savefig(path, dpi=150)
+
+
+def _label(result: dict[str, Any]) -> str:
+    return f"{result['experiment'].removeprefix('shear.bias ')}\n{result['size']:,} galaxies"
+
+
+def _draw(axes: Axes, place: int, rows: dict[str, dict[str, Any]], quantity: str) -> None:
+    for component, colour in zip((1, 2), _COLOURS, strict=True):
+        row = rows.get(f"{quantity}{component}")
+        if row is None:
+            continue
+        height = place + 0.16 * (2 * component - 3)
+        axes.errorbar(
+            row["measured"],
+            height,
+            xerr=3 * row["error"],
+            fmt="none",
+            ecolor=colour,
+            alpha=0.3,
+            lw=4,
+        )
+        axes.errorbar(
+            row["measured"],
+            height,
+            xerr=row["error"],
+            fmt="o",
+            color=colour,
+            ms=5,
+            label=f"component {component}, 1σ and 3σ",
+        )
+        if row["published"] is not None:
+            axes.plot(
+                row["published"],
+                height,
+                "x",
+                color="black",
+                ms=7,
+                label="published (40 million galaxies)",
+            )

@@ -1,0 +1,81 @@
+"""The main job at a size that a laptop does while one watches: both estimators, with noise and without."""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lensdask.compute import start_cluster
+from lensdask.compute.devices import torch_settings
+from lensdask.shear.catalogue import mock_galaxies
+from lensdask.shear.measure import Instrument, estimator, measure_stamps
+from lensdask.shear.runs import RunOptions, run_bias
+from lensdask.shear.simulate import Observation, draw_psf
+from lensdask.shear.stamps import observed_stamps
+
+__all__ = ["milliseconds_per_stamp", "run_demo"]
+
+ESTIMATORS = ("d4cnn", "fpfs")
+NOISELESS_SHARE = 10
+"""Without noise the bias shows with a tenth of the galaxies."""
+
+
+def run_demo(directory: Path, *, galaxies: int, workers: int | None) -> dict[str, Any]:
+    """Measure m, c and shape noise of both estimators at LSST year-10 noise and without noise.
+
+    Parameters
+    ----------
+    directory
+        Gets one directory of results per test; earlier ones are replaced.
+    galaxies
+        Galaxies of the noisy tests.
+    workers
+        Workers of the local cluster; one per core when none.
+
+    Returns
+    -------
+    dict
+        ``results``, the content of each ``result.json``, and ``ms_per_galaxy`` by estimator.
+    """
+    observation = Observation()
+    tests = [
+        (f"{name}-{label}", name, replace(observation, noise_sigma=sigma), count)
+        for label, sigma, count in (
+            ("year-10", observation.noise_sigma, galaxies),
+            ("noiseless", 0.0, max(400, galaxies // NOISELESS_SHARE // 2 * 2)),
+        )
+        for name in ESTIMATORS
+    ]
+    results = []
+    with start_cluster(workers=workers) as client:
+        for folder, name, observed, count in tests:
+            options = RunOptions(cluster=client, if_exists="overwrite")
+            run_bias(directory / folder, galaxies=count, name=name, observation=observed, options=options)
+            result = json.loads((directory / folder / "result.json").read_text())
+            results.append(
+                result
+                | {
+                    "experiment": f"{folder.replace('-', ', ', 1)} noise"
+                    if observed.noise_sigma
+                    else folder.replace("-", ", ", 1)
+                }
+            )
+    costs = {name: milliseconds_per_stamp(name) for name in ESTIMATORS}
+    return {"results": results, "ms_per_galaxy": costs}
+
+
+def milliseconds_per_stamp(name: str, stamps: int = 256) -> float:
+    """Return the cost of measuring one stamp with its responses on one CPU core."""
+    observation = Observation()
+    ids = np.arange(stamps // 4)
+    images = observed_stamps(mock_galaxies(0, ids), ids, observation, 0)
+    instrument = Instrument(draw_psf(observation), observation.pixel_scale, observation.noise_sigma)
+    with torch_settings():
+        for _ in range(2):  # the first pass loads the network
+            began = time.perf_counter()
+            measure_stamps(images, ids, instrument, estimator(name), seed=0)
+            elapsed = time.perf_counter() - began
+    return 1e3 * elapsed / stamps

@@ -1,0 +1,378 @@
+"""Resumable runs over a cluster: simulate a store of stamps, measure a store, test the bias.
+
+Each is a chunk function of `lensdask.compute.run` with the configuration that decides its result.
+"""
+
+import json
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import distributed
+import numpy as np
+
+from lensdask.compute import (
+    RunResult,
+    Sums,
+    Table,
+    choose_device,
+    fingerprint,
+    journal_path,
+    refuse_existing,
+    run,
+    run_record,
+    start_cluster,
+)
+from lensdask.data import SHAPES, STAMPS, common_attributes, create
+from lensdask.data import open as open_store
+from lensdask.errors import InputError
+from lensdask.shear.bias import Bias, bias_of_sums, rows_of, shape_sums
+from lensdask.shear.catalogue import MAGNITUDE_LIMIT
+from lensdask.shear.measure import (
+    Estimator,
+    Instrument,
+    as_table,
+    estimator,
+    instrument_of,
+    measure_stamps,
+)
+from lensdask.shear.simulate import Observation, draw_psf, four_shears
+from lensdask.shear.stamps import (
+    observed_stamps,
+    simulate_chunk,
+    simulated_galaxies,
+    simulation_settings,
+    stamps_template,
+)
+from lensdask.stats import block_length
+
+__all__ = ["BiasRun", "RunOptions", "measure_run", "run_bias", "simulate_run"]
+
+GALAXIES_PER_TASK = 256
+"""With four shears a task of the bias test takes some seconds on a CPU core."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is carried out; none of this changes its result."""
+
+    cluster: str | distributed.Client | None = None
+    """Cluster as in `lensdask.start_cluster`, or a client of one; this process when none."""
+    workers: int | None = None
+    """Workers of a local cluster; one per core when none."""
+    insecure: bool = False
+    """Whether to talk to another machine unencrypted."""
+    device: str = "auto"
+    """"auto", "cpu" or "cuda"."""
+    if_exists: Literal["refuse", "resume", "overwrite"] = "refuse"
+    """What to do with an output that exists."""
+    show_progress: bool = True
+    """Whether to draw a progress bar."""
+
+
+def _even(galaxies: int) -> int:
+    if galaxies < 2 or galaxies % 2:
+        raise InputError(f"galaxies: {galaxies}; expected an even number, at least 2 (orthogonal pairs)")
+    return galaxies
+
+
+def simulate_run(
+    path: Path,
+    *,
+    galaxies: int,
+    observation: Observation | None = None,
+    catalogue: Path | None = None,
+    magnitude_limit: float = MAGNITUDE_LIMIT,
+    seed: int = 0,
+    chunk: int = GALAXIES_PER_TASK,
+    options: RunOptions | None = None,
+) -> RunResult:
+    """Simulate a store of stamps: orthogonal pairs of galaxies under four shears.
+
+    Parameters
+    ----------
+    path
+        Store to write, schema ``stamps``.
+    galaxies
+        Number of galaxies, even: 2p and 2p + 1 are an orthogonal pair.
+    observation
+        PSF, pixels, noise, shear.
+    catalogue
+        The user's CatSim file; the parametric mock when none.
+    magnitude_limit
+        Galaxies are brighter than this in i.
+    seed
+        Seed of galaxies, orientations and noise.
+    chunk
+        Galaxies per task and per chunk of the store.
+    options
+        Cluster, device, resumption.
+
+    Raises
+    ------
+    InputError
+        The output exists, the catalogue cannot be read, or a number makes no sense.
+    """
+    config = simulation_settings(observation or Observation(), catalogue, magnitude_limit, seed)
+    template = stamps_template(_even(galaxies), config)
+    return _run(
+        simulate_chunk,
+        config,
+        STAMPS,
+        path,
+        journal_path(path),
+        galaxies,
+        chunk,
+        template,
+        "simulate",
+        options,
+    )
+
+
+def measure_chunk(start: int, stop: int, config: Mapping[str, Any], device: str) -> tuple[Table, Sums | None]:
+    """Chunk function that measures a chunk of a store of stamps."""
+    stamps = open_store(config["stamps"]).isel(galaxy=slice(start, stop))
+    columns = measure_stamps(
+        stamps["image"].values,
+        stamps["galaxy"].values,
+        instrument_of(stamps),
+        Estimator(**config["estimator"]),
+        seed=config["seed"],
+        device=device,
+    )
+    return dict(as_table(columns)), None
+
+
+def measure_run(
+    stamps_path: Path, path: Path, *, name: str | Path = "d4cnn", options: RunOptions | None = None
+) -> RunResult:
+    """Measure a store of stamps into a store of shapes.
+
+    Parameters
+    ----------
+    stamps_path
+        Store of stamps.
+    path
+        Store to write, schema ``shapes``.
+    name
+        ``d4cnn``, ``fpfs``, or the path of a network.
+    options
+        Cluster, device, resumption.
+
+    Raises
+    ------
+    InputError
+        The input is no store of stamps, the output exists, or the estimator is unknown.
+    """
+    stamps = open_store(stamps_path)
+    if stamps.attrs["schema"] != STAMPS.name:
+        raise InputError(f"{stamps_path}: a store of {stamps.attrs['schema']}; expected one of stamps")
+    chosen = estimator(name)
+    seed = stamps.attrs["seed"]
+    config = {
+        "stamps": str(stamps_path.resolve()),
+        "stamps_hash": stamps.attrs["configuration_hash"],
+        "estimator": asdict(chosen),
+        "seed": 0 if seed is None else seed,
+    }
+    names = [n for n in ("galaxy", "g1", "g2") if n in stamps.coords]
+    template = {
+        "sizes": {dim: stamps.sizes[dim] for dim in ("galaxy", "shear") if dim in stamps.dims},
+        "coords": {n: stamps[n].values for n in names},
+        "attributes": common_attributes(SHAPES, config) | {"estimator": chosen.name},
+    }
+    chunk = stamps.chunksizes["galaxy"][0]
+    count = stamps.sizes["galaxy"]
+    return _run(
+        measure_chunk,
+        config,
+        SHAPES,
+        path,
+        journal_path(path),
+        count,
+        chunk,
+        template,
+        "measure",
+        options,
+    )
+
+
+def bias_chunk(start: int, stop: int, config: Mapping[str, Any], device: str) -> tuple[Table, Sums | None]:
+    """Chunk function that simulates, measures and sums up: nothing but shapes leaves the task."""
+    rows, ids, observation = simulated_galaxies(start, stop, config)
+    images = observed_stamps(rows, ids, observation, config["seed"])
+    instrument = Instrument(draw_psf(observation), observation.pixel_scale, observation.noise_sigma)
+    columns = measure_stamps(
+        images,
+        ids,
+        instrument,
+        Estimator(**config["estimator"]),
+        seed=config["seed"],
+        device=device,
+    )
+    return dict(as_table(columns)), {"shapes": shape_sums(columns, config["galaxies_per_block"])}
+
+
+@dataclass(frozen=True)
+class BiasRun:
+    """Outcome of a bias test."""
+
+    bias: Bias | None
+    """Biases with errors; none if every chunk was given up."""
+    run: RunResult
+    """Counts, times and quarantined chunks."""
+
+
+def run_bias(
+    directory: Path,
+    *,
+    galaxies: int,
+    name: str | Path = "d4cnn",
+    observation: Observation | None = None,
+    catalogue: Path | None = None,
+    magnitude_limit: float = MAGNITUDE_LIMIT,
+    seed: int = 0,
+    galaxies_per_task: int = GALAXIES_PER_TASK,
+    replicas: int = 1000,
+    options: RunOptions | None = None,
+) -> BiasRun:
+    """Simulate galaxies under four shears, measure them, and compare the shear found with the shear applied.
+
+    Parameters
+    ----------
+    directory
+        Gets ``shapes.zarr``, its journal, ``result.json`` and ``run.json``.
+    galaxies
+        Number of galaxies, even.
+    name
+        ``d4cnn``, ``fpfs``, or the path of a network.
+    observation, catalogue, magnitude_limit, seed
+        Of the simulation, as in `simulate_run`.
+    galaxies_per_task
+        Rounded up to whole blocks of the bootstrap; does not change the result.
+    replicas
+        Bootstrap resamplings.
+    options
+        Cluster, device, resumption.
+
+    Raises
+    ------
+    InputError
+        The output exists, or an input is not acceptable.
+    """
+    observation = observation or Observation()
+    chosen = estimator(name)
+    per_block = 2 * block_length(_even(galaxies) // 2)
+    config = simulation_settings(observation, catalogue, magnitude_limit, seed) | {
+        "estimator": asdict(chosen),
+        "galaxies_per_block": per_block,
+    }
+    shears = four_shears(observation.shear)
+    template = {
+        "sizes": {"galaxy": galaxies, "shear": 4},
+        "coords": {"galaxy": np.arange(galaxies), "g1": shears[:, 0], "g2": shears[:, 1]},
+        "attributes": common_attributes(SHAPES, config) | {"estimator": chosen.name},
+    }
+    chunk = -(-max(galaxies_per_task, 1) // per_block) * per_block
+    store = directory / "shapes.zarr"
+    result = _run(
+        bias_chunk,
+        config,
+        SHAPES,
+        store,
+        journal_path(store),
+        galaxies,
+        chunk,
+        template,
+        f"bias {chosen.name}",
+        options,
+    )
+    sums = [s["shapes"] for s in result.sums if s is not None]
+    found = bias_of_sums(np.concatenate(sums), observation.shear, seed=seed, replicas=replicas) if sums else None
+    outcome = BiasRun(found, result)
+    _write_results(directory, outcome, config, galaxies)
+    return outcome
+
+
+def _run(
+    function: Any,
+    config: dict[str, Any],
+    schema: Any,
+    store: Path,
+    journal: Path,
+    size: int,
+    chunk: int,
+    template: dict[str, Any],
+    label: str,
+    options: RunOptions | None,
+) -> RunResult:
+    options = options or RunOptions()
+    choose_device(options.device)
+    # Before a cluster is started: a mistake in the command should not cost seconds.
+    refuse_existing(journal, store, options.if_exists)
+
+    def make_store() -> None:
+        create(store, schema, chunk=chunk, **template)
+
+    with _client(options) as client:
+        return run(
+            function,
+            config,
+            size=size,
+            chunk=chunk,
+            journal=journal,
+            fingerprint=fingerprint(config, schema),
+            store=store,
+            create=make_store,
+            client=client,
+            device=options.device,
+            if_exists=options.if_exists,
+            label=label,
+            show_progress=options.show_progress,
+        )
+
+
+def _client(options: RunOptions) -> AbstractContextManager[distributed.Client | None]:
+    if isinstance(options.cluster, str):
+        return start_cluster(options.cluster, workers=options.workers, insecure=options.insecure)
+    return nullcontext(options.cluster)
+
+
+PUBLISHED = {
+    "m1": (-0.092e-3, 0.286e-3),
+    "m2": (0.183e-3, 0.272e-3),
+    "c1": (-0.17e-5, 2.48e-5),
+    "c2": (1.96e-5, 2.93e-5),
+    "shape_noise_1": (0.272, 0.001),
+    "shape_noise_2": (0.272, 0.001),
+}
+"""D4CNN with GELU at LSST year-10 noise, 40 million galaxies (Lin, Li et al. 2026, Table 2)."""
+
+
+def bias_result(outcome: BiasRun, config: Mapping[str, Any], galaxies: int) -> dict[str, Any]:
+    """Return the content of ``result.json``."""
+    is_paper = config["estimator"]["path"] is not None and config["observation"] == asdict(Observation())
+    rows = [] if outcome.bias is None else rows_of(outcome.bias, PUBLISHED if is_paper else {})
+    return {
+        "experiment": f"shear.bias {config['estimator']['name']}",
+        "size": galaxies,
+        "rows": rows,
+        "run": run_record(outcome.run.device, outcome.run.wall_s, outcome.run.objects),
+    }
+
+
+def _write_results(directory: Path, outcome: BiasRun, config: Mapping[str, Any], galaxies: int) -> None:
+    result = bias_result(outcome, config, galaxies)
+    record = {
+        "configuration": config,
+        **result["run"],
+        "retries": outcome.run.retries,
+        "quarantined": [asdict(q) for q in outcome.run.quarantined],
+        "blocks": outcome.bias.blocks if outcome.bias else 0,
+    }
+    for file, content in (("result.json", result), ("run.json", record)):
+        partial = directory / f".{file}.partial"
+        partial.write_text(json.dumps(content, indent=2) + "\n")
+        partial.replace(directory / file)

@@ -1,0 +1,185 @@
+"""Datasets of stamps: anybody's arrays and PSF, or simulated galaxies."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from lensdask.compute import Sums, Table
+from lensdask.data import STAMPS, common_attributes
+from lensdask.errors import InputError
+from lensdask.random import Stream
+from lensdask.shear.catalogue import Catalogue, Galaxies, MockCatalogue, galaxies, read_catalogue
+from lensdask.shear.simulate import Observation, draw_noise, draw_psf, draw_stamps, four_shears
+
+__all__ = ["make_stamps", "observed_stamps", "simulate_chunk", "stamps_template"]
+
+_NORMALISATION = 0.05
+"""A PSF stamp loses light beyond its edge, 0.1 % for the default; more than 5 % is another mistake."""
+
+
+def make_stamps(
+    images: npt.ArrayLike,
+    psf: npt.ArrayLike,
+    *,
+    pixel_scale: float,
+    noise_sigma: float,
+    galaxy: npt.ArrayLike | None = None,
+) -> xr.Dataset:
+    """Make a dataset of stamps of any survey's arrays.
+
+    Parameters
+    ----------
+    images
+        Background-subtracted stamps, shape (galaxy, n, n), indexed [y, x], n even, the galaxy near the geometric
+        centre ((n - 1) / 2 on both axes). Fluxes at zero point 30, else brightness means something else to the
+        estimators' weighting constants.
+    psf
+        PSF on the same pixels and centred likewise, the pixel included, of sum 1: shape (n, n), or (galaxy, n, n).
+    pixel_scale
+        Arcsec per pixel.
+    noise_sigma
+        Standard deviation of the noise per pixel; 0 means that the images have no noise, and get no renoise.
+    galaxy
+        Distinct ids, zero or more; 0, 1, 2, … when not given. They key the renoise.
+
+    Returns
+    -------
+    Dataset
+        Of the stamps schema, ready for `lensdask.shear.measure`.
+
+    Raises
+    ------
+    InputError
+        Something cannot be measured; the message says what, where, and what was expected.
+    """
+    pixels = np.asarray(images, dtype=np.float32)
+    if pixels.ndim != 3 or pixels.shape[-1] != pixels.shape[-2]:
+        raise InputError(f"images: shape {pixels.shape}; expected (galaxy, n, n), square stamps")
+    if pixels.size == 0 or pixels.shape[-1] % 2:
+        raise InputError(f"images: shape {pixels.shape}; expected at least one stamp, n even")
+    ids = _check_ids(np.arange(len(pixels)) if galaxy is None else np.asarray(galaxy), len(pixels))
+    broken = ids[~np.isfinite(pixels).all(axis=(1, 2))]
+    if broken.size:
+        shown = ", ".join(map(str, broken[:5])) + (f" and {broken.size - 5} more" if broken.size > 5 else "")
+        raise InputError(f"images: pixels are not finite in galaxy {shown}; expected numbers")
+    for name, value, lowest in (
+        ("pixel_scale", pixel_scale, 1e-6),
+        ("noise_sigma", noise_sigma, 0.0),
+    ):
+        if not (np.isfinite(value) and value >= lowest):
+            raise InputError(f"{name}: {value}; expected a {'positive number' if lowest else 'number >= 0'}")
+    response = _check_psf(np.asarray(psf, dtype=np.float64), pixels.shape)
+    psf_dims = ("y", "x") if response.ndim == 2 else ("galaxy", "y", "x")
+    settings = {"pixel_scale": float(pixel_scale), "noise_sigma": float(noise_sigma), "seed": None}
+    return xr.Dataset(
+        {"image": (("galaxy", "y", "x"), pixels), "psf": (psf_dims, response)},
+        coords={"galaxy": ids},
+        attrs=common_attributes(STAMPS, settings) | settings | {"origin": "(n-1)/2"},
+    )
+
+
+def _check_ids(ids: npt.NDArray[Any], count: int) -> npt.NDArray[np.int64]:
+    if ids.shape != (count,) or not np.issubdtype(ids.dtype, np.integer):
+        raise InputError(f"galaxy: {ids.dtype} of shape {ids.shape}; expected {count} integer ids")
+    if ids.min() < 0 or len(np.unique(ids)) < count:
+        raise InputError("galaxy: ids repeat or are negative; expected distinct ids, zero or more")
+    return ids.astype(np.int64)
+
+
+def _check_psf(psf: npt.NDArray[np.float64], shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    if psf.shape not in (shape[1:], shape):
+        raise InputError(f"psf: shape {psf.shape}; expected {shape[1:]} or {shape}, the pixels of the stamps")
+    if not np.isfinite(psf).all():
+        raise InputError("psf: pixels are not finite; expected numbers")
+    sums = np.atleast_1d(psf.sum(axis=(-2, -1)))
+    worst = sums[np.argmax(np.abs(sums - 1))]
+    if abs(worst - 1) > _NORMALISATION:
+        raise InputError(f"psf: its pixels add up to {worst:.4g}; expected 1 within {_NORMALISATION:.0%}")
+    return psf
+
+
+def observed_stamps(
+    rows: Galaxies, ids: npt.NDArray[np.int64], observation: Observation, seed: int
+) -> npt.NDArray[np.float32]:
+    """Return stamps under the four shears with one noise realisation per galaxy, shape (galaxy, 4, n, n)."""
+    images = draw_stamps(rows, ids, observation, seed)
+    if observation.noise_sigma > 0:
+        noise = draw_noise(ids, observation.size, observation.noise_sigma, seed, Stream.NOISE)
+        images += noise[:, None]
+    return images
+
+
+@lru_cache(maxsize=2)
+def _source(path: str | None, magnitude_limit: float) -> MockCatalogue | Catalogue:
+    return MockCatalogue(magnitude_limit) if path is None else read_catalogue(path, magnitude_limit)
+
+
+def source_settings(catalogue: Path | None, magnitude_limit: float) -> dict[str, Any]:
+    """Return the part of a run's configuration that says where its galaxies come from."""
+    path = None if catalogue is None else str(catalogue.resolve())
+    fingerprint = _source(path, magnitude_limit).fingerprint
+    return {"path": path, "magnitude_limit": magnitude_limit, "fingerprint": fingerprint}
+
+
+def simulated_galaxies(
+    start: int, stop: int, config: Mapping[str, Any]
+) -> tuple[Galaxies, npt.NDArray[np.int64], Observation]:
+    """Return catalogue rows, ids and observation of a chunk of a simulation."""
+    ids = np.arange(start, stop, dtype=np.int64)
+    source = _source(config["catalogue"]["path"], config["catalogue"]["magnitude_limit"])
+    if source.fingerprint != config["catalogue"]["fingerprint"]:
+        raise InputError(f"{config['catalogue']['path']}: changed since the run began; expected the same galaxies")
+    pairs, member = np.unique(ids // 2, return_inverse=True)
+    return (
+        galaxies(source, config["seed"], pairs)[member],
+        ids,
+        Observation(**config["observation"]),
+    )
+
+
+def simulate_chunk(
+    start: int,
+    stop: int,
+    config: Mapping[str, Any],
+    device: str,  # noqa: ARG001  chunk functions share a signature
+) -> tuple[Table, Sums | None]:
+    """Chunk function that simulates stamps."""
+    rows, ids, observation = simulated_galaxies(start, stop, config)
+    return {"image": observed_stamps(rows, ids, observation, config["seed"])}, None
+
+
+def stamps_template(count: int, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `lensdask.data.create` for a store of simulated stamps."""
+    observation = Observation(**config["observation"])
+    shears = four_shears(observation.shear)
+    attributes = common_attributes(STAMPS, config) | {
+        "pixel_scale": observation.pixel_scale,
+        "noise_sigma": observation.noise_sigma,
+        "seed": config["seed"],
+        "origin": "(n-1)/2",
+    }
+    return {
+        "sizes": {"galaxy": count, "shear": 4, "y": observation.size, "x": observation.size},
+        "coords": {"galaxy": np.arange(count), "g1": shears[:, 0], "g2": shears[:, 1]},
+        "attributes": attributes,
+        "fixed": {"psf": draw_psf(observation)},
+    }
+
+
+def simulation_settings(
+    observation: Observation, catalogue: Path | None, magnitude_limit: float, seed: int
+) -> dict[str, Any]:
+    """Return the configuration of a simulation, plain JSON."""
+    if seed < 0:
+        raise InputError(f"seed: {seed}; expected zero or more")
+    return {
+        "observation": asdict(observation),
+        "catalogue": source_settings(catalogue, magnitude_limit),
+        "seed": seed,
+    }

@@ -1,0 +1,184 @@
+"""Train a D4CNN on simulated galaxies and write its weights with a card that says how they were made."""
+
+import dataclasses
+import time
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import torch
+
+from lensdask.compute import choose_device, describe_device
+from lensdask.data import code_version, save_weights
+from lensdask.errors import InputError
+from lensdask.random import Stream, generator
+from lensdask.shear.catalogue import MAGNITUDE_LIMIT, MockCatalogue, read_catalogue
+from lensdask.shear.d4cnn import D4CNN, PAPER, SHIPPED, D4CNNConfig, describe
+from lensdask.shear.trainingset import TrainingSet, make_training_set
+from lensdask.training import History, TrainingConfig, train
+
+__all__ = ["Recipe", "read_recipe", "train_d4cnn"]
+
+VALIDATION_EPOCH = 2**61
+"""Epoch whose noise the validation set gets: none that training reaches."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the weights, apart from the rounding of the machine."""
+
+    network: D4CNNConfig = SHIPPED
+    """Architecture."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """Hyperparameters of the loop."""
+    label: Literal["distortion", "fpfs"] = "fpfs"
+    """What the network learns: the catalogue's distortion, or the FPFS ellipticity of the noiseless stamp."""
+    galaxies: int = 10_000
+    """Training stamps."""
+    validation: int = 1_000
+    """Validation stamps."""
+    magnitude_limit: float = MAGNITUDE_LIMIT
+    """Galaxies are brighter than this in i."""
+    seed: int = 0
+    """Seed of the weights, the galaxies and the noise."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot train."""
+        if self.label not in ("distortion", "fpfs"):
+            raise InputError(f"label: {self.label!r}; expected distortion or fpfs")
+        if self.galaxies < 1 or self.validation < 1:
+            raise InputError(f"galaxies: {self.galaxies} and {self.validation} to validate; expected at least 1")
+
+
+T = TypeVar("T")
+
+
+def _replaced(base: T, values: Mapping[str, Any], where: str) -> T:
+    """Return a dataclass with some fields replaced by those of a TOML table."""
+    known = {f.name for f in dataclasses.fields(base)}  # type: ignore[arg-type]  # T is a dataclass here
+    for name in values:
+        if name not in known:
+            raise InputError(f"{where}: unknown setting {name!r}; expected {', '.join(sorted(known))}")
+    settings = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    return dataclasses.replace(base, **settings)  # type: ignore[type-var]  # likewise
+
+
+def read_recipe(path: Path | None) -> Recipe:
+    """Return the recipe of a TOML file; the shipped network's when there is none.
+
+    The file may hold the fields of `Recipe` at its top, and tables ``[training]`` and ``[network]`` with those of
+    `TrainingConfig` and `D4CNNConfig`. ``base = "paper"`` in ``[network]`` starts from the paper's network.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or has a setting that does not exist.
+    """
+    if path is None:
+        return Recipe()
+    try:
+        content = tomllib.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {error}; expected a TOML file") from error
+    network = dict(content.pop("network", {}))
+    base = {"paper": PAPER, "shipped": SHIPPED}.get(network.pop("base", "shipped"))
+    if base is None:
+        raise InputError(f"{path}: [network] has an unknown base; expected paper or shipped")
+    training = content.pop("training", {})
+    recipe = _replaced(Recipe(), content, str(path))
+    return dataclasses.replace(
+        recipe,
+        network=_replaced(base, network, f"{path}: [network]"),
+        training=_replaced(recipe.training, training, f"{path}: [training]"),
+    )
+
+
+def _training_sets(recipe: Recipe, catalogue: Path | None) -> tuple[TrainingSet, TrainingSet]:
+    limit = recipe.magnitude_limit
+    source = MockCatalogue(limit) if catalogue is None else read_catalogue(catalogue, limit)
+    # One member of each pair: the other one is the same galaxy.
+    ids = 2 * np.arange(recipe.galaxies + recipe.validation)
+    parts = ids[: recipe.galaxies], ids[recipe.galaxies :]
+    options: dict[str, Any] = {
+        "grid": recipe.network.grid,
+        "kernel_fwhm": recipe.network.kernel_fwhm,
+        "label": recipe.label,
+        "seed": recipe.seed,
+    }
+    return make_training_set(source, parts[0], **options), make_training_set(source, parts[1], **options)
+
+
+def _initial_network(recipe: Recipe) -> D4CNN:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(generator(recipe.seed, Stream.WEIGHTS, 0).integers(2**31)))
+        return D4CNN(recipe.network)
+
+
+def train_d4cnn(
+    path: Path,
+    recipe: Recipe,
+    *,
+    catalogue: Path | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    on_epoch: Callable[[int, History], None] | None = None,
+) -> History:
+    """Train a network and write ``path`` (safetensors) with its card, a JSON file beside it.
+
+    Parameters
+    ----------
+    path
+        File of the weights, ``*.safetensors``.
+    recipe
+        Architecture, training set and hyperparameters.
+    catalogue
+        The user's CatSim file; the parametric mock when none.
+    device
+        "auto", "cpu" or "cuda".
+    overwrite
+        Replace an existing file.
+    on_epoch
+        Called after each epoch.
+
+    Raises
+    ------
+    InputError
+        The file exists, its name does not end in .safetensors, or the device is not there.
+    """
+    if path.suffix != ".safetensors":
+        raise InputError(f"{path}: suffix {path.suffix!r}; expected .safetensors")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists; replace it with --overwrite")
+    chosen = choose_device(device)
+    began = time.perf_counter()
+    training, validation = _training_sets(recipe, catalogue)
+    network = _initial_network(recipe).to(chosen)
+    batch = recipe.training.batch
+
+    def on_device(dataset: TrainingSet, epoch: int) -> Any:
+        return ((x.to(chosen), y.to(chosen)) for x, y in dataset.batches(epoch, batch))
+
+    history = train(
+        network,
+        lambda epoch: on_device(training, epoch),
+        list(on_device(validation, VALIDATION_EPOCH)),
+        recipe.training,
+        on_epoch=on_epoch,
+    )
+    card = describe(recipe.network) | {
+        "recipe": {k: v for k, v in asdict(recipe).items() if k != "network"},
+        "data": "parametric CatSim-like mock" if catalogue is None else f"catalogue {catalogue.name}",
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "loss": asdict(history),
+        "epochs_done": len(history.training),
+        "wall_s": round(time.perf_counter() - began, 1),
+        "machine": describe_device(chosen),
+        "date": datetime.now(UTC).date().isoformat(),
+        "lensdask": code_version(),
+    }
+    save_weights(path, network.state_dict(), card)
+    return history

@@ -1,0 +1,130 @@
+"""Clusters listen on loopback, leave no orphans, and refuse in one line what is out of reach."""
+
+import json
+import os
+
+import dask
+import psutil
+import pytest
+import torch
+
+from lensdask.compute import choose_device, describe_device, start_cluster
+from lensdask.errors import InputError
+
+
+def torch_setup() -> tuple[int, bool, int]:
+    return torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32, os.getpid()
+
+
+def listeners(process: psutil.Process) -> set[str]:
+    connections = process.net_connections(kind="inet")
+    return {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
+
+
+def test_local_listens_on_loopback_only_and_leaves_no_orphans():
+    with start_cluster("local", workers=2) as client:
+        processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        assert set().union(*map(listeners, processes)) == {"127.0.0.1"}
+        assert client.dashboard_link.startswith("http://127.0.0.1:")
+        assert sorted(client.nthreads().values()) == [1, 1]
+        threads, tf32, pid = client.submit(torch_setup).result()
+        assert (threads, tf32) == (1, False)
+        assert pid != os.getpid()
+    assert not any(p.is_running() and p.pid == pid for p in processes)
+    assert client.cluster.status.name == "closed"
+    assert dask.config.get("scheduler", None) is None
+
+
+def test_threads_stay_in_this_process_and_put_torch_back():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with start_cluster("threads", workers=2) as client:
+            assert listeners(psutil.Process()) == {"127.0.0.1"}
+            assert client.submit(torch_setup).result() == (1, False, os.getpid())
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_connect_by_address_and_by_scheduler_file(tmp_path):
+    with start_cluster("local", workers=1) as owner:
+        address = owner.scheduler.address
+        file = tmp_path / "scheduler.json"
+        file.write_text(json.dumps({"address": address}))
+        for name in (address, str(file)):
+            with start_cluster(name) as client:
+                assert client.submit(torch_setup).result()[0] == 1
+        # A client that only connected has not closed the cluster.
+        assert owner.submit(torch_setup).result()[0] == 1
+
+
+def test_workers_of_a_cluster_of_others():
+    with pytest.raises(InputError, match="has its own"):
+        start_cluster("tcp://127.0.0.1:1", workers=2)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "message"),
+    [
+        ("tcp://127.0.0.1:1", "no scheduler at tcp://127.0.0.1:1"),
+        ("tls://127.0.0.1:1", "no scheduler at tls://127.0.0.1:1"),
+        ("tcp://10.1.2.3:8786", "without encryption; use tls://… or --insecure"),
+        ("tcp://login.example.org:8786", "without encryption"),
+        ("http://127.0.0.1:8786", "expected an address"),
+        ("slurm", "no such scheduler file; expected local, threads"),
+    ],
+)
+def test_unreachable_cluster(monkeypatch, cluster, message):
+    monkeypatch.setattr("lensdask.compute.clusters._CONNECT_SECONDS", 1)
+    with pytest.raises(InputError, match=message) as caught:
+        start_cluster(cluster)
+    assert "\n" not in str(caught.value)
+    assert dask.config.get("scheduler", None) is None
+
+
+def test_insecure_is_tried(monkeypatch):
+    monkeypatch.setattr("lensdask.compute.clusters._CONNECT_SECONDS", 0.2)
+    with pytest.raises(InputError, match="no scheduler at"):
+        # An address reserved for documentation: nobody answers.
+        start_cluster("tcp://192.0.2.1:8786", insecure=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"address": "tcp://127.0.0.1:1"}', "no scheduler at tcp://127.0.0.1:1"),
+        ('{"address": "tcp://10.1.2.3:8786"}', "without encryption"),
+        ("{}", "is not a scheduler file"),
+        ("text", "is not a scheduler file"),
+    ],
+)
+def test_bad_scheduler_file(monkeypatch, tmp_path, content, message):
+    monkeypatch.setattr("lensdask.compute.clusters._CONNECT_SECONDS", 1)
+    file = tmp_path / "scheduler.json"
+    file.write_text(content)
+    with pytest.raises(InputError, match=message):
+        start_cluster(str(file))
+
+
+def test_workers_must_be_positive():
+    with pytest.raises(InputError, match="workers is 0"):
+        start_cluster("local", workers=0)
+
+
+def test_cuda_cluster_without_dask_cuda(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "dask_cuda", None)
+    with pytest.raises(InputError, match=r"pip install 'lensdask\[gpu\]'"):
+        start_cluster("cuda")
+
+
+def test_devices(monkeypatch):
+    monkeypatch.setattr("lensdask.compute.devices._count_cuda_devices", lambda: 0)
+    assert choose_device("auto") == choose_device("cpu") == "cpu"
+    with pytest.raises(InputError, match="no CUDA device"):
+        choose_device("cuda")
+    with pytest.raises(InputError, match="expected auto, cpu or cuda"):
+        choose_device("tpu")
+    monkeypatch.setattr("lensdask.compute.devices._count_cuda_devices", lambda: 1)
+    assert choose_device("auto") == choose_device("cuda") == "cuda"
+    assert describe_device("cpu")

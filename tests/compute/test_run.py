@@ -1,0 +1,264 @@
+"""A run gives the same bits wherever it runs, and tells inputs at fault from chunks at fault."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lensdask import data
+from lensdask.compute import fingerprint, journal_path, run, run_record, start_cluster
+from lensdask.data import SHAPES
+from lensdask.errors import InputError
+from lensdask.random import Stream, generator
+
+SIZE = 90
+CONFIG = {"seed": 7}
+
+
+def draw(start, stop, config, device):
+    """Rows keyed by id, and sums whose last bits depend on the order and threads of the sum."""
+    assert device == "cpu"
+    names = list(SHAPES.variables)
+    draws = np.stack(
+        [generator(config["seed"], Stream.NOISE, i).normal(size=(len(names), 2)) for i in range(start, stop)]
+    )
+    table = {name: draws[:, k].astype("float32") for k, name in enumerate(names)}
+    weights = torch.from_numpy(draws.astype("float32")).reshape(stop - start, -1)
+    sums = {
+        "count": np.array(stop - start),
+        "squares": (weights.T @ weights).sum(0).numpy(),
+        "mean": draws.mean(axis=(0, 2)),
+    }
+    return table, sums
+
+
+def sums_only(start, stop, config, device):
+    return None, draw(start, stop, config, device)[1]
+
+
+def rows_only(start, stop, config, device):
+    return draw(start, stop, config, device)[0], None
+
+
+def raises(start, stop, config, device):
+    if start == 10:
+        raise RuntimeError("first line\nsecond line")
+    return draw(start, stop, config, device)
+
+
+def refuses(start, stop, config, device):
+    if start == 10:
+        raise InputError("catalogue.fits: row 13 has no flux; expected a number")
+    return draw(start, stop, config, device)
+
+
+def interrupts(start, stop, config, device):
+    if start == 20:
+        raise KeyboardInterrupt
+    return draw(start, stop, config, device)
+
+
+def make_store(path: Path, chunk: int) -> None:
+    data.create(
+        path,
+        SHAPES,
+        sizes={"galaxy": SIZE, "shear": 2},
+        coords={"galaxy": np.arange(SIZE), "g1": [0.02, -0.02], "g2": [0.0, 0.0]},
+        attributes={"configuration_hash": "0", "estimator": "fpfs"},
+        chunk=chunk,
+    )
+
+
+def start_run(path: Path, function=draw, chunk=10, config=None, **options):
+    config = config or CONFIG
+    arguments = {
+        "size": SIZE,
+        "chunk": chunk,
+        "journal": journal_path(path),
+        "fingerprint": fingerprint(config, SHAPES),
+        "store": path,
+        "create": partial(make_store, path, chunk),
+        "show_progress": False,
+    }
+    return run(function, config, **(arguments | options))
+
+
+def digest(sums) -> list:
+    return [
+        chunk and {name: (value.dtype, value.shape, value.tobytes()) for name, value in chunk.items()} for chunk in sums
+    ]
+
+
+def content(path: Path) -> bytes:
+    dataset = data.open(path).load()
+    return b"".join(dataset[name].values.tobytes() for name in SHAPES.variables)
+
+
+@pytest.fixture(scope="module", params=["threads-2", "local-1", "local-2"])
+def cluster(request):
+    kind, _, workers = request.param.partition("-")
+    with start_cluster(kind, workers=int(workers)) as client:
+        yield client
+
+
+@pytest.mark.parametrize("chunk", [7, 30, 90, 100])
+def test_same_bits_everywhere(tmp_path, cluster, chunk):
+    direct = start_run(tmp_path / "direct.zarr", chunk=chunk)
+    spread = start_run(tmp_path / "spread.zarr", chunk=chunk, client=cluster)
+    assert digest(direct.sums) == digest(spread.sums)
+    assert content(tmp_path / "direct.zarr") == content(tmp_path / "spread.zarr")
+    assert spread.objects == direct.objects == SIZE
+    assert spread.quarantined == direct.quarantined == ()
+    assert direct.device == spread.device
+    assert sum(chunk["count"] for chunk in spread.sums) == SIZE
+    assert all(v.dtype == np.float64 for chunk in spread.sums for v in chunk.values())
+
+
+def test_rows_do_not_depend_on_the_chunk(tmp_path):
+    for chunk in (7, 30):
+        start_run(tmp_path / f"{chunk}.zarr", chunk=chunk)
+    assert content(tmp_path / "7.zarr") == content(tmp_path / "30.zarr")
+
+
+def test_a_run_on_a_cluster_tells_faults_apart(tmp_path, cluster):
+    result = start_run(tmp_path / "a.zarr", raises, client=cluster)
+    (fault,) = result.quarantined
+    assert (fault.chunk, fault.start, fault.stop) == (1, 10, 20)
+    assert fault.reason == "RuntimeError: first line"
+    assert result.retries == 2
+    with pytest.raises(InputError, match="row 13 has no flux"):
+        start_run(tmp_path / "b.zarr", refuses, client=cluster)
+
+
+def test_chunk_that_always_raises_is_given_up_and_tried_again_on_resume(tmp_path):
+    result = start_run(tmp_path / "a.zarr", raises, attempts=2)
+    assert [fault.chunk for fault in result.quarantined] == [1]
+    assert result.retries == 1
+    assert result.objects == SIZE - 10
+    assert [n for n, chunk in enumerate(result.sums) if chunk is None] == [1]
+    rows = data.open(tmp_path / "a.zarr")["e1"]
+    assert int(rows.isnull().any("shear").sum()) == 10
+    again = start_run(tmp_path / "a.zarr", draw, if_exists="resume")
+    assert again.objects == 10
+    whole = start_run(tmp_path / "b.zarr")
+    assert digest(again.sums) == digest(whole.sums)
+    assert content(tmp_path / "a.zarr") == content(tmp_path / "b.zarr")
+
+
+def test_interrupt_says_how_to_continue(tmp_path):
+    with pytest.raises(KeyboardInterrupt, match="2 of 9 chunks done; continue with --resume"):
+        start_run(tmp_path / "a.zarr", interrupts)
+    assert start_run(tmp_path / "a.zarr", if_exists="resume").objects == SIZE - 20
+
+
+def test_input_error_stops_the_run_at_once(tmp_path):
+    with pytest.raises(InputError, match="row 13"):
+        start_run(tmp_path / "a.zarr", refuses)
+    assert start_run(tmp_path / "a.zarr", if_exists="resume").objects == SIZE - 10
+
+
+def test_sums_without_a_store(tmp_path):
+    result = start_run(tmp_path / "a", sums_only, store=None, create=None)
+    assert len(result.sums) == 9
+    assert [p.name for p in tmp_path.iterdir()] == ["a.journal.jsonl"]
+
+
+def test_rows_without_sums(tmp_path):
+    assert start_run(tmp_path / "a.zarr", rows_only).sums == [None] * 9
+    assert start_run(tmp_path / "a.zarr", rows_only, if_exists="resume").objects == 0
+
+
+def test_store_without_rows_is_refused(tmp_path):
+    with pytest.raises(InputError, match="returned no rows"):
+        start_run(tmp_path / "a.zarr", sums_only)
+
+
+def test_resume_of_a_finished_run_computes_nothing(tmp_path):
+    first = start_run(tmp_path / "a.zarr")
+    again = start_run(tmp_path / "a.zarr", if_exists="resume")
+    assert again.objects == 0
+    assert digest(again.sums) == digest(first.sums)
+
+
+def test_resume_of_a_run_that_has_not_started(tmp_path):
+    assert start_run(tmp_path / "a.zarr", if_exists="resume").objects == SIZE
+
+
+def test_existing_run_is_refused(tmp_path):
+    start_run(tmp_path / "a.zarr")
+    with pytest.raises(InputError, match="--resume or replace it with --overwrite"):
+        start_run(tmp_path / "a.zarr")
+    journal_path(tmp_path / "a.zarr").unlink()
+    for if_exists, message in (("refuse", "earlier run"), ("resume", "no journal")):
+        with pytest.raises(InputError, match=message):
+            start_run(tmp_path / "a.zarr", if_exists=if_exists)
+
+
+def test_overwrite_starts_again(tmp_path):
+    start_run(tmp_path / "a.zarr", chunk=30)
+    other = {"seed": 8}
+    result = start_run(tmp_path / "a.zarr", config=other, if_exists="overwrite")
+    assert result.objects == SIZE
+    start_run(tmp_path / "b.zarr", config=other)
+    assert content(tmp_path / "a.zarr") == content(tmp_path / "b.zarr")
+
+
+def test_overwrite_deletes_stores_only(tmp_path):
+    (tmp_path / "papers").mkdir()
+    with pytest.raises(InputError, match="is not a store"):
+        start_run(tmp_path / "papers", if_exists="overwrite")
+    assert (tmp_path / "papers").exists()
+
+
+def test_store_that_is_gone(tmp_path):
+    start_run(tmp_path / "a.zarr")
+    data.remove(tmp_path / "a.zarr")
+    with pytest.raises(InputError, match="is gone, but its journal is not"):
+        start_run(tmp_path / "a.zarr", if_exists="resume")
+
+
+@pytest.mark.parametrize("change", [{"chunk": 30}, {"config": {"seed": 8}}, {"size": 80}])
+def test_another_configuration_is_refused(tmp_path, change):
+    start_run(tmp_path / "a.zarr")
+    with pytest.raises(InputError, match="another configuration"):
+        start_run(tmp_path / "a.zarr", if_exists="resume", **change)
+
+
+def test_chunks_that_do_not_fit_the_store_are_refused(tmp_path):
+    make_store_30 = partial(make_store, tmp_path / "a.zarr", 30)
+    with pytest.raises(InputError, match="whole chunks of 30"):
+        start_run(tmp_path / "a.zarr", create=make_store_30)
+
+
+@pytest.mark.parametrize("change", [{"size": 0}, {"chunk": 0}])
+def test_empty_run_is_refused(tmp_path, change):
+    with pytest.raises(InputError, match="expected at least 1"):
+        start_run(tmp_path / "a.zarr", **change)
+
+
+def test_torch_is_put_back(tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        start_run(tmp_path / "a.zarr")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_one_line_at_the_end_when_not_in_a_terminal(tmp_path, capfd):
+    start_run(tmp_path / "a.zarr", raises, attempts=2, show_progress=True, label="shapes")
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("shapes: 80 galaxies (")
+    assert err.endswith(", 1 retries, 1 quarantined\n")
+    start_run(tmp_path / "b.zarr")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_record():
+    record = run_record("a processor", 2.0, 100)
+    assert record["objects_per_s"] == 50.0
+    assert {"python", "torch", "dask", "numpy", "zarr"} <= set(record["versions"])

@@ -1,0 +1,231 @@
+"""Stores: what is written is read back, and what would lose data is refused."""
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+from lensdask import data
+from lensdask.data import SHAPES, STAMPS
+from lensdask.errors import InputError
+
+ATTRIBUTES = {"configuration_hash": "0", "estimator": "fpfs"}
+STAMP_ATTRIBUTES = {
+    "configuration_hash": "0",
+    "pixel_scale": 0.2,
+    "noise_sigma": 0.594,
+    "seed": None,
+    "origin": "(n-1)/2",
+}
+
+
+def table(start: int, stop: int, shears: int = 2) -> dict[str, np.ndarray]:
+    rows = np.arange(start, stop, dtype="float32")[:, None] * np.ones(shears, "float32")
+    return {name: rows + k for k, name in enumerate(SHAPES.variables)}
+
+
+@pytest.fixture
+def store(tmp_path):
+    path = tmp_path / "shapes.zarr"
+    data.create(
+        path,
+        SHAPES,
+        sizes={"galaxy": 25, "shear": 2},
+        coords={"galaxy": np.arange(100, 125), "g1": [0.02, -0.02], "g2": [0.0, 0.0]},
+        attributes=ATTRIBUTES,
+        chunk=10,
+    )
+    return path
+
+
+def stamps(per_galaxy_psf: bool, shear: bool = True) -> xr.Dataset:
+    rng = np.random.default_rng(1)
+    image = rng.normal(size=(7, 2, 8, 8) if shear else (7, 8, 8)).astype("float32")
+    psf = rng.normal(size=(7, 8, 8) if per_galaxy_psf else (8, 8))
+    attributes = data.common_attributes(STAMPS, {"a": 1}) | STAMP_ATTRIBUTES
+    return xr.Dataset(
+        {
+            "image": (("galaxy", "shear", "y", "x") if shear else ("galaxy", "y", "x"), image),
+            "psf": (("galaxy", "y", "x") if per_galaxy_psf else ("y", "x"), psf),
+        },
+        {"galaxy": np.arange(7), **({"g1": ("shear", [0.02, -0.02])} if shear else {})},
+        attributes,
+    )
+
+
+def test_unwritten_chunks_read_as_nan(store):
+    dataset = data.open(store)
+    assert np.isnan(dataset["e1"].values).all()
+    np.testing.assert_array_equal(dataset["galaxy"], np.arange(100, 125))
+    np.testing.assert_array_equal(dataset["g1"], [0.02, -0.02])
+    assert set(dataset.coords) == {"galaxy", "g1", "g2"}
+
+
+def test_chunks_are_read_back(store):
+    for start in (20, 0, 10):
+        data.write_chunk(store, start, table(start, min(start + 10, 25)))
+    dataset = data.open(store)
+    for name, values in table(0, 25).items():
+        np.testing.assert_array_equal(dataset[name], values)
+    assert dataset["e1"].chunks == ((10, 10, 5), (2,))
+    assert dataset["flux"].attrs["units"] == "3.631 nJy"
+    assert dataset.attrs["schema"] == "shapes"
+
+
+def test_several_chunks_at_once(store):
+    data.write_chunk(store, 10, table(10, 25))
+    assert int(data.open(store)["e1"].notnull().sum()) == 30
+
+
+@pytest.mark.parametrize(
+    ("start", "stop"), [(5, 15), (0, 5), (0, 15), (10, 24), (20, 30), (-10, 0), (10, 10), (30, 40)]
+)
+def test_misaligned_write_is_refused(store, start, stop):
+    with pytest.raises(InputError, match="does not cover whole chunks of 10"):
+        data.write_chunk(store, start, table(start, stop))
+    assert np.isnan(data.open(store)["e1"].values).all()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda t: t | {"extra": t["e1"]}, "has 'extra'"),
+        (lambda t: t | {"galaxy": np.arange(10)}, "has 'galaxy'"),
+        (lambda t: {k: v for k, v in t.items() if k != "e2"}, "lacks 'e2'"),
+        (lambda t: t | {"e1": t["e1"].astype("float64")}, "'e1' is float64"),
+        (lambda t: t | {"e1": t["e1"][:, :1]}, r"'e1' is float32 of shape \(10, 1\)"),
+        (lambda t: t | {"e1": t["e1"][:, 0]}, "'e1' is float32 of shape"),
+        (lambda t: t | {"e1": np.float32(1)}, "'e1' is float32 of shape"),
+        (lambda t: t | {"e1": np.ones((20, 2), "float32")}, "differ in length"),
+    ],
+)
+def test_other_arrays_are_refused(store, spoil, message):
+    with pytest.raises(InputError, match=message):
+        data.write_chunk(store, 0, spoil(table(0, 10)))
+    assert np.isnan(data.open(store)["e2"].values).all()
+
+
+def test_existing_path_is_refused(store):
+    with pytest.raises(InputError, match="--overwrite"):
+        data.create(store, SHAPES, sizes={}, coords={}, attributes={})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sizes": {"shear": 2}}, "no size for 'galaxy'"),
+        ({"coords": {"galaxy": np.arange(24)}}, r"shape \(24,\); expected \(25,\)"),
+        ({"coords": {"galaxy": np.arange(25.0)}}, "'galaxy' is float64"),
+        ({"coords": {}}, "'galaxy' is missing"),
+        ({"coords": {"galaxy": np.arange(25), "ra": np.arange(25)}}, "'ra' is unknown"),
+        ({"fixed": {"mask": np.ones(3)}}, "'mask' is unknown"),
+        ({"attributes": {}}, "attribute 'configuration_hash' is missing"),
+        ({"chunk": 0}, "chunk is 0"),
+    ],
+)
+def test_bad_template_leaves_nothing_behind(tmp_path, change, message):
+    arguments = {
+        "sizes": {"galaxy": 25, "shear": 2},
+        "coords": {"galaxy": np.arange(25)},
+        "attributes": ATTRIBUTES,
+    }
+    with pytest.raises(InputError, match=message):
+        data.create(tmp_path / "s.zarr", SHAPES, **(arguments | change))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("per_galaxy_psf", [True, False])
+@pytest.mark.parametrize("lazy", [True, False])
+@pytest.mark.parametrize("shear", [True, False])
+def test_write_and_open(tmp_path, per_galaxy_psf, lazy, shear):
+    dataset = stamps(per_galaxy_psf, shear)
+    given = dataset.chunk(galaxy=2) if lazy else dataset
+    data.write(given, tmp_path / "s.zarr", STAMPS, chunk=3)
+    opened = data.open(tmp_path / "s.zarr")
+    assert isinstance(opened["image"].data, da.Array)
+    assert opened["image"].chunks[0] == (3, 3, 1)
+    xr.testing.assert_equal(opened, dataset)
+    assert opened.attrs == dataset.attrs
+
+
+def test_write_over_itself(tmp_path):
+    data.write(stamps(True), tmp_path / "s.zarr", STAMPS, chunk=3)
+    changed = data.open(tmp_path / "s.zarr").map(lambda v: 2 * v, keep_attrs=True)
+    with pytest.raises(InputError, match="--overwrite"):
+        data.write(changed, tmp_path / "s.zarr", STAMPS)
+    data.write(changed, tmp_path / "s.zarr", STAMPS, chunk=7, overwrite=True)
+    xr.testing.assert_equal(data.open(tmp_path / "s.zarr"), stamps(True).map(lambda v: 2 * v, keep_attrs=True))
+    assert [p.name for p in tmp_path.iterdir()] == ["s.zarr"]
+
+
+def test_cut_at_one_shear_is_written(tmp_path):
+    data.write(stamps(True).isel(shear=0), tmp_path / "s.zarr", STAMPS)
+    assert float(data.open(tmp_path / "s.zarr")["g1"]) == 0.02
+
+
+def test_sharded_store_is_opened_by_shards(store):
+    group = zarr.open_group(store)
+    del group["e1"]
+    group.create_array(
+        "e1",
+        shape=(25, 2),
+        dtype="float32",
+        chunks=(2, 2),
+        shards=(10, 2),
+        dimension_names=("galaxy", "shear"),
+        fill_value=np.nan,
+    )
+    assert data.open(store)["e1"].chunks[0] == (10, 10, 5)
+    with pytest.raises(InputError, match="whole chunks"):
+        data.write_chunk(store, 0, table(0, 2))
+
+
+def test_open_refuses_what_it_does_not_know(tmp_path, store):
+    with pytest.raises(InputError, match="does not exist"):
+        data.open(tmp_path / "absent.zarr")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("text")
+    zarr.create_group(tmp_path / "foreign")
+    for name in ("empty", "file", "foreign"):
+        with pytest.raises(InputError, match="is not a store written by lensdask"):
+            data.open(tmp_path / name)
+    zarr.open_group(store).attrs["schema_version"] = 2
+    with pytest.raises(InputError, match="version 2 of schema 'shapes'; this lensdask reads 1"):
+        data.open(store)
+    zarr.open_group(store).attrs["schema"] = "sounds"
+    with pytest.raises(InputError, match="'sounds' is unknown; expected stamps or shapes"):
+        data.open(store)
+
+
+def test_open_refuses_a_damaged_store(store):
+    del zarr.open_group(store)["e1"]
+    with pytest.raises(InputError, match=r"shapes\.zarr: .*'e1' is missing"):
+        data.open(store)
+
+
+def test_only_stores_are_removed(tmp_path, store):
+    (tmp_path / "papers").mkdir()
+    with pytest.raises(InputError):
+        data.remove(tmp_path / "papers")
+    assert (tmp_path / "papers").exists()
+    data.remove(store)
+    assert not store.exists()
+
+
+def test_sweep_partial(store):
+    (store / "e1" / "c.0123.partial").write_bytes(b"half")
+    (store.parent / f".{store.name}.0123.partial" / "e1").mkdir(parents=True)
+    (store.parent / ".other.zarr.0123.partial").mkdir()
+    assert data.sweep_partial(store) == 2
+    assert data.sweep_partial(store) == 0
+    assert (store.parent / ".other.zarr.0123.partial").exists()
+
+
+def test_configuration_hash():
+    one = data.configuration_hash({"a": 1, "b": {"c": 0.1, "d": [1, None]}})
+    assert one == data.configuration_hash({"b": {"d": [1, None], "c": 0.1}, "a": 1})
+    assert one != data.configuration_hash({"a": 1, "b": {"c": 0.2, "d": [1, None]}})
+    for bad in ({"a": np.ones(2)}, {"a": float("nan")}):
+        with pytest.raises(InputError, match="configuration"):
+            data.configuration_hash(bad)

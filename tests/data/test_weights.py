@@ -1,0 +1,76 @@
+"""Weights: read back to the bit, and refused when anything is amiss."""
+
+import json
+
+import pytest
+import torch
+
+from lensdask.data import file_sha256, load_card, load_weights, save_weights
+from lensdask.errors import InputError
+
+CARD = {"architecture": "tiny", "config": {"width": 3}, "epochs": 5}
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "tiny.safetensors"
+    save_weights(path, torch.nn.Linear(3, 2).state_dict(), CARD)
+    return path
+
+
+def test_round_trip(tmp_path):
+    tensors = {"a": torch.randn(4, 3).T, "b": torch.arange(3)}
+    save_weights(tmp_path / "new" / "w.safetensors", tensors, CARD)
+    loaded = load_weights(tmp_path / "new" / "w.safetensors")
+    assert set(loaded) == {"a", "b"}
+    assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
+    assert len(list((tmp_path / "new").iterdir())) == 2
+
+
+def test_card(path):
+    assert load_card(path) == CARD | {"sha256": file_sha256(path)}
+    load_weights(path, sha256=file_sha256(path))
+
+
+def test_saving_again_replaces_both(path):
+    before = file_sha256(path)
+    save_weights(path, {"a": torch.ones(2)}, CARD)
+    assert file_sha256(path) != before
+    assert list(load_weights(path)) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda p: p.unlink(), "cannot be read"),
+        (lambda p: p.with_suffix(".json").unlink(), "expected the card"),
+        (lambda p: p.with_suffix(".json").write_text("{"), "is not JSON"),
+        (lambda p: p.with_suffix(".json").write_text("[]"), "'architecture' and 'config'"),
+        (lambda p: p.with_suffix(".json").write_text(json.dumps(CARD)), "no 'sha256'"),
+        (lambda p: p.write_bytes(p.read_bytes()[:-1]), "has sha256"),
+    ],
+)
+def test_amiss(path, spoil, message):
+    spoil(path)
+    with pytest.raises(InputError, match=message) as caught:
+        load_weights(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_though_the_card_agrees(path):
+    path.write_bytes(b"\xff" * 100)
+    path.with_suffix(".json").write_text(json.dumps(CARD | {"sha256": file_sha256(path)}))
+    with pytest.raises(InputError, match="is damaged"):
+        load_weights(path)
+
+
+def test_other_weights_than_wanted(path):
+    with pytest.raises(InputError, match="expected 000000000000"):
+        load_weights(path, sha256="0" * 64)
+
+
+def test_bad_name_and_bad_card(tmp_path):
+    with pytest.raises(InputError, match=r"expected \.safetensors"):
+        save_weights(tmp_path / "w.pt", {}, CARD)
+    with pytest.raises(InputError, match="expected a card"):
+        save_weights(tmp_path / "w.safetensors", {}, {})

@@ -1,0 +1,79 @@
+"""Chunk functions that fail on purpose, at chosen attempts, in whatever process they run."""
+
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from lensdask import data
+from lensdask.compute import fingerprint, journal_path, run
+from lensdask.data import SHAPES
+from lensdask.random import Stream, generator
+
+SIZE, CHUNK = 96, 4
+
+
+def attempt(folder: Path, start: int) -> int:
+    """Count the attempts at a chunk across processes, from 0."""
+    number = 0
+    while True:
+        try:
+            (folder / f"{start}-{number}").touch(exist_ok=False)
+        except FileExistsError:
+            number += 1
+        else:
+            return number
+
+
+def compute(start, stop, config, device):  # noqa: ARG001  the signature of chunk functions
+    """Compute rows and sums, after what the plan has for this attempt: "raise", "kill" or "pass".
+
+    ``config["plan"]`` maps the start of a chunk to one word per attempt; the last one holds for all
+    later attempts too.
+    """
+    plan = config.get("plan", {}).get(str(start), ["pass"])
+    number = attempt(Path(config["attempts"]), start) if "attempts" in config else 0
+    action = plan[min(number, len(plan) - 1)]
+    if action == "raise":
+        raise RuntimeError(f"attempt {number}")
+    if action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(config.get("sleep", 0))
+    draws = np.stack([generator(1, Stream.NOISE, i).normal(size=len(SHAPES.variables)) for i in range(start, stop)])
+    table = {name: draws[:, k].astype("float32") for k, name in enumerate(SHAPES.variables)}
+    return table, {"sum": draws.sum(0), "count": np.array(stop - start)}
+
+
+def start_run(folder: Path, config=None, **options):
+    """Run `compute` into ``folder/shapes.zarr``."""
+    store = folder / "shapes.zarr"
+    create = partial(
+        data.create,
+        store,
+        SHAPES,
+        sizes={"galaxy": SIZE},
+        coords={"galaxy": np.arange(SIZE)},
+        attributes={"configuration_hash": "0", "estimator": "fpfs"},
+        chunk=CHUNK,
+    )
+    arguments = {
+        "size": SIZE,
+        "chunk": CHUNK,
+        "journal": journal_path(store),
+        # The faults are no part of the configuration: they must not change the result.
+        "fingerprint": fingerprint({}, SHAPES),
+        "store": store,
+        "create": create,
+        "show_progress": False,
+    }
+    return run(compute, config or {}, **(arguments | options))
+
+
+def result_bytes(folder: Path, sums) -> tuple[bytes, bytes]:
+    """Return the rows and the sums of a run, to the bit."""
+    dataset = data.open(folder / "shapes.zarr").load()
+    rows = b"".join(dataset[name].values.tobytes() for name in SHAPES.variables)
+    return rows, b"".join(v.tobytes() for chunk in sums if chunk for v in chunk.values())
