@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -20,7 +21,26 @@ if TYPE_CHECKING:
     from lensdask.shear.runs import RunOptions
     from lensdask.training import History
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+class _Commands(typer.core.TyperGroup):
+    """Commands whose mistakes are told in one line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; bad input exits with 2, an interruption with 130."""
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            message, code = str(error), 2
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            message, code = f"{place}{error.strerror or error}; expected a place that can be read and written", 2
+        except KeyboardInterrupt as interrupt:
+            message, code = str(interrupt) or "interrupted", 130
+        print(f"lensdask: {message}", file=sys.stderr)
+        raise typer.Exit(code)
+
+
+app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 shear = typer.Typer(no_args_is_help=True, help="Shear of galaxies: simulate, train, measure, test the bias.")
 app.add_typer(shear, name="shear")
 
@@ -37,7 +57,7 @@ Shear = Annotated[float, typer.Option(help="Amplitude of the applied shears.")]
 Estimator = Annotated[str, typer.Option(help="d4cnn, fpfs, or the path of a network.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Workers = Annotated[int | None, typer.Option(help="Workers of a local cluster. Default: one per core.")]
-Cluster = Annotated[str, typer.Option(help="local, cuda, tcp://…, tls://…, or a scheduler file.")]
+Cluster = Annotated[str, typer.Option(help="local, threads, cuda, tcp://…, tls://…, or a scheduler file.")]
 Insecure = Annotated[bool, typer.Option(help="Allow an unencrypted scheduler on another machine.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Resume = Annotated[bool, typer.Option(help="Continue a run that was interrupted.")]
@@ -141,7 +161,7 @@ def measure(
         resume=resume,
         overwrite=overwrite,
     )
-    _report_store(shapes, measure_run(stamps, shapes, name=estimator, options=options), as_json)
+    _report_store(shapes, measure_run(stamps, shapes, estimator=estimator, options=options), as_json)
 
 
 @shear.command()
@@ -172,7 +192,7 @@ def bias(
     outcome = run_bias(
         run_dir,
         galaxies=galaxies,
-        name=estimator,
+        estimator=estimator,
         observation=_observation(noise_sigma, psf_e1, psf_e2, shear),
         catalogue=catalogue,
         magnitude_limit=magnitude_limit,
@@ -268,14 +288,21 @@ def _epochs(count: int) -> "Iterator[Callable[[int, History], None]]":
         TextColumn("epochs"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, TextColumn("{task.fields[loss]}"), console=Console(stderr=True)) as progress:
-        task = progress.add_task("training", total=count, loss="")
+    progress = Progress(*columns, TextColumn("{task.fields[loss]}"), console=Console(stderr=True))
+    task = progress.add_task("training", total=count, loss="simulating galaxies")
 
-        def on_epoch(epoch: int, history: "History") -> None:
+    def on_epoch(done: int, history: "History") -> None:
+        # Not before the input is accepted: a mistake is told in one line.
+        progress.start()
+        if done:
             loss = f"loss {history.training[-1]:.4g}, validation {history.validation[-1]:.4g}"
-            progress.update(task, completed=epoch + 1, loss=loss)
+            progress.update(task, completed=done, loss=loss)
 
+    try:
         yield on_epoch
+    finally:
+        if progress.live.is_started:
+            progress.stop()
 
 
 def _report_store(path: Path, result: "RunResult", as_json: bool) -> None:
@@ -293,7 +320,7 @@ def _print_results(results: list[dict[str, Any]]) -> None:
     for result in results:
         table = Table(title=f"{result['experiment']}, {result['size']} galaxies", title_justify="left")
         for column in ("quantity", "measured", "error", "published", "error ", "comparable"):
-            table.add_column(column, justify="left" if column == "quantity" else "right")
+            table.add_column(column, justify="left" if column == "quantity" else "right", no_wrap=True)
         for row in result["rows"]:
             numbers = (row["measured"], row["error"], row["published"], row["published_error"])
             cells = ["–" if value is None else f"{value:+.3e}" for value in numbers]
@@ -302,12 +329,5 @@ def _print_results(results: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Run the command; bad input gets one line and exit code 2."""
-    try:
-        app()
-    except InputError as error:
-        print(f"lensdask: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt as interrupt:
-        print(f"lensdask: {interrupt or 'interrupted'}", file=sys.stderr)
-        sys.exit(130)
+    """Run the command."""
+    app()

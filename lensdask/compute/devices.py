@@ -11,6 +11,7 @@ from lensdask.errors import InputError
 __all__ = ["Device", "choose_device", "describe_device", "torch_settings"]
 
 Device = Literal["cpu", "cuda"]
+"""Where a chunk is computed."""
 
 
 def choose_device(name: str = "auto") -> Device:

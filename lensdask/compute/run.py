@@ -21,7 +21,7 @@ from lensdask.compute.devices import choose_device, describe_device, torch_setti
 from lensdask.compute.executors import Direct, Executor, Window
 from lensdask.compute.journal import Journal, Sums
 from lensdask.compute.progress import Progress
-from lensdask.data import remove, sweep_partial, write_chunk
+from lensdask.data import remove, require_store, sweep_partial, write_chunk
 from lensdask.errors import InputError
 
 __all__ = [
@@ -251,8 +251,10 @@ def refuse_existing(journal: Path, store: Path | None, if_exists: IfExists) -> N
     Raises
     ------
     InputError
-        There is a journal or a store.
+        There is a journal or a store; or what would be overwritten is no store of lensdask.
     """
+    if if_exists == "overwrite" and store is not None and store.exists():
+        require_store(store)
     started = journal.exists() and journal.stat().st_size > 0
     if if_exists == "refuse" and (started or (store is not None and store.exists())):
         raise InputError(

@@ -8,6 +8,7 @@ from lensdask.data.store import (
     create,
     open,  # noqa: A004  users write lensdask.open
     remove,
+    require_store,
     sweep_partial,
     write,
     write_chunk,
@@ -29,6 +30,7 @@ __all__ = [
     "load_weights",
     "open",
     "remove",
+    "require_store",
     "save_weights",
     "sweep_partial",
     "write",

@@ -29,6 +29,7 @@ __all__ = [
     "create",
     "open",
     "remove",
+    "require_store",
     "sweep_partial",
     "write",
     "write_chunk",
@@ -224,6 +225,17 @@ def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
     return dataset
 
 
+def require_store(path: PathLike) -> None:
+    """Check that a path is a store of lensdask, of any schema and version.
+
+    Raises
+    ------
+    InputError
+        It is something else.
+    """
+    _read_group(Path(path), "r")
+
+
 def remove(path: PathLike) -> None:
     """Delete a store of lensdask, of any schema and version.
 
@@ -232,8 +244,7 @@ def remove(path: PathLike) -> None:
     InputError
         The path is something else, which is never deleted.
     """
-    path = Path(path)
-    _read_group(path, "r")
+    require_store(path)
     shutil.rmtree(path)
 
 

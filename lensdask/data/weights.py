@@ -59,8 +59,9 @@ def load_card(path: PathLike) -> dict[str, Any]:
         The card is missing, is not JSON, or lacks an entry.
     """
     card_path = _card_path(Path(path))
+    text = _read(card_path, "the card of the weights")
     try:
-        card = json.loads(_read(card_path, "the card of the weights"))
+        card = json.loads(text)
     except ValueError as error:
         raise InputError(f"{card_path} is not JSON; expected the card of the weights") from error
     _check_card(card_path, card)

@@ -12,6 +12,13 @@ __all__ = ["plot_bias"]
 LSST_REQUIREMENT = 2e-3
 """Tolerated |m| of LSST after ten years."""
 
+_PANELS = (
+    ("m", "multiplicative bias m", 1e-3),
+    ("c", "additive bias c", 1e-5),
+    ("shape_noise_", "shape noise Std(e) / R", None),
+)
+"""Quantity, title, and where the axis turns from linear to logarithmic."""
+
 _COLOURS = ("tab:blue", "tab:red")
 
 
@@ -25,26 +32,22 @@ def plot_bias(results: Sequence[dict[str, Any]], path: Path) -> None:
     path
         Picture to write.
     """
-    figure = Figure(figsize=(11, 1.6 + 0.9 * len(results)), layout="constrained")
+    figure = Figure(figsize=(11, 1.8 + 0.8 * len(results)), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
-    for axes, quantity, title in zip(
-        panels,
-        ("m", "c", "shape_noise_"),
-        ("multiplicative bias m", "additive bias c", "shape noise"),
-        strict=True,
-    ):
+    for axes, (quantity, title, smallest) in zip(panels, _PANELS, strict=True):
         for place, result in enumerate(results):
             _draw(axes, place, {row["quantity"]: row for row in result["rows"]}, quantity)
         axes.set_title(title)
         axes.grid(axis="x", alpha=0.3)
-        if quantity != "shape_noise_":
+        if smallest is not None:
             axes.axvline(0, color="black", lw=0.8)
-            axes.ticklabel_format(axis="x", style="sci", scilimits=(-2, 2), useMathText=True)
             # Noiseless tests reach 1e-8 and noisy ones 1e-2: one linear axis would hide one of them.
-            axes.set_xscale("symlog", linthresh=1e-3 if quantity == "m" else 1e-5)
+            axes.set_xscale("symlog", linthresh=smallest)
+            reach = max(3 * smallest, *map(abs, axes.get_xlim()))
+            axes.set_xlim(-reach, reach)
     panels[0].axvspan(-LSST_REQUIREMENT, LSST_REQUIREMENT, color="0.9", zorder=0, label="LSST requirement")
     panels[0].set_yticks(range(len(results)), [_label(result) for result in results])
-    panels[0].invert_yaxis()
+    panels[0].set_ylim(len(results) - 0.5, -0.5)
     handles = {
         label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }

@@ -1,8 +1,8 @@
 """Weak-lensing shear: D4CNN and FPFS shapes with analytic response (Lin, Li et al. 2026)."""
 
-from lensdask.shear.bias import Bias, Calibration, bias, calibrate
+from lensdask.shear.calibration import Bias, Calibration, bias, calibrate
 from lensdask.shear.catalogue import mock_galaxies, read_catalogue
-from lensdask.shear.measure import Instrument, estimator, measure, measure_stamps
+from lensdask.shear.measurement import Instrument, find_estimator, measure, measure_stamps
 from lensdask.shear.runs import BiasRun, RunOptions, measure_run, run_bias, simulate_run
 from lensdask.shear.simulate import Observation, draw_psf, draw_stamps
 from lensdask.shear.stamps import make_stamps
@@ -18,7 +18,7 @@ __all__ = [
     "calibrate",
     "draw_psf",
     "draw_stamps",
-    "estimator",
+    "find_estimator",
     "make_stamps",
     "measure",
     "measure_run",

@@ -4,7 +4,7 @@ A CatSim galaxy is the sum of two components that share a centre: an exponential
 ending in ``_d`` or ``_disk``) and a de Vaucouleurs bulge (``_b`` or ``_bulge``). The ellipse that
 holds half the light of a component has semi-axes a >= b, so its circularised half-light radius is
 ``sqrt(a b)`` and its axis ratio ``q = b / a``. The magnitude ``i_ab`` sets the flux of the galaxy;
-of the two ``fluxnorm`` columns only the ratio counts, ``B/T = fluxnorm_bulge / (fluxnorm_bulge +
+of the ``fluxnorm`` columns only the ratios count, ``B/T = fluxnorm_bulge / (fluxnorm_bulge +
 fluxnorm_disk)``. A component that a galaxy lacks has axes, angle and fluxnorm 0.
 
 The catalogue of the LSST data challenge DC1 (``OneDegSq.fits``) cannot be redistributed. Without it
@@ -46,7 +46,7 @@ COLUMNS = {
     "redshift": "redshift",
     "fluxnorm_bulge": "weight of the bulge in the light of the galaxy",
     "fluxnorm_disk": "weight of the disc",
-    "fluxnorm_agn": "weight of the nucleus; lensdask renders none, and the mock has none",
+    "fluxnorm_agn": "weight of the nucleus, a point source; the mock has none",
     "a_b": "semi-major axis of the bulge's half-light ellipse [arcsec]",
     "a_d": "semi-major axis of the disc's half-light ellipse [arcsec]",
     "b_b": "semi-minor axis of the bulge's half-light ellipse [arcsec]",
@@ -70,28 +70,18 @@ _DTYPE = np.dtype([(name, "i8" if name == "galtileid" else "f8") for name in COL
 # named. A quantity that changes with magnitude is exp(slope (i - 24)) times its value at i = 24.
 _BRIGHTEST, _FAINTEST = 17.0, 28.0  # the range of magnitudes that the fits describe
 _COUNTS_BREAK = 25.0
-_COUNTS_SLOPE_BRIGHT = 0.31  # of log10 dN/di, from the LSST Science Book: N(<i) = 46 * 10^(0.31(i - 25))
-_COUNTS_SLOPE_FAINT = 0.15
-_DISC_AXIS, _DISC_AXIS_SLOPE, _DISC_AXIS_SCATTER = (
-    0.40,
-    -0.15,
-    0.55,
-)  # arcsec; slope and scatter of ln
+# Slopes of log10 dN/di; the bright one is the LSST Science Book's, N(<i) = 46 * 10^(0.31 (i - 25)).
+_COUNTS_SLOPE_BRIGHT, _COUNTS_SLOPE_FAINT = 0.31, 0.15
+# Axes in arcsec, slopes and scatters of the natural logarithm.
+_DISC_AXIS, _DISC_AXIS_SLOPE, _DISC_AXIS_SCATTER = 0.40, -0.15, 0.55
 _DISC_THICKNESS, _DISC_INCLINATION_POWER = 0.22, 0.8
 _BULGE_SHARE, _BULGE_FADES_AT, _BULGE_FADES_OVER = 0.5, 26.5, 0.4
 _SPHEROID_SHARE, _SPHEROID_MIN, _SPHEROID_RANGE = 0.1, 0.8, 0.3
-_BULGE_RATIO, _BULGE_RATIO_SLOPE, _BULGE_RATIO_SCATTER = (
-    0.063,
-    -0.25,
-    0.9,
-)  # slope and scatter of ln
-_BULGE_AXIS, _BULGE_AXIS_SLOPE, _BULGE_AXIS_SCATTER = (
-    0.35,
-    -0.157,
-    0.45,
-)  # arcsec; slope, scatter of ln
+_BULGE_RATIO, _BULGE_RATIO_SLOPE, _BULGE_RATIO_SCATTER = 0.063, -0.25, 0.9
+_BULGE_AXIS, _BULGE_AXIS_SLOPE, _BULGE_AXIS_SCATTER = 0.35, -0.157, 0.45
 _BULGE_FLATTENING, _BULGE_FLATTENING_POWER = 0.36, 1.5
-_FLUXNORM = 5e-8  # weight of a galaxy of magnitude 0: only the ratio of the two weights is ever used
+# Weight of a galaxy of magnitude 0; only the ratio of the weights is ever used.
+_FLUXNORM = 5e-8
 
 
 class _Uniform(IntEnum):
@@ -120,6 +110,10 @@ class MockCatalogue:
     """The parametric mock, as a source of galaxies brighter than a limit in the i band."""
 
     magnitude_limit: float = MAGNITUDE_LIMIT
+
+    def __post_init__(self) -> None:
+        """Refuse a limit that the mock does not describe."""
+        _check_limit(self.magnitude_limit)
 
     @property
     def fingerprint(self) -> str:
@@ -273,11 +267,7 @@ def mock_galaxies(
     InputError
         If the magnitude limit is outside the range that the mock describes.
     """
-    if not _BRIGHTEST < magnitude_limit <= _FAINTEST:
-        raise InputError(
-            f"magnitude limit {magnitude_limit} of the mock catalogue; expected a number above"
-            f" {_BRIGHTEST} and at most {_FAINTEST}"
-        )
+    _check_limit(magnitude_limit)
     ids = np.asarray(pair_ids, dtype=np.int64)
     uniform, normal = _draw(seed, ids)
     rows = np.zeros(len(ids), dtype=_DTYPE)
@@ -289,6 +279,14 @@ def mock_galaxies(
     _add_component(rows, "disk", "d", 1.0 - ratio, angle, _disc_axes(uniform, normal, rows["i_ab"]))
     _add_component(rows, "bulge", "b", ratio, angle, _bulge_axes(uniform, normal, rows, ratio))
     return rows
+
+
+def _check_limit(magnitude_limit: float) -> None:
+    if not _BRIGHTEST < magnitude_limit <= _FAINTEST:
+        raise InputError(
+            f"magnitude limit {magnitude_limit} of the mock catalogue; expected a number above"
+            f" {_BRIGHTEST} and at most {_FAINTEST}"
+        )
 
 
 def _draw(seed: int, ids: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
@@ -317,7 +315,8 @@ def _magnitude(uniform: Floats, limit: float) -> Floats:
     n = low + uniform * (high - low)
     x = np.where(n < 1 / s, np.log10(s * n) / s, np.log10(1 + t * (n - 1 / s)) / t)
     # Rounding must not carry a galaxy to the limit, which is excluded.
-    return np.minimum(x + _COUNTS_BREAK, np.nextafter(limit, -np.inf))
+    magnitude: Floats = np.minimum(x + _COUNTS_BREAK, np.nextafter(limit, -np.inf))
+    return magnitude
 
 
 def _redshift(uniform: Floats, i_ab: Floats) -> Floats:
@@ -326,7 +325,8 @@ def _redshift(uniform: Floats, i_ab: Floats) -> Floats:
     # The published line was measured at 20 < i < 25 and would fall below 0 at i < 17.9.
     z0 = np.maximum(0.0417 * i_ab - 0.744, 0.05)
     deviates: Floats = -np.log1p(-three)
-    return z0 * np.sum(deviates, axis=0)
+    redshift: Floats = z0 * np.sum(deviates, axis=0)
+    return redshift
 
 
 def _bulge_to_total(uniform: Floats, normal: Floats, i_ab: Floats) -> Floats:

@@ -11,7 +11,7 @@ import numpy as np
 from lensdask.compute import start_cluster
 from lensdask.compute.devices import torch_settings
 from lensdask.shear.catalogue import mock_galaxies
-from lensdask.shear.measure import Instrument, estimator, measure_stamps
+from lensdask.shear.measurement import Instrument, find_estimator, measure_stamps
 from lensdask.shear.runs import RunOptions, run_bias
 from lensdask.shear.simulate import Observation, draw_psf
 from lensdask.shear.stamps import observed_stamps
@@ -53,7 +53,7 @@ def run_demo(directory: Path, *, galaxies: int, workers: int | None) -> dict[str
     with start_cluster(workers=workers) as client:
         for folder, name, observed, count in tests:
             options = RunOptions(cluster=client, if_exists="overwrite")
-            run_bias(directory / folder, galaxies=count, name=name, observation=observed, options=options)
+            run_bias(directory / folder, galaxies=count, estimator=name, observation=observed, options=options)
             result = json.loads((directory / folder / "result.json").read_text())
             results.append(
                 result
@@ -76,6 +76,6 @@ def milliseconds_per_stamp(name: str, stamps: int = 256) -> float:
     with torch_settings():
         for _ in range(2):  # the first pass loads the network
             began = time.perf_counter()
-            measure_stamps(images, ids, instrument, estimator(name), seed=0)
+            measure_stamps(images, ids, instrument, find_estimator(name), seed=0)
             elapsed = time.perf_counter() - began
     return 1e3 * elapsed / stamps

@@ -141,7 +141,9 @@ def resmooth(images: Array, resmoother: Resmoother, renoise: Array | None = None
         -1j * k2 + 0 * k1,
     ]
     planes = xp.stack([value, *(response * like(m, value) for m in multipliers)])
-    value, G1, G2, J1, J2 = sample_plane(planes, resmoother.pixel_scale, *resmoother.grid)
+    sampled = sample_plane(planes, resmoother.pixel_scale, *resmoother.grid)
+    # The array API standard does not iterate over arrays.
+    value, G1, G2, J1, J2 = (sampled[i, ...] for i in range(5))
     x1 = like(coordinates(*resmoother.grid), value)
     x2 = x1[:, None]
     return Resmoothed(value, G1 + x1 * J1 - x2 * J2, G2 + x2 * J1 + x1 * J2)

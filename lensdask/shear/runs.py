@@ -28,13 +28,13 @@ from lensdask.compute import (
 from lensdask.data import SHAPES, STAMPS, common_attributes, create
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
-from lensdask.shear.bias import Bias, bias_of_sums, rows_of, shape_sums
+from lensdask.shear.calibration import Bias, bias_of_sums, rows_of, shape_sums
 from lensdask.shear.catalogue import MAGNITUDE_LIMIT
-from lensdask.shear.measure import (
+from lensdask.shear.measurement import (
     Estimator,
     Instrument,
     as_table,
-    estimator,
+    find_estimator,
     instrument_of,
     measure_stamps,
 )
@@ -73,8 +73,8 @@ class RunOptions:
 
 
 def _even(galaxies: int) -> int:
-    if galaxies < 2 or galaxies % 2:
-        raise InputError(f"galaxies: {galaxies}; expected an even number, at least 2 (orthogonal pairs)")
+    if galaxies < 4 or galaxies % 2:
+        raise InputError(f"galaxies: {galaxies}; expected an even number, at least 4 (orthogonal pairs)")
     return galaxies
 
 
@@ -146,7 +146,7 @@ def measure_chunk(start: int, stop: int, config: Mapping[str, Any], device: str)
 
 
 def measure_run(
-    stamps_path: Path, path: Path, *, name: str | Path = "d4cnn", options: RunOptions | None = None
+    stamps_path: Path, path: Path, *, estimator: str | Path = "d4cnn", options: RunOptions | None = None
 ) -> RunResult:
     """Measure a store of stamps into a store of shapes.
 
@@ -156,7 +156,7 @@ def measure_run(
         Store of stamps.
     path
         Store to write, schema ``shapes``.
-    name
+    estimator
         ``d4cnn``, ``fpfs``, or the path of a network.
     options
         Cluster, device, resumption.
@@ -169,7 +169,9 @@ def measure_run(
     stamps = open_store(stamps_path)
     if stamps.attrs["schema"] != STAMPS.name:
         raise InputError(f"{stamps_path}: a store of {stamps.attrs['schema']}; expected one of stamps")
-    chosen = estimator(name)
+    if path.resolve() == stamps_path.resolve():
+        raise InputError(f"{path}: both the stamps and the shapes to write; expected two stores")
+    chosen = find_estimator(estimator)
     seed = stamps.attrs["seed"]
     config = {
         "stamps": str(stamps_path.resolve()),
@@ -229,7 +231,7 @@ def run_bias(
     directory: Path,
     *,
     galaxies: int,
-    name: str | Path = "d4cnn",
+    estimator: str | Path = "d4cnn",
     observation: Observation | None = None,
     catalogue: Path | None = None,
     magnitude_limit: float = MAGNITUDE_LIMIT,
@@ -246,7 +248,7 @@ def run_bias(
         Gets ``shapes.zarr``, its journal, ``result.json`` and ``run.json``.
     galaxies
         Number of galaxies, even.
-    name
+    estimator
         ``d4cnn``, ``fpfs``, or the path of a network.
     observation, catalogue, magnitude_limit, seed
         Of the simulation, as in `simulate_run`.
@@ -262,8 +264,12 @@ def run_bias(
     InputError
         The output exists, or an input is not acceptable.
     """
+    if replicas < 2:
+        raise InputError(f"bootstrap: {replicas} resamplings; expected at least 2")
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory}: a file; expected a directory for the results")
     observation = observation or Observation()
-    chosen = estimator(name)
+    chosen = find_estimator(estimator)
     per_block = 2 * block_length(_even(galaxies) // 2)
     config = simulation_settings(observation, catalogue, magnitude_limit, seed) | {
         "estimator": asdict(chosen),

@@ -67,7 +67,7 @@ class Observation:
             raise InputError(f"stamp size: {self.size} pixels; expected an even number")
         if not 0 < abs(self.shear) < 0.5:
             raise InputError(f"shear: {self.shear}; expected an amplitude between 0 and 0.5")
-        if np.hypot(self.psf_e1, self.psf_e2) >= 1:
+        if not np.hypot(self.psf_e1, self.psf_e2) < 1:
             raise InputError(f"PSF ellipticity: ({self.psf_e1}, {self.psf_e2}); expected |e| < 1")
 
 

@@ -1,6 +1,7 @@
 """Train a D4CNN on simulated galaxies and write its weights with a card that says how they were made."""
 
 import dataclasses
+import os
 import time
 import tomllib
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from lensdask.compute import choose_device, describe_device
 from lensdask.data import code_version, save_weights
 from lensdask.errors import InputError
 from lensdask.random import Stream, generator
-from lensdask.shear.catalogue import MAGNITUDE_LIMIT, MockCatalogue, read_catalogue
+from lensdask.shear.catalogue import MAGNITUDE_LIMIT, Catalogue, MockCatalogue, read_catalogue
 from lensdask.shear.d4cnn import D4CNN, PAPER, SHIPPED, D4CNNConfig, describe
 from lensdask.shear.trainingset import TrainingSet, make_training_set
 from lensdask.training import History, TrainingConfig, train
@@ -52,19 +53,34 @@ class Recipe:
             raise InputError(f"label: {self.label!r}; expected distortion or fpfs")
         if self.galaxies < 1 or self.validation < 1:
             raise InputError(f"galaxies: {self.galaxies} and {self.validation} to validate; expected at least 1")
+        if self.seed < 0:
+            raise InputError(f"seed: {self.seed}; expected zero or more")
 
 
-T = TypeVar("T")
+T = TypeVar("T", Recipe, D4CNNConfig, TrainingConfig)
 
 
-def _replaced(base: T, values: Mapping[str, Any], where: str) -> T:
+def _same_kind(value: Any, example: Any) -> bool:
+    """Whether a setting has the type of its default; a whole number may stand for a fraction."""
+    if isinstance(example, tuple):
+        return isinstance(value, tuple) and all(_same_kind(v, example[0]) for v in value)
+    if isinstance(example, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is type(example)
+
+
+def _replaced(base: T, values: Any, where: str) -> T:
     """Return a dataclass with some fields replaced by those of a TOML table."""
-    known = {f.name for f in dataclasses.fields(base)}  # type: ignore[arg-type]  # T is a dataclass here
-    for name in values:
+    if not isinstance(values, Mapping):
+        raise InputError(f"{where}: {values!r}; expected a table")
+    known = {f.name: getattr(base, f.name) for f in dataclasses.fields(base)}
+    settings: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    for name, value in settings.items():
         if name not in known:
             raise InputError(f"{where}: unknown setting {name!r}; expected {', '.join(sorted(known))}")
-    settings = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-    return dataclasses.replace(base, **settings)  # type: ignore[type-var]  # likewise
+        if not _same_kind(value, known[name]):
+            raise InputError(f"{where}: {name} is {value!r}; expected something like {known[name]!r}")
+    return dataclasses.replace(base, **settings)
 
 
 def read_recipe(path: Path | None) -> Recipe:
@@ -84,7 +100,10 @@ def read_recipe(path: Path | None) -> Recipe:
         content = tomllib.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: {error}; expected a TOML file") from error
-    network = dict(content.pop("network", {}))
+    network = content.pop("network", {})
+    if not isinstance(network, Mapping):
+        raise InputError(f"{path}: [network]: {network!r}; expected a table")
+    network = dict(network)
     base = {"paper": PAPER, "shipped": SHIPPED}.get(network.pop("base", "shipped"))
     if base is None:
         raise InputError(f"{path}: [network] has an unknown base; expected paper or shipped")
@@ -97,9 +116,18 @@ def read_recipe(path: Path | None) -> Recipe:
     )
 
 
-def _training_sets(recipe: Recipe, catalogue: Path | None) -> tuple[TrainingSet, TrainingSet]:
-    limit = recipe.magnitude_limit
-    source = MockCatalogue(limit) if catalogue is None else read_catalogue(catalogue, limit)
+def _check_output(path: Path, overwrite: bool) -> None:
+    """Refuse a place where hours of training could not be saved."""
+    if path.suffix != ".safetensors":
+        raise InputError(f"{path}: suffix {path.suffix!r}; expected .safetensors")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists; replace it with --overwrite")
+    place = next(parent for parent in path.resolve().parents if parent.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        raise InputError(f"{place}: cannot be written to; expected a directory for the weights")
+
+
+def _training_sets(recipe: Recipe, source: MockCatalogue | Catalogue) -> tuple[TrainingSet, TrainingSet]:
     # One member of each pair: the other one is the same galaxy.
     ids = 2 * np.arange(recipe.galaxies + recipe.validation)
     parts = ids[: recipe.galaxies], ids[recipe.galaxies :]
@@ -142,20 +170,21 @@ def train_d4cnn(
     overwrite
         Replace an existing file.
     on_epoch
-        Called after each epoch.
+        Called with 0 once the input is accepted, then after each epoch with the number done and the loss curves.
 
     Raises
     ------
     InputError
         The file exists, its name does not end in .safetensors, or the device is not there.
     """
-    if path.suffix != ".safetensors":
-        raise InputError(f"{path}: suffix {path.suffix!r}; expected .safetensors")
-    if path.exists() and not overwrite:
-        raise InputError(f"{path} exists; replace it with --overwrite")
+    _check_output(path, overwrite)
     chosen = choose_device(device)
+    limit = recipe.magnitude_limit
+    source = MockCatalogue(limit) if catalogue is None else read_catalogue(catalogue, limit)
+    on_epoch = on_epoch or (lambda _done, _history: None)
+    on_epoch(0, History())
     began = time.perf_counter()
-    training, validation = _training_sets(recipe, catalogue)
+    training, validation = _training_sets(recipe, source)
     network = _initial_network(recipe).to(chosen)
     batch = recipe.training.batch
 

@@ -104,7 +104,7 @@ def train(
     config
         Hyperparameters.
     on_epoch
-        Called after each epoch with its number and the history so far.
+        Called after each epoch with the number of epochs done and the history so far.
     """
     loss = nn.HuberLoss(delta=config.huber_delta)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
@@ -140,7 +140,7 @@ def train(
         history.validation.append(epoch_loss)
         history.learning_rate.append(rate)
         if on_epoch is not None:
-            on_epoch(epoch, history)
+            on_epoch(epoch + 1, history)
     model.load_state_dict(best)
     model.eval()
     return history

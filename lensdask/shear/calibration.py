@@ -16,8 +16,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from lensdask.errors import InputError
-from lensdask.shear.measure import COLUMNS
-from lensdask.stats import block_length, block_sums, bootstrap_error, delta_error
+from lensdask.shear.measurement import COLUMNS
+from lensdask.stats import MINIMUM_BLOCKS, block_length, block_sums, bootstrap_error, delta_error
 
 __all__ = [
     "BIAS_QUANTITIES",
@@ -76,7 +76,7 @@ def shape_sums(table: Float64, galaxies_per_block: int) -> Float64:
     Parameters
     ----------
     table
-        Shape (galaxy, ..., column), columns as in `lensdask.shear.measure.COLUMNS`.
+        Shape (galaxy, ..., column), columns as in `lensdask.shear.measurement.COLUMNS`.
     galaxies_per_block
         Length of a block.
 
@@ -215,13 +215,14 @@ def calibrate(shapes: xr.Dataset, *, seed: int = 0, replicas: int = 1000) -> Cal
 def rows_of(result: Bias, published: dict[str, tuple[float, float]]) -> list[dict[str, Any]]:
     """Return the rows of a result file.
 
-    A published value is comparable where both errors, added in quadrature, are below 1e-3 for biases, and never for
-    the shape noise, which depends on the catalogue.
+    A published bias is comparable where both errors, added in quadrature, are below 1e-3, from enough blocks to trust
+    them; the shape noise never is, since it depends on the catalogue.
     """
     rows = []
     for i, name in enumerate(BIAS_QUANTITIES):
         value, error = published.get(name, (None, None))
-        tight = error is not None and float(np.hypot(error, result.errors[i])) < 1e-3
+        together = np.hypot(np.inf if error is None else error, result.errors[i])
+        tight = bool(together < 1e-3) and result.blocks >= MINIMUM_BLOCKS
         rows.append(
             {
                 "quantity": name,

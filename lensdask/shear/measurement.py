@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 import xarray as xr
 
 from lensdask.arrays import in_batches, to_numpy
@@ -18,10 +19,13 @@ from lensdask.compute import cached_model, choose_device
 from lensdask.data import SHAPES, common_attributes, load_card
 from lensdask.errors import InputError
 from lensdask.random import Stream
+from lensdask.shear.d4cnn import D4CNN, build_d4cnn
 from lensdask.shear.fpfs import fpfs_shapes, make_moments
+from lensdask.shear.resmooth import make_resmoother, resmooth
+from lensdask.shear.response import shapes_with_response
 from lensdask.shear.simulate import draw_noise
 
-__all__ = ["COLUMNS", "Estimator", "Instrument", "estimator", "measure", "measure_stamps"]
+__all__ = ["COLUMNS", "Estimator", "Instrument", "find_estimator", "measure", "measure_stamps"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -59,13 +63,13 @@ class Instrument:
     """Standard deviation of the noise per pixel; 0 for noiseless images, which get no renoise."""
 
 
-def estimator(name: str | Path) -> Estimator:
+def find_estimator(name: str | Path) -> Estimator:
     """Return the estimator of a name: ``fpfs``, ``d4cnn``, or the path of a network's weights.
 
     Raises
     ------
     InputError
-        There is no such estimator, or its weights have no readable card.
+        There is no such estimator, or its weights cannot be read.
     """
     if str(name) == "fpfs":
         return Estimator("fpfs")
@@ -75,6 +79,8 @@ def estimator(name: str | Path) -> Estimator:
     card = load_card(path)
     if card["architecture"] != "d4cnn":
         raise InputError(f"{path}: weights of architecture {card['architecture']!r}; expected 'd4cnn'")
+    # Read now what the workers will read later: damaged weights must not cost a cluster or an older result.
+    cached_model(build_d4cnn, str(path.resolve()), card["sha256"], "cpu")
     return Estimator(str(name), str(path.resolve()), card["sha256"])
 
 
@@ -92,12 +98,6 @@ def _fpfs_columns(instrument: Instrument) -> Callable[..., Float64]:
 
 def _network_columns(instrument: Instrument, chosen: Estimator, device: str) -> Callable[..., Float64]:
     """Return a function from images and renoise to (stamp, 6) columns."""
-    import torch
-
-    from lensdask.shear.d4cnn import D4CNN, build_d4cnn
-    from lensdask.shear.resmooth import make_resmoother, resmooth
-    from lensdask.shear.response import shapes_with_response
-
     network = cached_model(build_d4cnn, str(chosen.path), str(chosen.sha256), device)
     if not isinstance(network, D4CNN):
         raise TypeError(f"{chosen.path} is no D4CNN")
@@ -188,14 +188,14 @@ def as_table(columns: Float64) -> Mapping[str, npt.NDArray[np.float32]]:
     return {name: np.ascontiguousarray(columns[..., i], dtype=np.float32) for i, name in enumerate(COLUMNS)}
 
 
-def measure(stamps: xr.Dataset, name: str | Path = "d4cnn", *, device: str = "auto") -> xr.Dataset:
+def measure(stamps: xr.Dataset, estimator: str | Path = "d4cnn", *, device: str = "auto") -> xr.Dataset:
     """Measure a dataset of stamps; lazily if it is lazy.
 
     Parameters
     ----------
     stamps
         Dataset of the stamps schema: `make_stamps`, or `lensdask.open` of a store.
-    name
+    estimator
         ``d4cnn``, ``fpfs``, or the path of a network.
     device
         "auto", "cpu" or "cuda".
@@ -210,7 +210,7 @@ def measure(stamps: xr.Dataset, name: str | Path = "d4cnn", *, device: str = "au
     InputError
         The estimator or the dataset is not acceptable.
     """
-    chosen = estimator(name)
+    chosen = find_estimator(estimator)
     version_dims = [dim for dim in ("shear",) if dim in stamps["image"].dims]
     seed = stamps.attrs["seed"]
     options = {

@@ -1,0 +1,45 @@
+# A fresh clone needs nothing but a Python with venv: make demo, make test.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint science bench clean
+
+# The main job at a size that a laptop does while one watches.
+demo: $(VENV)/.installed
+	$(BIN)/lensdask demo demo
+
+# What every change must pass.
+test: lint
+	$(BIN)/pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Slow: the shear accuracy that the package promises, with the numbers.
+science: $(VENV)/.installed-dev
+	$(BIN)/pytest -m science -s
+
+# Slow: speed and memory, with the numbers.
+bench: $(VENV)/.installed-dev
+	$(BIN)/pytest -m benchmark -s
+
+# Back to a fresh clone.
+clean:
+	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+	find lensdask tests -name __pycache__ -prune -exec rm -rf {} +
+
+# pip is the last thing that venv installs, so its presence means a complete environment.
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps are younger than pyproject.toml once all it asks for is installed.
+$(VENV)/.installed: pyproject.toml | $(BIN)/pip
+	$(BIN)/python -m pip install -e .
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/pip
+	$(BIN)/python -m pip install -e '.[dev,oracles]'
+	touch $@ $(VENV)/.installed
