@@ -274,7 +274,7 @@ def demo(
         return
     _print_results(report["results"])
     for name, cost in report["ms_per_galaxy"].items():
-        print(f"{name}: {cost:.2f} ms per stamp for shape, flux and response, one core")
+        print(f"{name}: {cost:.3f} ms per galaxy (one 64 x 64 stamp) for shape, flux and responses on one core")
     print(f"picture: {picture}")
 
 
@@ -319,13 +319,17 @@ def _report_store(path: Path, result: "RunResult", as_json: bool) -> None:
 def _print_results(results: list[dict[str, Any]]) -> None:
     for result in results:
         table = Table(title=f"{result['experiment']}, {result['size']} galaxies", title_justify="left")
-        for column in ("quantity", "measured", "error", "published", "error ", "comparable"):
+        for column in ("quantity", "measured", "published", "comparable"):
             table.add_column(column, justify="left" if column == "quantity" else "right", no_wrap=True)
         for row in result["rows"]:
-            numbers = (row["measured"], row["error"], row["published"], row["published_error"])
-            cells = ["–" if value is None else f"{value:+.3e}" for value in numbers]
-            table.add_row(row["quantity"], *cells, "yes" if row["comparable"] else "no")
+            measured = _with_error(row["measured"], row["error"])
+            published = _with_error(row["published"], row["published_error"])
+            table.add_row(row["quantity"], measured, published, "yes" if row["comparable"] else "no")
         Console().print(table)
+
+
+def _with_error(value: float | None, error: float | None) -> str:
+    return "–" if value is None else f"{value:+.2e} ± {error:.1e}"
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import SymmetricalLogLocator
 
 __all__ = ["plot_bias"]
 
@@ -43,6 +44,7 @@ def plot_bias(results: Sequence[dict[str, Any]], path: Path) -> None:
             axes.axvline(0, color="black", lw=0.8)
             # Noiseless tests reach 1e-8 and noisy ones 1e-2: one linear axis would hide one of them.
             axes.set_xscale("symlog", linthresh=smallest)
+            axes.xaxis.set_major_locator(SymmetricalLogLocator(base=100, linthresh=smallest))
             reach = max(3 * smallest, *map(abs, axes.get_xlim()))
             axes.set_xlim(-reach, reach)
     panels[0].axvspan(-LSST_REQUIREMENT, LSST_REQUIREMENT, color="0.9", zorder=0, label="LSST requirement")

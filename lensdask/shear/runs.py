@@ -122,7 +122,6 @@ def simulate_run(
         config,
         STAMPS,
         path,
-        journal_path(path),
         galaxies,
         chunk,
         template,
@@ -192,7 +191,6 @@ def measure_run(
         config,
         SHAPES,
         path,
-        journal_path(path),
         count,
         chunk,
         template,
@@ -288,7 +286,6 @@ def run_bias(
         config,
         SHAPES,
         store,
-        journal_path(store),
         galaxies,
         chunk,
         template,
@@ -307,14 +304,13 @@ def _run(
     config: dict[str, Any],
     schema: Any,
     store: Path,
-    journal: Path,
     size: int,
     chunk: int,
     template: dict[str, Any],
     label: str,
     options: RunOptions | None,
 ) -> RunResult:
-    options = options or RunOptions()
+    options, journal = options or RunOptions(), journal_path(store)
     choose_device(options.device)
     # Before a cluster is started: a mistake in the command should not cost seconds.
     refuse_existing(journal, store, options.if_exists)
