@@ -31,6 +31,8 @@ class _Commands(typer.core.TyperGroup):
             return super().invoke(ctx)
         except InputError as error:
             message, code = str(error), 2
+        except ConnectionError as error:
+            message, code = str(error), 1
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
             message, code = f"{place}{error.strerror or error}; expected a place that can be read and written", 2
@@ -271,11 +273,13 @@ def demo(
     plot_bias(report["results"], picture)
     if as_json:
         print(json.dumps(report, indent=2))
+        _finish(report["quarantined"])
         return
     _print_results(report["results"])
     for name, cost in report["ms_per_galaxy"].items():
         print(f"{name}: {cost:.3f} ms per galaxy (one 64 x 64 stamp) for shape, flux and responses on one core")
     print(f"picture: {picture}")
+    _finish(report["quarantined"])
 
 
 @contextmanager
@@ -329,7 +333,9 @@ def _print_results(results: list[dict[str, Any]]) -> None:
 
 
 def _with_error(value: float | None, error: float | None) -> str:
-    return "–" if value is None else f"{value:+.2e} ± {error:.1e}"
+    if value is None:
+        return "–"
+    return f"{value:+.2e}" + ("" if error is None else f" ± {error:.1e}")
 
 
 def main() -> None:

@@ -26,9 +26,11 @@ class Stream(IntEnum):
     BOOTSTRAP = 4
     """Resampling of blocks."""
     TRAINING = 5
-    """Order of the batches, augmentation and signal-to-noise of training stamps."""
+    """Order of the batches, augmentation and noise of training stamps, by epoch."""
     WEIGHTS = 6
     """Initial weights of a network."""
+    BRIGHTNESS = 7
+    """Signal-to-noise of a training stamp."""
 
 
 def generator(seed: int, stream: Stream, object_id: int) -> np.random.Generator:

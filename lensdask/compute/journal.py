@@ -127,12 +127,12 @@ class Journal:
             self.clear()
             self._append(dict(header))
             return
-        first, *lines = self._whole_lines()
-        if first != dict(header):
+        found = self._whole_lines()
+        if not found or found[0] != dict(header):
             raise InputError(
                 f"{self.path}: the run here has another configuration; use the same one, another place, or --overwrite"
             )
-        self.done = {line["chunk"]: _decode(line["sums"]) for line in lines}
+        self.done = {line["chunk"]: _decode(line["sums"]) for line in found[1:]}
 
     def append(self, chunk: int, sums: Sums | None) -> None:
         """Record a finished chunk; on return it is on disk."""

@@ -201,6 +201,10 @@ def run(
                 _executor(job, client, label) as (executor, processor),
             ):
                 events = [_record(event, job, book, progress) for event in _events(executor, todo, attempts)]
+        except InputError:
+            if if_exists != "resume":
+                _discard(book, store)
+            raise
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"{label}: interrupted with {len(book.done)} of {job.chunks} chunks done; continue with --resume"
@@ -291,6 +295,13 @@ def _prepare(
             create()
 
 
+def _discard(book: Journal, store: Path | None) -> None:
+    """Leave nothing half-written behind a run whose input was refused on the way."""
+    if store is not None and store.exists():
+        remove(store)
+    book.path.unlink()
+
+
 @contextmanager
 def _executor(job: _Job, client: distributed.Client | None, label: str) -> Iterator[tuple[Executor, str]]:
     """Give the executor and the name of its processor; nothing is left in flight afterwards."""
@@ -325,6 +336,9 @@ def _events(executor: Executor, todo: Iterable[int], attempts: int) -> Iterator[
         if error is None:
             yield _Event("finished", chunk, sums)
         elif isinstance(error, InputError):
+            # Nobody may write any more when the caller clears up.
+            while executor.pending:
+                executor.wait()
             raise error
         elif isinstance(error, distributed.KilledWorker) and chunk not in alone:
             # Dask also blames chunks that only waited on the worker which another one killed. By

@@ -16,6 +16,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ class Catalogue:
 
     rows: Galaxies
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """What a run must record to be repeated with the same galaxies: the sha256 of the rows."""
         return hashlib.sha256(self.rows.tobytes()).hexdigest()

@@ -190,9 +190,20 @@ class D4CNN(nn.Module):
 
 
 def build_d4cnn(card: dict[str, Any]) -> D4CNN:
-    """Return an untrained network of the architecture that a card of weights describes."""
+    """Return an untrained network of the architecture that a card of weights describes.
+
+    Raises
+    ------
+    InputError
+        The card does not describe a D4CNN.
+    """
+    if not isinstance(card["config"], dict):
+        raise InputError(f"card of the weights: config is {card['config']!r}; expected the fields of D4CNNConfig")
     config: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in card["config"].items()}
-    return D4CNN(D4CNNConfig(**config))
+    try:
+        return D4CNN(D4CNNConfig(**config))
+    except TypeError as error:
+        raise InputError(f"card of the weights: config does not describe a D4CNN: {error}") from error
 
 
 def describe(config: D4CNNConfig) -> dict[str, Any]:

@@ -37,27 +37,30 @@ def run_demo(directory: Path, *, galaxies: int, workers: int | None) -> dict[str
     Returns
     -------
     dict
-        ``results``, the content of each ``result.json``, and ``ms_per_galaxy`` by estimator.
+        ``results``, the content of each ``result.json``; ``ms_per_galaxy`` by estimator; ``quarantined``, the number of
+        chunks that were given up.
     """
     noisy, noiseless = Observation(), Observation(noise_sigma=0.0)
     fewer = max(400, galaxies // NOISELESS_SHARE // 2 * 2)
-    results = []
+    results, quarantined = [], 0
     with start_cluster(workers=workers) as client:
         for label, observation, count in (("year-10 noise", noisy, galaxies), ("noiseless", noiseless, fewer)):
             for name in ESTIMATORS:
                 folder = directory / f"{name} {label}".replace(" ", "-")
                 options = RunOptions(cluster=client, if_exists="overwrite")
-                run_bias(folder, galaxies=count, estimator=name, observation=observation, options=options)
+                outcome = run_bias(folder, galaxies=count, estimator=name, observation=observation, options=options)
+                quarantined += len(outcome.run.quarantined)
                 result = json.loads((folder / "result.json").read_text())
                 results.append(result | {"experiment": f"{name}, {label}"})
-    return {"results": results, "ms_per_galaxy": {name: milliseconds_per_galaxy(name) for name in ESTIMATORS}}
+    costs = {name: milliseconds_per_galaxy(name) for name in ESTIMATORS}
+    return {"results": results, "ms_per_galaxy": costs, "quarantined": quarantined}
 
 
 def milliseconds_per_galaxy(name: str, stamps: int = 256) -> float:
     """Return the cost of measuring one stamp with its responses on one CPU core."""
     observation = Observation()
-    ids = np.arange(stamps // 4)
-    images = observed_stamps(mock_galaxies(0, ids), ids, observation, 0)
+    ids = np.arange(stamps)
+    images = observed_stamps(mock_galaxies(0, ids), ids, observation, 0)[:, 0]
     instrument = Instrument(draw_psf(observation), observation.pixel_scale, observation.noise_sigma)
     chosen = find_estimator(name)
     with torch_settings():

@@ -55,6 +55,8 @@ class Moments:
     """Weights in real space, shape (n, n, 6); none where each stamp has its own PSF."""
     pixels90: Float64 | None
     """The same for the turned PSF."""
+    settings: FPFS
+    """Scale and weighting constant that the moments are for."""
 
 
 @lru_cache(maxsize=8)
@@ -107,8 +109,9 @@ def make_moments(psf: npt.ArrayLike, *, pixel_scale: float, settings: FPFS | Non
     plane = _plane_weights(psf, pixel_scale, settings.sigma)
     plane90 = _plane_weights(np.rot90(psf, axes=(-2, -1)), pixel_scale, settings.sigma)
     if psf.ndim > 2:
-        return Moments(plane, plane90, None, None)
-    return Moments(plane, plane90, _pixel_weights(plane, pixel_scale), _pixel_weights(plane90, pixel_scale))
+        return Moments(plane, plane90, None, None, settings)
+    pixels, pixels90 = _pixel_weights(plane, pixel_scale), _pixel_weights(plane90, pixel_scale)
+    return Moments(plane, plane90, pixels, pixels90, settings)
 
 
 def _project(images: Array, plane: npt.NDArray[np.complex128], pixels: Float64 | None) -> Array:
@@ -126,7 +129,7 @@ def _project(images: Array, plane: npt.NDArray[np.complex128], pixels: Float64 |
     return xp.sum(real, axis=(-2, -1))
 
 
-def fpfs_shapes(images: Array, moments: Moments, renoise: Array | None = None, settings: FPFS | None = None) -> Array:
+def fpfs_shapes(images: Array, moments: Moments, renoise: Array | None = None) -> Array:
     """Return ellipticity, flux and their shear responses.
 
     Parameters
@@ -134,24 +137,21 @@ def fpfs_shapes(images: Array, moments: Moments, renoise: Array | None = None, s
     images
         Observed stamps, shape (galaxy, n, n), NumPy, CuPy or torch.
     moments
-        From `make_moments`, with the same settings.
+        From `make_moments`.
     renoise
         Independent noise with the variance of the image noise, same shape; none for noiseless images.
-    settings
-        Scale and weighting constant.
 
     Returns
     -------
     Array
         Shape (9, galaxy): e1, e2, de1_dg1, de1_dg2, de2_dg1, de2_dg2, flux, dflux_dg1, dflux_dg2.
     """
-    settings = settings or FPFS()
     xp = namespace(images)
     value = response = _project(images, moments.plane, moments.pixels)
     if renoise is not None:
         second = _project(renoise, moments.plane90, moments.pixels90)
         value, response = value + second, value - second
-    scale = value[0] + settings.C
+    scale = value[0] + moments.settings.C
     e1, e2 = value[2] / scale, value[3] / scale
     m00, m40, m22c, m22s, m44c, m44s = response
     trace = (m00 - m40) / 2**0.5
@@ -159,5 +159,5 @@ def fpfs_shapes(images: Array, moments: Moments, renoise: Array | None = None, s
     cross = -(3**0.5) * m44s
     de1 = [(d - e1 * s) / scale for d, s in zip((trace - 3**0.5 * m44c, cross), dm00, strict=True)]
     de2 = [(d - e2 * s) / scale for d, s in zip((cross, trace + 3**0.5 * m44c), dm00, strict=True)]
-    area = 2 * np.pi * settings.sigma**2
+    area = 2 * np.pi * moments.settings.sigma**2
     return xp.stack([e1, e2, *de1, *de2, area * value[0], area * dm00[0], area * dm00[1]])

@@ -16,7 +16,7 @@ import xarray as xr
 
 from lensdask.arrays import in_batches, to_numpy
 from lensdask.compute import cached_model, choose_device
-from lensdask.data import SHAPES, common_attributes, load_card
+from lensdask.data import SHAPES, STAMPS, common_attributes, load_card
 from lensdask.errors import InputError
 from lensdask.random import Stream
 from lensdask.shear.d4cnn import D4CNN, build_d4cnn
@@ -24,6 +24,7 @@ from lensdask.shear.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.resmooth import make_resmoother, resmooth
 from lensdask.shear.response import shapes_with_response
 from lensdask.shear.simulate import draw_noise
+from lensdask.shear.stamps import check_finite
 
 __all__ = ["COLUMNS", "Estimator", "Instrument", "find_estimator", "measure", "measure_stamps"]
 
@@ -154,9 +155,7 @@ def measure_stamps(
     InputError
         Pixels are not finite.
     """
-    broken = ~np.isfinite(images.reshape(len(images), -1)).all(axis=1)
-    if broken.any():
-        raise InputError(f"stamps: pixels are not finite in galaxy {_listed(ids[broken])}; expected numbers")
+    check_finite(images, ids, "stamps")
     n = images.shape[-1]
     versions = images[:, None] if images.ndim == 3 else images
     count = versions.shape[1]
@@ -170,11 +169,6 @@ def measure_stamps(
     if chosen.path is not None:
         table[:, :6] = in_batches(_network_columns(instrument, chosen, device), tuple(arrays), BATCH)
     return table.reshape(*images.shape[:-2], len(COLUMNS))
-
-
-def _listed(ids: npt.NDArray[np.int64], most: int = 5) -> str:
-    shown = ", ".join(str(i) for i in ids[:most])
-    return f"{shown} and {len(ids) - most} more" if len(ids) > most else shown
 
 
 def instrument_of(stamps: xr.Dataset, psf: npt.ArrayLike | None = None) -> Instrument:
@@ -210,41 +204,51 @@ def measure(stamps: xr.Dataset, estimator: str | Path = "d4cnn", *, device: str 
     InputError
         The estimator or the dataset is not acceptable.
     """
+    STAMPS.validate(stamps)
     chosen = find_estimator(estimator)
-    version_dims = [dim for dim in ("shear",) if dim in stamps["image"].dims]
+    config = {"estimator": chosen.sha256 or chosen.name, "stamps": stamps.attrs["configuration_hash"]}
+    packed = _packed_columns(stamps, chosen, device)
+    shapes = xr.Dataset({name: packed.isel(column=i) for i, name in enumerate(COLUMNS)})
+    return shapes.assign_attrs(common_attributes(SHAPES, config), estimator=chosen.name)
+
+
+def _packed_columns(stamps: xr.Dataset, chosen: Estimator, device: str) -> xr.DataArray:
+    """Return all columns in one array: with one output per column Dask's graph is seven times as large."""
     seed = stamps.attrs["seed"]
     options = {
         "pixel_scale": float(stamps.attrs["pixel_scale"]),
         "noise_sigma": float(stamps.attrs["noise_sigma"]),
         "chosen": chosen,
         "seed": 0 if seed is None else int(seed),
-        "device": choose_device(device),
+        "device": device,
     }
-    shared = "galaxy" not in stamps["psf"].dims
-    inputs = [stamps["image"], stamps["galaxy"].copy()]
-    core = [[*version_dims, "y", "x"], []]
-    if shared:
-        options["psf"] = np.asarray(stamps["psf"].values)
-    else:
-        inputs.append(stamps["psf"])
+    versions = [dim for dim in ("shear",) if dim in stamps["image"].dims]
+    # apply_ufunc takes ids as data, not as the index that they are in the dataset.
+    inputs = [_whole_stamps(stamps["image"]), stamps["galaxy"].copy()]
+    core = [[*versions, "y", "x"], []]
+    if "galaxy" in stamps["psf"].dims:
+        inputs.append(_whole_stamps(stamps["psf"]))
         core.append(["y", "x"])
-    # One packed output: with one output per column Dask's graph is seven times as large.
-    packed = xr.apply_ufunc(
+    else:
+        options["psf"] = np.asarray(stamps["psf"].values)
+    packed: xr.DataArray = xr.apply_ufunc(
         _measure_block,
         *inputs,
         kwargs=options,
         input_core_dims=core,
-        output_core_dims=[[*version_dims, "column"]],
+        output_core_dims=[[*versions, "column"]],
         dask="parallelized",
         output_dtypes=[np.float32],
         dask_gufunc_kwargs={"output_sizes": {"column": len(COLUMNS)}},
     )
-    shapes = xr.Dataset({c: packed.isel(column=i) for i, c in enumerate(COLUMNS)})
-    config = {
-        "estimator": chosen.sha256 or chosen.name,
-        "stamps": stamps.attrs["configuration_hash"],
-    }
-    return shapes.assign_attrs(common_attributes(SHAPES, config), estimator=chosen.name)
+    return packed
+
+
+def _whole_stamps(array: xr.DataArray) -> xr.DataArray:
+    """Return a lazy array in chunks that do not cut stamps."""
+    if array.chunks is None:
+        return array
+    return array.chunk({dim: -1 for dim in array.dims if dim != "galaxy"})
 
 
 def _measure_block(
@@ -254,7 +258,9 @@ def _measure_block(
     *,
     pixel_scale: float,
     noise_sigma: float,
+    device: str,
     **options: Any,
 ) -> npt.NDArray[np.float32]:
     instrument = Instrument(psf, pixel_scale, noise_sigma)
-    return measure_stamps(images, ids, instrument, **options).astype(np.float32)
+    # "auto" is settled where the block is measured, which may be another machine.
+    return measure_stamps(images, ids, instrument, device=choose_device(device), **options).astype(np.float32)

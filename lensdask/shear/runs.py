@@ -7,11 +7,13 @@ import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import distributed
 import numpy as np
+import xarray as xr
 
 from lensdask.compute import (
     RunResult,
@@ -130,9 +132,15 @@ def simulate_run(
     )
 
 
+@lru_cache(maxsize=2)
+def _opened(path: str, _hash: str) -> xr.Dataset:
+    """Open a store once per process: opening reads all its ids."""
+    return open_store(path)
+
+
 def measure_chunk(start: int, stop: int, config: Mapping[str, Any], device: str) -> tuple[Table, Sums | None]:
     """Chunk function that measures a chunk of a store of stamps."""
-    stamps = open_store(config["stamps"]).isel(galaxy=slice(start, stop))
+    stamps = _opened(config["stamps"], config["stamps_hash"]).isel(galaxy=slice(start, stop))
     columns = measure_stamps(
         stamps["image"].values,
         stamps["galaxy"].values,
@@ -281,6 +289,9 @@ def run_bias(
     }
     chunk = -(-max(galaxies_per_task, 1) // per_block) * per_block
     store = directory / "shapes.zarr"
+    if options is not None and options.if_exists == "overwrite":
+        for stale in ("result.json", "run.json", "bias.png"):
+            (directory / stale).unlink(missing_ok=True)
     result = _run(
         bias_chunk,
         config,
@@ -295,7 +306,9 @@ def run_bias(
     sums = [s["shapes"] for s in result.sums if s is not None]
     found = bias_of_sums(np.concatenate(sums), observation.shear, seed=seed, replicas=replicas) if sums else None
     outcome = BiasRun(found, result)
-    _write_results(directory, outcome, config, galaxies)
+    # A finished run that is resumed computes nothing; its times are those on record.
+    if result.objects or not (directory / "result.json").exists():
+        _write_results(directory, outcome, config, galaxies)
     return outcome
 
 
@@ -310,8 +323,12 @@ def _run(
     label: str,
     options: RunOptions | None,
 ) -> RunResult:
-    options, journal = options or RunOptions(), journal_path(store)
-    choose_device(options.device)
+    options = options or RunOptions()
+    # Workers may run in another directory than this process.
+    store = store.resolve()
+    journal = journal_path(store)
+    if options.cluster in _HERE:
+        choose_device(options.device)
     # Before a cluster is started: a mistake in the command should not cost seconds.
     refuse_existing(journal, store, options.if_exists)
 
@@ -325,7 +342,7 @@ def _run(
             size=size,
             chunk=chunk,
             journal=journal,
-            fingerprint=fingerprint(config, schema),
+            fingerprint=fingerprint(_identity(config), schema),
             store=store,
             create=make_store,
             client=client,
@@ -336,26 +353,41 @@ def _run(
         )
 
 
+def _identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration without paths: files are known by their checksums, wherever they lie."""
+    return {
+        key: _identity(value) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if key not in ("path", "stamps")
+    }
+
+
+_HERE = (None, "local", "threads", "cuda")
+"""Clusters on this machine, whose devices are those of this process."""
+
+
 def _client(options: RunOptions) -> AbstractContextManager[distributed.Client | None]:
     if isinstance(options.cluster, str):
         return start_cluster(options.cluster, workers=options.workers, insecure=options.insecure)
     return nullcontext(options.cluster)
 
 
-PUBLISHED = {
+PUBLISHED: dict[str, tuple[float, float | None]] = {
     "m1": (-0.092e-3, 0.286e-3),
     "m2": (0.183e-3, 0.272e-3),
     "c1": (-0.17e-5, 2.48e-5),
     "c2": (1.96e-5, 2.93e-5),
-    "shape_noise_1": (0.272, 0.001),
-    "shape_noise_2": (0.272, 0.001),
+    "shape_noise_1": (0.272, None),
+    "shape_noise_2": (0.272, None),
 }
-"""D4CNN with GELU at LSST year-10 noise, 40 million galaxies (Lin, Li et al. 2026, Table 2)."""
+"""D4CNN with GELU at LSST year-10 noise (Lin, Li et al. 2026, Table 2): biases of 40 million galaxies with i < 25.3,
+and the shape noise, of their catalogue, without an error."""
 
 
 def bias_result(outcome: BiasRun, config: Mapping[str, Any], galaxies: int) -> dict[str, Any]:
     """Return the content of ``result.json``."""
     is_paper = config["estimator"]["path"] is not None and config["observation"] == asdict(Observation())
+    is_paper = is_paper and config["catalogue"]["magnitude_limit"] == MAGNITUDE_LIMIT
     rows = [] if outcome.bias is None else rows_of(outcome.bias, PUBLISHED if is_paper else {})
     return {
         "experiment": f"shear.bias {config['estimator']['name']}",

@@ -11,7 +11,7 @@ FPFS at the fixed centre is biased by m = -5 %.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import galsim
 import numpy as np
@@ -36,6 +36,9 @@ Galaxies = npt.NDArray[Any]
 """Structured array with the CatSim columns."""
 
 
+Offset = Literal["before_shear", "after_shear", "none"]
+
+
 @dataclass(frozen=True)
 class Observation:
     """How galaxies are observed; the defaults are the LSST year-10 i band of the paper."""
@@ -54,7 +57,7 @@ class Observation:
     """Second component."""
     shear: float = 0.02
     """Amplitude g of the four reduced shears."""
-    offset: Literal["before_shear", "after_shear", "none"] = "before_shear"
+    offset: Offset = "before_shear"
     """Where the random sub-pixel offset comes in; ``after_shear`` is a deliberate mistake, to show its bias."""
     noise_sigma: float = LSST_Y10_NOISE
     """Standard deviation of the noise per pixel, flux at zero point 30; 0 for noiseless stamps."""
@@ -65,6 +68,11 @@ class Observation:
             raise InputError(f"noise sigma: {self.noise_sigma}; expected 0 (noiseless) or a positive number")
         if self.size < 2 or self.size % 2:
             raise InputError(f"stamp size: {self.size} pixels; expected an even number")
+        for name in ("pixel_scale", "psf_fwhm", "psf_beta"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise InputError(f"{name}: {getattr(self, name)}; expected a positive number")
+        if self.offset not in get_args(Offset):
+            raise InputError(f"offset: {self.offset!r}; expected {', '.join(get_args(Offset))}")
         if not 0 < abs(self.shear) < 0.5:
             raise InputError(f"shear: {self.shear}; expected an amplitude between 0 and 0.5")
         if not np.hypot(self.psf_e1, self.psf_e2) < 1:

@@ -1,8 +1,10 @@
 """Datasets of stamps: anybody's arrays and PSF, or simulated galaxies."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,18 @@ import numpy.typing as npt
 import xarray as xr
 
 from lensdask.compute import Sums, Table
+from lensdask.conventions import stamp_origin
 from lensdask.data import STAMPS, common_attributes
 from lensdask.errors import InputError
+from lensdask.fourier import coordinates
 from lensdask.random import Stream
 from lensdask.shear.catalogue import Catalogue, Galaxies, MockCatalogue, galaxies, read_catalogue
 from lensdask.shear.simulate import Observation, draw_noise, draw_psf, draw_stamps, four_shears
 
 __all__ = ["make_stamps", "observed_stamps", "simulate_chunk", "stamps_template"]
+
+_CENTRING = 0.25
+"""Tolerated offset of a PSF in pixels; one on pixel n // 2 is off by 0.7, which biases m by -14 %."""
 
 _NORMALISATION = 0.05
 """A PSF stamp loses light beyond its edge, 0.1 % for the default; more than 5 % is another mistake."""
@@ -58,30 +65,46 @@ def make_stamps(
     InputError
         Something cannot be measured; the message says what, where, and what was expected.
     """
+    if np.ma.isMaskedArray(images):
+        raise InputError("images: a masked array; expected every pixel to be measured")
     pixels = np.asarray(images, dtype=np.float32)
     if pixels.ndim != 3 or pixels.shape[-1] != pixels.shape[-2]:
         raise InputError(f"images: shape {pixels.shape}; expected (galaxy, n, n), square stamps")
     if pixels.size == 0 or pixels.shape[-1] % 2:
         raise InputError(f"images: shape {pixels.shape}; expected at least one stamp, n even")
     ids = _check_ids(np.arange(len(pixels)) if galaxy is None else np.asarray(galaxy), len(pixels))
-    broken = ids[~np.isfinite(pixels).all(axis=(1, 2))]
-    if broken.size:
-        shown = ", ".join(map(str, broken[:5])) + (f" and {broken.size - 5} more" if broken.size > 5 else "")
-        raise InputError(f"images: pixels are not finite in galaxy {shown}; expected numbers")
+    check_finite(pixels, ids, "images")
     for name, value, lowest in (
         ("pixel_scale", pixel_scale, 1e-6),
         ("noise_sigma", noise_sigma, 0.0),
     ):
-        if not (np.isfinite(value) and value >= lowest):
+        if not (isinstance(value, Real) and np.isfinite(value) and value >= lowest):
             raise InputError(f"{name}: {value}; expected a {'positive number' if lowest else 'number >= 0'}")
     response = _check_psf(np.asarray(psf, dtype=np.float64), pixels.shape)
     psf_dims = ("y", "x") if response.ndim == 2 else ("galaxy", "y", "x")
     settings = {"pixel_scale": float(pixel_scale), "noise_sigma": float(noise_sigma), "seed": None}
+    # The hash stands for the pixels too: a resumed measurement must notice that the stamps were replaced.
+    content = hashlib.sha256(pixels.tobytes() + response.tobytes() + ids.tobytes()).hexdigest()
     return xr.Dataset(
         {"image": (("galaxy", "y", "x"), pixels), "psf": (psf_dims, response)},
         coords={"galaxy": ids},
-        attrs=common_attributes(STAMPS, settings) | settings | {"origin": "(n-1)/2"},
+        attrs=common_attributes(STAMPS, settings | {"content": content}) | settings | {"origin": "(n-1)/2"},
     )
+
+
+def check_finite(images: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], where: str) -> None:
+    """Refuse stamps, shape (galaxy, ...), with pixels that are not finite, and name their galaxies.
+
+    Raises
+    ------
+    InputError
+        There are such pixels.
+    """
+    broken = ids[~np.isfinite(images.reshape(len(images), -1)).all(axis=1)]
+    if broken.size:
+        more = f" and {broken.size - 5} more" if broken.size > 5 else ""
+        listed = ", ".join(str(i) for i in broken[:5])
+        raise InputError(f"{where}: pixels are not finite in galaxy {listed}{more}; expected numbers")
 
 
 def _check_ids(ids: npt.NDArray[Any], count: int) -> npt.NDArray[np.int64]:
@@ -101,7 +124,22 @@ def _check_psf(psf: npt.NDArray[np.float64], shape: tuple[int, ...]) -> npt.NDAr
     worst = sums[np.argmax(np.abs(sums - 1))]
     if abs(worst - 1) > _NORMALISATION:
         raise InputError(f"psf: its pixels add up to {worst:.4g}; expected 1 within {_NORMALISATION:.0%}")
+    worst_offset = _off_centre(psf)
+    if worst_offset > _CENTRING:
+        middle = stamp_origin(psf.shape[-1])
+        raise InputError(
+            f"psf: its centre is {worst_offset:.2f} pixels from ({middle}, {middle}); expected the geometric centre of "
+            "the stamp, on both axes: shift stamps and PSF by half a pixel if they are centred on a pixel"
+        )
     return psf
+
+
+def _off_centre(psf: npt.NDArray[np.float64]) -> float:
+    """Return the largest distance of a PSF's centroid from the origin, in pixels."""
+    x = coordinates(psf.shape[-1], 1.0)
+    flux = psf.sum(axis=(-2, -1))
+    dx, dy = (psf.sum(axis=-2) @ x) / flux, (psf.sum(axis=-1) @ x) / flux
+    return float(np.max(np.hypot(dx, dy)))
 
 
 def observed_stamps(
@@ -176,8 +214,8 @@ def simulation_settings(
     observation: Observation, catalogue: Path | None, magnitude_limit: float, seed: int
 ) -> dict[str, Any]:
     """Return the configuration of a simulation, plain JSON."""
-    if seed < 0:
-        raise InputError(f"seed: {seed}; expected zero or more")
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed: {seed}; expected a whole number from 0 to 2^63")
     return {
         "observation": asdict(observation),
         "catalogue": source_settings(catalogue, magnitude_limit),

@@ -24,6 +24,9 @@ from lensdask.training import History, TrainingConfig, train
 
 __all__ = ["Recipe", "read_recipe", "train_d4cnn"]
 
+FIRST_PAIR = 2**40
+"""Pairs from here on are for training, so that no test of a network meets a galaxy it was trained on."""
+
 VALIDATION_EPOCH = 2**61
 """Epoch whose noise the validation set gets: none that training reaches."""
 
@@ -38,6 +41,8 @@ class Recipe:
     """Hyperparameters of the loop."""
     label: Literal["distortion", "fpfs"] = "fpfs"
     """What the network learns: the catalogue's distortion, or the FPFS ellipticity of the noiseless stamp."""
+    signal_to_noise: tuple[float, float] = (5.0, 40.0)
+    """Range of the uniform distribution of signal-to-noise; the paper's (section 2.3.2)."""
     galaxies: int = 10_000
     """Training stamps."""
     validation: int = 1_000
@@ -53,8 +58,10 @@ class Recipe:
             raise InputError(f"label: {self.label!r}; expected distortion or fpfs")
         if self.galaxies < 1 or self.validation < 1:
             raise InputError(f"galaxies: {self.galaxies} and {self.validation} to validate; expected at least 1")
-        if self.seed < 0:
-            raise InputError(f"seed: {self.seed}; expected zero or more")
+        if len(self.signal_to_noise) != 2 or not 0 < self.signal_to_noise[0] <= self.signal_to_noise[1]:
+            raise InputError(f"signal_to_noise: {self.signal_to_noise}; expected two positive numbers in order")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"seed: {self.seed}; expected a whole number from 0 to 2^63")
 
 
 T = TypeVar("T", Recipe, D4CNNConfig, TrainingConfig)
@@ -129,12 +136,13 @@ def _check_output(path: Path, overwrite: bool) -> None:
 
 def _training_sets(recipe: Recipe, source: MockCatalogue | Catalogue) -> tuple[TrainingSet, TrainingSet]:
     # One member of each pair: the other one is the same galaxy.
-    ids = 2 * np.arange(recipe.galaxies + recipe.validation)
+    ids = 2 * (FIRST_PAIR + np.arange(recipe.galaxies + recipe.validation))
     parts = ids[: recipe.galaxies], ids[recipe.galaxies :]
     options: dict[str, Any] = {
         "grid": recipe.network.grid,
         "kernel_fwhm": recipe.network.kernel_fwhm,
         "label": recipe.label,
+        "signal_to_noise": recipe.signal_to_noise,
         "seed": recipe.seed,
     }
     return make_training_set(source, parts[0], **options), make_training_set(source, parts[1], **options)
@@ -201,6 +209,7 @@ def train_d4cnn(
     card = describe(recipe.network) | {
         "recipe": {k: v for k, v in asdict(recipe).items() if k != "network"},
         "data": "parametric CatSim-like mock" if catalogue is None else f"catalogue {catalogue.name}",
+        "galaxies": source.fingerprint,
         "parameters": sum(p.numel() for p in network.parameters()),
         "loss": asdict(history),
         "epochs_done": len(history.training),

@@ -19,8 +19,6 @@ from lensdask.shear.simulate import Observation, distortion_labels, draw_psf, dr
 __all__ = ["TrainingSet", "make_training_set"]
 
 Float32 = npt.NDArray[np.float32]
-SIGNAL_TO_NOISE = (5.0, 40.0)
-"""Range of the uniform distribution of signal-to-noise (Lin, Li et al. 2026, section 2.3.2)."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +71,7 @@ def make_training_set(
     grid: Grid,
     kernel_fwhm: float,
     label: Literal["distortion", "fpfs"],
+    signal_to_noise: tuple[float, float],
     seed: int,
 ) -> TrainingSet:
     """Simulate training stamps.
@@ -88,13 +87,15 @@ def make_training_set(
     label
         ``distortion`` for the luminosity-weighted distortion of the catalogue, ``fpfs`` for the FPFS ellipticity of
         the noiseless stamp.
+    signal_to_noise
+        Range of the uniform distribution of the matched-filter signal-to-noise.
     seed
         Seed of galaxies, noise and augmentation.
     """
     observation = Observation()
     rows = galaxies(source, seed, ids // 2)
     stamps = draw_stamps(rows, ids, observation, seed, np.zeros((1, 2)))[:, 0]
-    target = generator(seed, Stream.TRAINING, 2**62).uniform(*SIGNAL_TO_NOISE, len(ids))
+    target = np.array([generator(seed, Stream.BRIGHTNESS, int(i)).uniform(*signal_to_noise) for i in ids])
     matched = np.sqrt(np.sum(stamps**2, axis=(1, 2), dtype=np.float64)) / observation.noise_sigma
     stamps *= (target / matched).astype(np.float32)[:, None, None]
     psf = draw_psf(observation)

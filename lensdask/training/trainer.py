@@ -42,9 +42,11 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot train."""
-        for name in ("epochs", "batch", "learning_rate", "huber_delta", "validate_every"):
+        for name in ("epochs", "batch", "learning_rate", "huber_delta", "validate_every", "micro_batch"):
             if not getattr(self, name) > 0:
                 raise InputError(f"training {name}: {getattr(self, name)}; expected a positive number")
+        if not 0 < self.factor < 1:
+            raise InputError(f"training factor: {self.factor}; expected a number between 0 and 1")
 
 
 @dataclass

@@ -156,7 +156,18 @@ def test_interrupt_says_how_to_continue(tmp_path):
 def test_input_error_stops_the_run_at_once(tmp_path):
     with pytest.raises(InputError, match="row 13"):
         start_run(tmp_path / "a.zarr", refuses)
-    assert start_run(tmp_path / "a.zarr", if_exists="resume").objects == SIZE - 10
+    assert list(tmp_path.iterdir()) == []
+    assert start_run(tmp_path / "a.zarr").objects == SIZE
+
+
+def test_input_error_in_a_resumed_run_loses_nothing(tmp_path):
+    start_run(tmp_path / "a.zarr")
+    journal = journal_path(tmp_path / "a.zarr")
+    whole = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(whole[:2]))
+    with pytest.raises(InputError, match="row 13"):
+        start_run(tmp_path / "a.zarr", refuses, if_exists="resume")
+    assert journal.read_bytes().startswith(b"".join(whole[:2]))
 
 
 def test_sums_without_a_store(tmp_path):

@@ -187,8 +187,7 @@ def test_flux_of_a_gaussian_galaxy() -> None:
 
 def test_settings_change_the_numbers_as_defined(stamps) -> None:
     images, _, _, psf = stamps
-    moments = make_moments(psf, pixel_scale=SCALE)
-    narrow, wide = (fpfs_shapes(images, moments, settings=FPFS(C=c)) for c in (8.4, 84.0))
+    narrow, wide = (fpfs_shapes(images, make_moments(psf, pixel_scale=SCALE, settings=FPFS(C=c))) for c in (8.4, 84.0))
     m00 = narrow[6] / (2 * np.pi * 0.52**2)
     np.testing.assert_allclose(wide[0] / narrow[0], (m00 + 8.4) / (m00 + 84.0), rtol=1e-12)
     np.testing.assert_array_equal(wide[6], narrow[6])
