@@ -11,11 +11,11 @@ from lensdask.errors import InputError
 if TYPE_CHECKING:
     from lensdask import shear
     from lensdask.compute import start_cluster
-    from lensdask.data import open  # noqa: A004  the name users know from xarray and GalSim
+    from lensdask.data import open, write  # noqa: A004  the name users know from xarray and GalSim
 
-__all__ = ["InputError", "open", "shear", "start_cluster"]
+__all__ = ["InputError", "open", "shear", "start_cluster", "write"]
 
-_HOME = {"open": "lensdask.data", "start_cluster": "lensdask.compute"}
+_HOME = {"open": "lensdask.data", "write": "lensdask.data", "start_cluster": "lensdask.compute"}
 
 
 def __getattr__(name: str) -> Any:

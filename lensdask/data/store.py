@@ -149,23 +149,15 @@ def write_chunk(path: PathLike, start: int, arrays: Mapping[str, np.ndarray]) ->
         targets[name][region] = arrays[name]
 
 
-def write(
-    dataset: xr.Dataset,
-    path: PathLike,
-    schema: Schema,
-    chunk: int | None = None,
-    overwrite: bool = False,
-) -> None:
-    """Write a dataset whole, computing it chunk by chunk if it is lazy.
+def write(dataset: xr.Dataset, path: PathLike, *, chunk: int | None = None, overwrite: bool = False) -> None:
+    """Write a dataset of one of our schemas whole, computing it chunk by chunk if it is lazy.
 
     Parameters
     ----------
     dataset
-        Follows the schema.
+        Names its schema in the attribute ``schema``, and follows it.
     path
         Directory of the store.
-    schema
-        What the dataset holds.
     chunk
         Length of a chunk along ``schema.unit_dim``; the schema's by default.
     overwrite
@@ -174,8 +166,12 @@ def write(
     Raises
     ------
     InputError
-        The dataset does not follow the schema, or the path exists.
+        The dataset does not follow a schema that this lensdask knows, or the path exists.
     """
+    name = str(dataset.attrs.get("schema"))
+    if name not in SCHEMAS:
+        raise InputError(f"dataset to write: its schema is {name!r}; expected {' or '.join(SCHEMAS)}")
+    schema = SCHEMAS[name]
     schema.validate(dataset)
     unit, step = schema.unit_dim, schema.chunk if chunk is None else chunk
     layout = {str(name): tuple(map(str, v.dims)) for name, v in dataset.data_vars.items()}

@@ -57,6 +57,12 @@ class D4CNNConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
+        lengths = (self.pooling_fwhm, self.flux_fwhm, self.grid_spacing, self.kernel_fwhm)
+        if not (all(0 < length < math.inf for length in lengths) and math.isfinite(self.residual)):
+            raise InputError(
+                f"network: pooling_fwhm, flux_fwhm, grid_spacing, kernel_fwhm {lengths}, residual {self.residual}; "
+                "expected lengths above 0 and a finite residual"
+            )
         numbers = (*self.channels, *self.strides, self.kernel_size, self.hidden, self.grid_points)
         if not self.channels or len(self.channels) != len(self.strides) or min(numbers) < 1:
             raise InputError(

@@ -25,7 +25,7 @@ from lensdask.training import History, TrainingConfig, train
 __all__ = ["Recipe", "read_recipe", "train_d4cnn"]
 
 FIRST_PAIR = 2**40
-"""Pairs from here on are for training, so that no test of a network meets a galaxy it was trained on."""
+"""Pairs from here on are for training, so that no test of a network meets a mock galaxy it was trained on."""
 
 VALIDATION_EPOCH = 2**61
 """Epoch whose noise the validation set gets: none that training reaches."""
@@ -58,7 +58,7 @@ class Recipe:
             raise InputError(f"label: {self.label!r}; expected distortion or fpfs")
         if self.galaxies < 1 or self.validation < 1:
             raise InputError(f"galaxies: {self.galaxies} and {self.validation} to validate; expected at least 1")
-        if len(self.signal_to_noise) != 2 or not 0 < self.signal_to_noise[0] <= self.signal_to_noise[1]:
+        if len(self.signal_to_noise) != 2 or not 0 < self.signal_to_noise[0] <= self.signal_to_noise[1] < np.inf:
             raise InputError(f"signal_to_noise: {self.signal_to_noise}; expected two positive numbers in order")
         if not 0 <= self.seed < 2**63:
             raise InputError(f"seed: {self.seed}; expected a whole number from 0 to 2^63")
@@ -111,7 +111,7 @@ def read_recipe(path: Path | None) -> Recipe:
     if not isinstance(network, Mapping):
         raise InputError(f"{path}: [network]: {network!r}; expected a table")
     network = dict(network)
-    base = {"paper": PAPER, "shipped": SHIPPED}.get(network.pop("base", "shipped"))
+    base = {"paper": PAPER, "shipped": SHIPPED}.get(str(network.pop("base", "shipped")))
     if base is None:
         raise InputError(f"{path}: [network] has an unknown base; expected paper or shipped")
     training = content.pop("training", {})

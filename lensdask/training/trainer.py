@@ -1,5 +1,6 @@
 """The one training loop: AdamW, Huber loss, a plateau scheduler and an early stop."""
 
+import math
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ class TrainingConfig:
     factor: float = 0.316
     """Factor on the learning rate when the validation loss has stalled."""
     patience: int = 5
-    """Epochs without an improvement of 1 % before that."""
+    """Epochs without an improvement of 1 % that are put up with; the next one lowers the rate."""
     minimum_rate: float = 1e-5
     """Training stops once the learning rate has fallen below this."""
     validate_every: int = 10
@@ -43,10 +44,15 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot train."""
         for name in ("epochs", "batch", "learning_rate", "huber_delta", "validate_every", "micro_batch"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"training {name}: {getattr(self, name)}; expected a positive number")
         if not 0 < self.factor < 1:
             raise InputError(f"training factor: {self.factor}; expected a number between 0 and 1")
+        if not (self.weight_decay >= 0 and self.patience >= 0 and 0 <= self.minimum_rate < self.learning_rate):
+            raise InputError(
+                f"training weight_decay {self.weight_decay}, patience {self.patience}, minimum_rate "
+                f"{self.minimum_rate}; expected numbers >= 0, the last below the learning rate {self.learning_rate}"
+            )
 
 
 @dataclass
@@ -107,6 +113,11 @@ def train(
         Hyperparameters.
     on_epoch
         Called after each epoch with the number of epochs done and the history so far.
+
+    Raises
+    ------
+    InputError
+        The training diverged.
     """
     loss = nn.HuberLoss(delta=config.huber_delta)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
@@ -137,6 +148,10 @@ def train(
             epoch_loss = _validation_loss(model, loss, validation, config.micro_batch)
             if epoch_loss < best_loss:
                 best, best_loss = deepcopy(model.state_dict()), epoch_loss
+        if not math.isfinite(epoch_loss):
+            raise InputError(
+                f"training: the loss of epoch {epoch + 1} is {epoch_loss}; expected a smaller learning rate"
+            )
         scheduler.step(epoch_loss)
         history.training.append(total / count)
         history.validation.append(epoch_loss)

@@ -141,7 +141,7 @@ def test_bad_template_leaves_nothing_behind(tmp_path, change, message):
 def test_write_and_open(tmp_path, per_galaxy_psf, lazy, shear):
     dataset = stamps(per_galaxy_psf, shear)
     given = dataset.chunk(galaxy=2) if lazy else dataset
-    data.write(given, tmp_path / "s.zarr", STAMPS, chunk=3)
+    data.write(given, tmp_path / "s.zarr", chunk=3)
     opened = data.open(tmp_path / "s.zarr")
     assert isinstance(opened["image"].data, da.Array)
     assert opened["image"].chunks[0] == (3, 3, 1)
@@ -150,17 +150,17 @@ def test_write_and_open(tmp_path, per_galaxy_psf, lazy, shear):
 
 
 def test_write_over_itself(tmp_path):
-    data.write(stamps(True), tmp_path / "s.zarr", STAMPS, chunk=3)
+    data.write(stamps(True), tmp_path / "s.zarr", chunk=3)
     changed = data.open(tmp_path / "s.zarr").map(lambda v: 2 * v, keep_attrs=True)
     with pytest.raises(InputError, match="--overwrite"):
-        data.write(changed, tmp_path / "s.zarr", STAMPS)
-    data.write(changed, tmp_path / "s.zarr", STAMPS, chunk=7, overwrite=True)
+        data.write(changed, tmp_path / "s.zarr")
+    data.write(changed, tmp_path / "s.zarr", chunk=7, overwrite=True)
     xr.testing.assert_equal(data.open(tmp_path / "s.zarr"), stamps(True).map(lambda v: 2 * v, keep_attrs=True))
     assert [p.name for p in tmp_path.iterdir()] == ["s.zarr"]
 
 
 def test_cut_at_one_shear_is_written(tmp_path):
-    data.write(stamps(True).isel(shear=0), tmp_path / "s.zarr", STAMPS)
+    data.write(stamps(True).isel(shear=0), tmp_path / "s.zarr")
     assert float(data.open(tmp_path / "s.zarr")["g1"]) == 0.02
 
 

@@ -1,0 +1,87 @@
+"""Resumable runs as their users meet them: refused input, results on record, stamps that were replaced."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lensdask.data import write
+from lensdask.errors import InputError
+from lensdask.shear import Observation, RunOptions, draw_psf, make_stamps, measure_run, run_bias, simulate_run
+
+QUIET = {"show_progress": False}
+NOISY = Observation()
+
+
+def noise_stamps(seed=0, count=8):
+    images = np.random.default_rng(seed).normal(size=(count, NOISY.size, NOISY.size))
+    return make_stamps(images, draw_psf(NOISY), pixel_scale=NOISY.pixel_scale, noise_sigma=1.0)
+
+
+def test_broken_pixels_in_a_store_are_named_and_nothing_is_left(tmp_path):
+    stamps = noise_stamps()
+    stamps["image"][6, 3, 3] = np.nan
+    write(stamps, tmp_path / "stamps.zarr", chunk=2)
+    with pytest.raises(InputError, match=r"not finite in galaxy 6; expected numbers$"):
+        measure_run(tmp_path / "stamps.zarr", tmp_path / "shapes.zarr", estimator="fpfs", options=RunOptions(**QUIET))
+    assert [path.name for path in tmp_path.iterdir()] == ["stamps.zarr"]
+
+
+def test_resume_notices_that_stamps_were_replaced(tmp_path):
+    paths = tmp_path / "stamps.zarr", tmp_path / "shapes.zarr"
+    write(noise_stamps(0), paths[0])
+    measure_run(*paths, estimator="fpfs", options=RunOptions(**QUIET))
+    write(noise_stamps(1), paths[0], overwrite=True)
+    with pytest.raises(InputError, match="another configuration"):
+        measure_run(*paths, estimator="fpfs", options=RunOptions(if_exists="resume", **QUIET))
+
+
+def test_a_run_may_move(tmp_path):
+    simulate_run(tmp_path / "a" / "stamps.zarr", galaxies=4, options=RunOptions(**QUIET))
+    measure_run(tmp_path / "a" / "stamps.zarr", tmp_path / "a" / "shapes.zarr", options=RunOptions(**QUIET))
+    moved = (tmp_path / "a").rename(tmp_path / "b")
+    again = measure_run(moved / "stamps.zarr", moved / "shapes.zarr", options=RunOptions(if_exists="resume", **QUIET))
+    assert again.objects == 0
+
+
+def test_resuming_a_finished_bias_test_keeps_its_times(tmp_path):
+    run_bias(tmp_path, galaxies=8, estimator="fpfs", options=RunOptions(**QUIET))
+    first = json.loads((tmp_path / "result.json").read_text())
+    run_bias(tmp_path, galaxies=8, estimator="fpfs", options=RunOptions(if_exists="resume", **QUIET))
+    assert json.loads((tmp_path / "result.json").read_text()) == first
+    assert first["run"]["objects"] == 8
+
+
+def test_overwriting_starts_without_old_results(tmp_path, monkeypatch):
+    run_bias(tmp_path, galaxies=8, estimator="fpfs", options=RunOptions(**QUIET))
+
+    def interrupted(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lensdask.shear.runs.measure_stamps", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_bias(tmp_path, galaxies=8, estimator="fpfs", options=RunOptions(if_exists="overwrite", **QUIET))
+    assert not (tmp_path / "result.json").exists()
+
+
+@pytest.mark.parametrize("shift", [(0.5, 0.5), (0.0, -0.5)])
+def test_psf_centred_on_a_pixel_is_refused(shift):
+    dy, dx = shift
+    y, x = np.mgrid[:64, :64] - 31.5
+    psf = np.exp(-((x - dx) ** 2 + (y - dy) ** 2) / 2 / 2.5**2)
+    with pytest.raises(InputError, match=r"^psf: its centre is 0\.\d\d pixels from \(31\.5, 31\.5\)"):
+        make_stamps(np.zeros((2, 64, 64)), psf / psf.sum(), pixel_scale=0.2, noise_sigma=0.0)
+
+
+@pytest.mark.parametrize("noise", [None, "0.5", np.nan, -1])
+def test_noise_must_be_a_number(noise):
+    with pytest.raises(InputError, match=r"^noise_sigma: "):
+        make_stamps(np.zeros((2, 64, 64)), draw_psf(NOISY), pixel_scale=0.2, noise_sigma=noise)
+
+
+@pytest.mark.parametrize(
+    "mistake", [{"offset": "befor"}, {"psf_fwhm": -1}, {"pixel_scale": np.nan}, {"psf_e1": 1.0}, {"size": 63}]
+)
+def test_impossible_observations_are_refused(mistake):
+    with pytest.raises(InputError):
+        Observation(**mistake)
