@@ -3,7 +3,8 @@
 from lensdask.shear.calibration import Bias, Calibration, bias, calibrate
 from lensdask.shear.catalogue import mock_galaxies, read_catalogue
 from lensdask.shear.measurement import Instrument, find_estimator, measure, measure_stamps
-from lensdask.shear.runs import BiasRun, RunOptions, measure_run, run_bias, simulate_run
+from lensdask.shear.results import BiasRun
+from lensdask.shear.runs import RunOptions, measure_run, run_bias, simulate_run
 from lensdask.shear.simulate import Observation, draw_psf, draw_stamps
 from lensdask.shear.stamps import make_stamps
 

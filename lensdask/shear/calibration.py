@@ -8,9 +8,7 @@ Per shear version and block of galaxies only sums are kept. From the totals foll
 Both members of an orthogonal pair and all shears of a galaxy lie in one block, so they are resampled together.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +17,7 @@ import xarray as xr
 from lensdask.errors import InputError
 from lensdask.shear.measurement import COLUMNS
 from lensdask.shear.simulate import four_shears
-from lensdask.stats import MINIMUM_BLOCKS, block_length, block_sums, bootstrap_error, delta_error
+from lensdask.stats import block_length, block_sums, bootstrap_error, delta_error
 
 __all__ = [
     "BIAS_QUANTITIES",
@@ -38,10 +36,6 @@ SUMS = ("weight", "e1", "e2", "e1²", "e2²", "de1_dg1", "de1_dg2", "de2_dg1", "
 
 BIAS_QUANTITIES = ("m1", "m2", "c1", "c2", "shape_noise_1", "shape_noise_2")
 """Results of a bias test, in order."""
-
-
-_COMPARABLE = {"m1": 1e-3, "m2": 1e-3, "c1": 1e-4, "c2": 1e-4}
-"""Error below which a bias can be held against a published one."""
 
 
 @dataclass(frozen=True)
@@ -227,29 +221,3 @@ def calibrate(shapes: xr.Dataset, *, seed: int = 0, replicas: int = 1000) -> Cal
         shape_noise=np.sqrt(variance) / R,
         galaxies=count,
     )
-
-
-def rows_of(result: Bias, published: Mapping[str, tuple[float, float | None]]) -> list[dict[str, Any]]:
-    """Return the rows of a result file.
-
-    A published bias is comparable where both errors, added in quadrature, are below 1e-3 for m and 1e-4 for c, from
-    enough blocks to trust them; the shape noise never is, since it depends on the catalogue.
-    """
-    rows = []
-    for i, name in enumerate(BIAS_QUANTITIES):
-        value, error = published.get(name, (None, None))
-        together = np.hypot(np.inf if error is None else error, result.errors[i])
-        tight = bool(together < _COMPARABLE.get(name, 0.0)) and result.blocks >= MINIMUM_BLOCKS
-        rows.append(
-            {
-                "quantity": name,
-                "published": value,
-                "published_error": error,
-                "measured": float(result.values[i]),
-                "error": float(result.errors[i]),
-                "delta_error": float(result.delta_errors[i]),
-                "unit": "1",
-                "comparable": tight,
-            }
-        )
-    return rows

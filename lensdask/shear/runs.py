@@ -3,7 +3,6 @@
 Each is a chunk function of `lensdask.compute.run` with the configuration that decides its result.
 """
 
-import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
@@ -24,13 +23,12 @@ from lensdask.compute import (
     journal_path,
     refuse_existing,
     run,
-    run_record,
     start_cluster,
 )
 from lensdask.data import SHAPES, STAMPS, common_attributes, create
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
-from lensdask.shear.calibration import Bias, bias_of_sums, rows_of, shape_sums
+from lensdask.shear.calibration import bias_of_sums, shape_sums
 from lensdask.shear.catalogue import MAGNITUDE_LIMIT
 from lensdask.shear.measurement import (
     Estimator,
@@ -40,6 +38,7 @@ from lensdask.shear.measurement import (
     instrument_of,
     measure_stamps,
 )
+from lensdask.shear.results import BiasRun, write_results
 from lensdask.shear.simulate import Observation, draw_psf, four_shears
 from lensdask.shear.stamps import (
     observed_stamps,
@@ -223,16 +222,6 @@ def bias_chunk(start: int, stop: int, config: Mapping[str, Any], device: str) ->
     return dict(as_table(columns)), {"shapes": shape_sums(columns, config["galaxies_per_block"])}
 
 
-@dataclass(frozen=True)
-class BiasRun:
-    """Outcome of a bias test."""
-
-    bias: Bias | None
-    """Biases with errors; none if every chunk was given up."""
-    run: RunResult
-    """Counts, times and quarantined chunks."""
-
-
 def run_bias(
     directory: Path,
     *,
@@ -308,7 +297,7 @@ def run_bias(
     outcome = BiasRun(found, result)
     # A finished run that is resumed computes nothing; its times are those on record.
     if result.objects or not (directory / "result.json").exists():
-        _write_results(directory, outcome, config, galaxies)
+        write_results(directory, outcome, config, galaxies)
     return outcome
 
 
@@ -370,43 +359,3 @@ def _client(options: RunOptions) -> AbstractContextManager[distributed.Client | 
     if isinstance(options.cluster, str):
         return start_cluster(options.cluster, workers=options.workers, insecure=options.insecure)
     return nullcontext(options.cluster)
-
-
-PUBLISHED: dict[str, tuple[float, float | None]] = {
-    "m1": (-0.092e-3, 0.286e-3),
-    "m2": (0.183e-3, 0.272e-3),
-    "c1": (-0.17e-5, 2.48e-5),
-    "c2": (1.96e-5, 2.93e-5),
-    "shape_noise_1": (0.272, None),
-    "shape_noise_2": (0.272, None),
-}
-"""D4CNN with GELU at LSST year-10 noise (Lin, Li et al. 2026, Table 2): biases of 40 million galaxies with i < 25.3,
-and the shape noise, of their catalogue, without an error."""
-
-
-def bias_result(outcome: BiasRun, config: Mapping[str, Any], galaxies: int) -> dict[str, Any]:
-    """Return the content of ``result.json``."""
-    is_paper = config["estimator"]["path"] is not None and config["observation"] == asdict(Observation())
-    is_paper = is_paper and config["catalogue"]["magnitude_limit"] == MAGNITUDE_LIMIT
-    rows = [] if outcome.bias is None else rows_of(outcome.bias, PUBLISHED if is_paper else {})
-    return {
-        "experiment": f"shear.bias {config['estimator']['name']}",
-        "size": galaxies,
-        "rows": rows,
-        "run": run_record(outcome.run.device, outcome.run.wall_s, outcome.run.objects),
-    }
-
-
-def _write_results(directory: Path, outcome: BiasRun, config: Mapping[str, Any], galaxies: int) -> None:
-    result = bias_result(outcome, config, galaxies)
-    record = {
-        "configuration": config,
-        **result["run"],
-        "retries": outcome.run.retries,
-        "quarantined": [asdict(q) for q in outcome.run.quarantined],
-        "blocks": outcome.bias.blocks if outcome.bias else 0,
-    }
-    for file, content in (("result.json", result), ("run.json", record)):
-        partial = directory / f".{file}.partial"
-        partial.write_text(json.dumps(content, indent=2) + "\n")
-        partial.replace(directory / file)

@@ -1,0 +1,97 @@
+"""Result files of a bias test: ``result.json`` beside the published values, and ``run.json``."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lensdask.compute import RunResult, run_record
+from lensdask.shear.calibration import BIAS_QUANTITIES, Bias
+from lensdask.shear.catalogue import MAGNITUDE_LIMIT
+from lensdask.shear.simulate import Observation
+from lensdask.stats import MINIMUM_BLOCKS
+
+__all__ = ["BiasRun", "bias_result", "write_results"]
+
+PUBLISHED: dict[str, tuple[float, float | None]] = {
+    "m1": (-0.092e-3, 0.286e-3),
+    "m2": (0.183e-3, 0.272e-3),
+    "c1": (-0.17e-5, 2.48e-5),
+    "c2": (1.96e-5, 2.93e-5),
+    "shape_noise_1": (0.272, None),
+    "shape_noise_2": (0.272, None),
+}
+"""D4CNN with GELU at LSST year-10 noise (Lin, Li et al. 2026, Table 2): biases of 40 million galaxies with i < 25.3,
+and the shape noise, of their catalogue, without an error."""
+
+
+_COMPARABLE = {"m1": 1e-3, "m2": 1e-3, "c1": 1e-4, "c2": 1e-4}
+"""Error below which a bias can be held against a published one."""
+
+
+@dataclass(frozen=True)
+class BiasRun:
+    """Outcome of a bias test."""
+
+    bias: Bias | None
+    """Biases with errors; none if every chunk was given up."""
+    run: RunResult
+    """Counts, times and quarantined chunks."""
+
+
+def _rows(result: Bias, published: Mapping[str, tuple[float, float | None]]) -> list[dict[str, Any]]:
+    """Return the rows of a result file.
+
+    A published bias is comparable where both errors, added in quadrature, are below 1e-3 for m and 1e-4 for c, from
+    enough blocks to trust them; the shape noise never is, since it depends on the catalogue.
+    """
+    rows = []
+    for i, name in enumerate(BIAS_QUANTITIES):
+        value, error = published.get(name, (None, None))
+        together = np.hypot(np.inf if error is None else error, result.errors[i])
+        tight = bool(together < _COMPARABLE.get(name, 0.0)) and result.blocks >= MINIMUM_BLOCKS
+        rows.append(
+            {
+                "quantity": name,
+                "published": value,
+                "published_error": error,
+                "measured": float(result.values[i]),
+                "error": float(result.errors[i]),
+                "delta_error": float(result.delta_errors[i]),
+                "unit": "1",
+                "comparable": tight,
+            }
+        )
+    return rows
+
+
+def bias_result(outcome: BiasRun, config: Mapping[str, Any], galaxies: int) -> dict[str, Any]:
+    """Return the content of ``result.json``."""
+    is_paper = config["estimator"]["path"] is not None and config["observation"] == asdict(Observation())
+    is_paper = is_paper and config["catalogue"]["magnitude_limit"] == MAGNITUDE_LIMIT
+    rows = [] if outcome.bias is None else _rows(outcome.bias, PUBLISHED if is_paper else {})
+    return {
+        "experiment": f"shear.bias {config['estimator']['name']}",
+        "size": galaxies,
+        "rows": rows,
+        "run": run_record(outcome.run.device, outcome.run.wall_s, outcome.run.objects),
+    }
+
+
+def write_results(directory: Path, outcome: BiasRun, config: Mapping[str, Any], galaxies: int) -> None:
+    """Write ``result.json`` and ``run.json`` into a directory, each whole or not at all."""
+    result = bias_result(outcome, config, galaxies)
+    record = {
+        "configuration": config,
+        **result["run"],
+        "retries": outcome.run.retries,
+        "quarantined": [asdict(q) for q in outcome.run.quarantined],
+        "blocks": outcome.bias.blocks if outcome.bias else 0,
+    }
+    for file, content in (("result.json", result), ("run.json", record)):
+        partial = directory / f".{file}.partial"
+        partial.write_text(json.dumps(content, indent=2) + "\n")
+        partial.replace(directory / file)
