@@ -278,9 +278,6 @@ def run_bias(
     }
     chunk = -(-max(galaxies_per_task, 1) // per_block) * per_block
     store = directory / "shapes.zarr"
-    if options is not None and options.if_exists == "overwrite":
-        for stale in ("result.json", "run.json", "bias.png"):
-            (directory / stale).unlink(missing_ok=True)
     result = _run(
         bias_chunk,
         config,
@@ -291,6 +288,7 @@ def run_bias(
         template,
         f"bias {chosen.name}",
         options,
+        results=tuple(directory / name for name in ("result.json", "run.json", "bias.png")),
     )
     sums = [s["shapes"] for s in result.sums if s is not None]
     found = bias_of_sums(np.concatenate(sums), observation.shear, seed=seed, replicas=replicas) if sums else None
@@ -311,6 +309,7 @@ def _run(
     template: dict[str, Any],
     label: str,
     options: RunOptions | None,
+    results: tuple[Path, ...] = (),
 ) -> RunResult:
     options = options or RunOptions()
     # Workers may run in another directory than this process.
@@ -322,6 +321,9 @@ def _run(
     refuse_existing(journal, store, options.if_exists)
 
     def make_store() -> None:
+        # Results of an overwritten run do not describe the new store.
+        for result in results:
+            result.unlink(missing_ok=True)
         create(store, schema, chunk=chunk, **template)
 
     with _client(options) as client:

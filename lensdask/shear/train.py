@@ -41,8 +41,10 @@ class Recipe:
     """Hyperparameters of the loop."""
     label: Literal["distortion", "fpfs"] = "fpfs"
     """What the network learns: the catalogue's distortion, or the FPFS ellipticity of the noiseless stamp."""
-    signal_to_noise: tuple[float, float] = (5.0, 40.0)
-    """Range of the uniform distribution of signal-to-noise; the paper's (section 2.3.2)."""
+    signal_to_noise: tuple[float, float] = (5.0, 150.0)
+    """Range of the uniform distribution of signal-to-noise. The paper has 5 to 40 (section 2.3.2). Trained on that,
+    this network over-weighs the brighter galaxies, which it has never seen, and its response to shear bends: on
+    noiseless galaxies m = -5.5e-4 ± 0.7e-4 at g = 0.02."""
     galaxies: int = 10_000
     """Training stamps."""
     validation: int = 1_000

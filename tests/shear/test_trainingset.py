@@ -202,7 +202,7 @@ def test_training_writes_weights_and_their_card(tmp_path: Path, monkeypatch, lab
     assert card["epochs_done"] == 2
     assert card["loss"] == dataclasses.asdict(history)
     assert all(len(curve) == 2 and np.isfinite(curve).all() for curve in card["loss"].values())
-    assert card["recipe"]["signal_to_noise"] == [5.0, 40.0]
+    assert card["recipe"]["signal_to_noise"] == [5.0, 150.0]
     assert card["recipe"]["label"] == label
     assert card["galaxies"] == MockCatalogue().fingerprint
     assert card["parameters"] == sum(t.numel() for t in load_weights(path).values())
@@ -251,7 +251,7 @@ def test_an_output_that_cannot_be_is_refused_before_training(tmp_path: Path) -> 
 def test_no_file_is_the_recipe_of_the_shipped_network() -> None:
     assert read_recipe(None) == Recipe()
     assert Recipe().network == SHIPPED
-    assert Recipe().signal_to_noise == (5.0, 40.0)
+    assert Recipe().signal_to_noise == (5.0, 150.0)
 
 
 def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
