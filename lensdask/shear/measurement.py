@@ -160,7 +160,10 @@ def measure_stamps(
     versions = images[:, None] if images.ndim == 3 else images
     count = versions.shape[1]
     flat = np.ascontiguousarray(versions.reshape(-1, n, n), dtype=np.float32)
-    renoise = draw_noise(ids, n, instrument.noise_sigma, seed, Stream.RENOISE)
+    if instrument.noise_sigma > 0:
+        renoise = draw_noise(ids, n, instrument.noise_sigma, seed, Stream.RENOISE)
+    else:
+        renoise = np.zeros((len(ids), n, n), np.float32)
     arrays = [flat, np.repeat(renoise, count, axis=0)]
     if instrument.psf.ndim > 2:
         arrays.append(np.repeat(instrument.psf, count, axis=0))
@@ -171,10 +174,10 @@ def measure_stamps(
     return table.reshape(*images.shape[:-2], len(COLUMNS))
 
 
-def instrument_of(stamps: xr.Dataset, psf: npt.ArrayLike | None = None) -> Instrument:
+def instrument_of(stamps: xr.Dataset) -> Instrument:
     """Return what the measurement must know of a dataset of stamps."""
-    values = np.asarray(stamps["psf"].values if psf is None else psf, dtype=np.float64)
-    return Instrument(values, float(stamps.attrs["pixel_scale"]), float(stamps.attrs["noise_sigma"]))
+    psf = np.asarray(stamps["psf"].values, dtype=np.float64)
+    return Instrument(psf, float(stamps.attrs["pixel_scale"]), float(stamps.attrs["noise_sigma"]))
 
 
 def as_table(columns: Float64) -> Mapping[str, npt.NDArray[np.float32]]:
