@@ -31,6 +31,8 @@ class _Commands(typer.core.TyperGroup):
             return super().invoke(ctx)
         except InputError as error:
             message, code = str(error), 2
+        except BrokenPipeError:
+            raise  # click ends quietly when a pager or head has read enough
         except ConnectionError as error:
             message, code = str(error), 1
         except OSError as error:
@@ -45,6 +47,23 @@ class _Commands(typer.core.TyperGroup):
 app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 shear = typer.Typer(no_args_is_help=True, help="Shear of galaxies: simulate, train, measure, test the bias.")
 app.add_typer(shear, name="shear")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from lensdask.data import code_version
+
+        print(code_version())
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")]
+
+
+@app.callback()
+def root(version: Version = False) -> None:  # noqa: ARG001  the option's callback acts on it
+    """Gravitational-lensing measurement with neural networks."""
+
 
 Galaxies = Annotated[int, typer.Option(help="Number of galaxies, even: they come in orthogonal pairs.")]
 Catalogue = Annotated[Path | None, typer.Option(help="Your CatSim FITS file; a parametric mock without it.")]
