@@ -61,7 +61,7 @@ Version = Annotated[bool, typer.Option("--version", callback=_show_version, is_e
 
 
 @app.callback()
-def root(version: Version = False) -> None:  # noqa: ARG001  the option's callback acts on it
+def root(version: Version = False) -> None:
     """Gravitational-lensing measurement with neural networks."""
 
 
