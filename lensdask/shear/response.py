@@ -17,7 +17,7 @@ Mode = Literal["backward", "forward"]
 """Direction of differentiation: a pass per ellipticity, or a pass per shear."""
 
 FASTEST: Mode = "backward"
-"""Measured on CPUs, where the forward mode takes 2.2 to 3.5 times as long for every network tried. Not yet on GPUs."""
+"""On a CPU, where the forward mode takes about twice as long (``make bench``). Not yet measured on GPUs."""
 
 
 def shapes_with_response(network: nn.Module, images: Resmoothed, mode: Mode = FASTEST) -> Tensor:
