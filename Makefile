@@ -24,7 +24,7 @@ science: $(VENV)/.installed-dev
 
 # Slow: speed and memory, with the numbers.
 bench: $(VENV)/.installed-dev
-	$(BIN)/pytest -m benchmark -s
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m benchmark -s
 
 # Back to a fresh clone.
 clean:

@@ -6,7 +6,6 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import SymmetricalLogLocator
 
 __all__ = ["plot_bias"]
 
@@ -14,11 +13,11 @@ LSST_REQUIREMENT = 2e-3
 """Tolerated |m| of LSST after ten years."""
 
 _PANELS = (
-    ("m", "multiplicative bias m", 1e-3),
-    ("c", "additive bias c", 1e-5),
-    ("shape_noise_", "shape noise Std(e) / R", None),
+    ("m", "multiplicative bias m", (1e-3, 1e-2)),
+    ("c", "additive bias c", (1e-5, 1e-3)),
+    ("shape_noise_", "shape noise Std(e) / R", ()),
 )
-"""Quantity, title, and where the axis turns from linear to logarithmic."""
+"""Quantity, title, and ticks; at the first of them the axis turns from linear to logarithmic."""
 
 _COLOURS = ("tab:blue", "tab:red")
 
@@ -35,18 +34,13 @@ def plot_bias(results: Sequence[dict[str, Any]], path: Path) -> None:
     """
     figure = Figure(figsize=(11, 1.8 + 0.8 * len(results)), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
-    for axes, (quantity, title, smallest) in zip(panels, _PANELS, strict=True):
+    for axes, (quantity, title, ticks) in zip(panels, _PANELS, strict=True):
         for place, result in enumerate(results):
             _draw(axes, place, {row["quantity"]: row for row in result["rows"]}, quantity)
         axes.set_title(title)
         axes.grid(axis="x", alpha=0.3)
-        if smallest is not None:
-            axes.axvline(0, color="black", lw=0.8)
-            # Noiseless tests reach 1e-8 and noisy ones 1e-2: one linear axis would hide one of them.
-            axes.set_xscale("symlog", linthresh=smallest)
-            axes.xaxis.set_major_locator(SymmetricalLogLocator(base=100, linthresh=smallest))
-            reach = max(3 * smallest, *map(abs, axes.get_xlim()))
-            axes.set_xlim(-reach, reach)
+        if ticks:
+            _scale(axes, ticks)
     panels[0].axvspan(-LSST_REQUIREMENT, LSST_REQUIREMENT, color="0.9", zorder=0, label="LSST requirement")
     panels[0].set_yticks(range(len(results)), [_label(result) for result in results])
     panels[0].set_ylim(len(results) - 0.5, -0.5)
@@ -61,6 +55,16 @@ def plot_bias(results: Sequence[dict[str, Any]], path: Path) -> None:
         frameon=False,
     )
     figure.savefig(path, dpi=150)
+
+
+def _scale(axes: Axes, ticks: tuple[float, ...]) -> None:
+    """Scale an axis of biases: noiseless tests reach 1e-8 and noisy ones 1e-2, which one linear axis cannot show."""
+    axes.axvline(0, color="black", lw=0.8)
+    axes.set_xscale("symlog", linthresh=ticks[0])
+    reach = max(3 * ticks[0], *map(abs, axes.get_xlim()))
+    axes.set_xlim(-reach, reach)
+    axes.set_xticks([0.0, *(sign * tick for tick in ticks if tick < reach for sign in (-1, 1))])
+    axes.minorticks_off()
 
 
 def _label(result: dict[str, Any]) -> str:

@@ -1,0 +1,54 @@
+"""The numbers in the README are those of the committed results."""
+
+import json
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+QUANTITIES = {
+    "m1": "m₁",
+    "m2": "m₂",
+    "c1": "c₁",
+    "c2": "c₂",
+    "shape_noise_1": "shape noise 1",
+    "shape_noise_2": "shape noise 2",
+}
+
+
+def report():
+    return json.loads((ROOT / "docs" / "demo.json").read_text())
+
+
+def number(value, error):
+    if value is None:
+        return "–"
+    return f"{value:+.2e}" + ("" if error is None else f" ± {error:.1e}")
+
+
+def table(results):
+    """Return the README's table of a demo's results."""
+    by_test = {r["experiment"]: r for r in results}
+    lines = ["| | D4CNN | published D4CNN | FPFS |", "|---|---|---|---|"]
+    for label in ("year-10 noise", "noiseless"):
+        network, fpfs = by_test[f"d4cnn, {label}"], by_test[f"fpfs, {label}"]
+        lines.append(f"| **{label}**, {network['size']:,} galaxies | | | |")
+        for first, second in zip(network["rows"], fpfs["rows"], strict=True):
+            cells = [
+                number(first["measured"], first["error"]),
+                number(first["published"], first["published_error"]),
+                number(second["measured"], second["error"]),
+            ]
+            lines.append(f"| {QUANTITIES[first['quantity']]} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def costs(milliseconds):
+    return "\n".join(
+        f"| {name}, shape, flux and responses of one 64 × 64 stamp | {milliseconds[key]:.3f} ms |"
+        for name, key in (("D4CNN", "d4cnn"), ("FPFS", "fpfs"))
+    )
+
+
+def test_readme_shows_the_committed_results():
+    readme, found = (ROOT / "README.md").read_text(), report()
+    for expected in (table(found["results"]), costs(found["ms_per_galaxy"])):
+        assert expected in readme, f"README should have:\n{expected}"
