@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -140,6 +141,9 @@ def _connect(cluster: str, insecure: bool) -> distributed.Client:
     if parts.scheme == "tcp" and not _is_loopback(parts.hostname or "") and not insecure:
         raise InputError(f"cluster {address} is another machine without encryption; use tls://… or --insecure")
     try:
+        # A client that fails to connect leaves its event loop to the garbage collector, which may then hold up the
+        # start of the next one. So ask first whether anybody listens.
+        socket.create_connection((parts.hostname, parts.port), timeout=_CONNECT_SECONDS).close()
         # A client that fails to connect would stay Dask's default scheduler for the whole process.
         distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False).close()
         return distributed.Client(address, timeout=_CONNECT_SECONDS)

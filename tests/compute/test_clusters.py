@@ -87,7 +87,7 @@ def test_insecure_is_tried(monkeypatch):
     def refused(*_args, **_kwargs):
         raise OSError("nobody answers")
 
-    monkeypatch.setattr("lensdask.compute.clusters.distributed.Client", refused)
+    monkeypatch.setattr("lensdask.compute.clusters.socket.create_connection", refused)
     with pytest.raises(InputError, match="no scheduler at"):
         start_cluster("tcp://192.0.2.1:8786", insecure=True)
 
