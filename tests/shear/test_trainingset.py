@@ -248,6 +248,13 @@ def test_an_output_that_cannot_be_is_refused_before_training(tmp_path: Path) -> 
 # Recipes
 
 
+def test_recipe_of_the_paper() -> None:
+    recipe = read_recipe(Path(__file__).parents[2] / "recipes" / "d4cnn-paper.toml")
+    assert recipe.network == PAPER
+    assert recipe.training == TrainingConfig()
+    assert (recipe.label, recipe.signal_to_noise, recipe.galaxies) == ("distortion", (5.0, 40.0), 10_000)
+
+
 def test_no_file_is_the_recipe_of_the_shipped_network() -> None:
     assert read_recipe(None) == Recipe()
     assert Recipe().network == SHIPPED
