@@ -2,24 +2,19 @@
 
 import json
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.core
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from lensdask.errors import InputError
+from lensdask.terminal import epochs_shown, print_experiments, print_reproduction, print_results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from lensdask.compute import RunResult
-    from lensdask.shear.runs import RunOptions
-    from lensdask.training import History
+    from lensdask.shear.execution import RunOptions
+    from lensdask.shear.selection import Selection
 
 
 class _Commands(typer.core.TyperGroup):
@@ -71,11 +66,20 @@ NoiseSigma = Annotated[
     float | None,
     typer.Option(help="Noise per pixel at zero point 30; 0 for none. Default: LSST year 10."),
 ]
+NoiseOfPairs = Annotated[
+    str, typer.Option("--noise", help="independent, or exchanged within orthogonal pairs: far smaller errors of m.")
+]
+NoiseFwhm = Annotated[float, typer.Option(help="FWHM of the kernel that correlates the noise, arcsec; 0 for white.")]
 MagnitudeLimit = Annotated[float, typer.Option(help="Galaxies are brighter than this in i.")]
 PsfE1 = Annotated[float, typer.Option(help="PSF ellipticity e1.")]
 PsfE2 = Annotated[float, typer.Option(help="PSF ellipticity e2.")]
+MagnitudeCut = Annotated[
+    float | None,
+    typer.Option(help="Keep galaxies that FPFS measures brighter than this; m and c are corrected for it."),
+]
+CutWidth = Annotated[float, typer.Option(help="Half width of the magnitude cut, a smooth step; 0 for a hard cut.")]
 Shear = Annotated[float, typer.Option(help="Amplitude of the applied shears.")]
-Estimator = Annotated[str, typer.Option(help="d4cnn, fpfs, or the path of a network.")]
+Estimator = Annotated[str, typer.Option(help="d4cnn, fpfs, fpfs:SIGMA,C, or the path of a network.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Workers = Annotated[int | None, typer.Option(help="Workers of a local cluster. Default: one per core.")]
 Cluster = Annotated[str, typer.Option(help="local, threads, cuda, tcp://…, tls://…, or a scheduler file.")]
@@ -89,7 +93,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, 
 def _options(
     *, cluster: str, workers: int | None, insecure: bool, device: str, resume: bool, overwrite: bool
 ) -> "RunOptions":
-    from lensdask.shear.runs import RunOptions
+    from lensdask.shear.execution import RunOptions
 
     if resume and overwrite:
         raise InputError("--resume and --overwrite: expected one of them")
@@ -102,12 +106,20 @@ def _options(
     )
 
 
-def _observation(noise_sigma: float | None, psf_e1: float, psf_e2: float, shear: float) -> Any:
+def _observation(noise_sigma: float | None, **settings: Any) -> Any:
     from lensdask.conventions import LSST_Y10_NOISE
     from lensdask.shear.simulate import Observation
 
     sigma = LSST_Y10_NOISE if noise_sigma is None else noise_sigma
-    return Observation(noise_sigma=sigma, psf_e1=psf_e1, psf_e2=psf_e2, shear=shear)
+    return Observation(noise_sigma=sigma, **settings)
+
+
+def _selection(magnitude: float | None, width: float) -> "Selection | None":
+    from lensdask.shear.selection import magnitude_cut
+
+    if magnitude is None and width:
+        raise InputError(f"--cut-width {width}: expected a --magnitude-cut as well")
+    return None if magnitude is None else magnitude_cut(magnitude, width)
 
 
 def _finish(quarantined: int) -> None:
@@ -124,6 +136,8 @@ def simulate(
     catalogue: Catalogue = None,
     magnitude_limit: MagnitudeLimit = 25.3,
     noise_sigma: NoiseSigma = None,
+    noise: NoiseOfPairs = "independent",
+    noise_fwhm: NoiseFwhm = 0.0,
     psf_e1: PsfE1 = 0.0,
     psf_e2: PsfE2 = 0.0,
     shear: Shear = 0.02,
@@ -142,7 +156,9 @@ def simulate(
     result = simulate_run(
         stamps,
         galaxies=galaxies,
-        observation=_observation(noise_sigma, psf_e1, psf_e2, shear),
+        observation=_observation(
+            noise_sigma, noise=noise, noise_fwhm=noise_fwhm, psf_e1=psf_e1, psf_e2=psf_e2, shear=shear
+        ),
         catalogue=catalogue,
         magnitude_limit=magnitude_limit,
         seed=seed,
@@ -193,9 +209,13 @@ def bias(
     catalogue: Catalogue = None,
     magnitude_limit: MagnitudeLimit = 25.3,
     noise_sigma: NoiseSigma = None,
+    noise: NoiseOfPairs = "independent",
+    noise_fwhm: NoiseFwhm = 0.0,
     psf_e1: PsfE1 = 0.0,
     psf_e2: PsfE2 = 0.0,
     shear: Shear = 0.02,
+    magnitude_cut: MagnitudeCut = None,
+    cut_width: CutWidth = 0.0,
     bootstrap: Annotated[int, typer.Option(help="Resamplings; the paper has 20.")] = 1000,
     seed: Seed = 0,
     workers: Workers = None,
@@ -214,9 +234,12 @@ def bias(
         run_dir,
         galaxies=galaxies,
         estimator=estimator,
-        observation=_observation(noise_sigma, psf_e1, psf_e2, shear),
+        observation=_observation(
+            noise_sigma, noise=noise, noise_fwhm=noise_fwhm, psf_e1=psf_e1, psf_e2=psf_e2, shear=shear
+        ),
         catalogue=catalogue,
         magnitude_limit=magnitude_limit,
+        selection=_selection(magnitude_cut, cut_width),
         replicas=bootstrap,
         seed=seed,
         options=_options(
@@ -234,7 +257,7 @@ def bias(
     if as_json:
         print(json.dumps(result, indent=2))
     else:
-        _print_results([result])
+        print_results([result])
         print(f"picture: {picture}")
     _finish(len(outcome.run.quarantined))
 
@@ -245,6 +268,7 @@ def train(
     config: Annotated[Path | None, typer.Option(help="Recipe, a TOML file; the shipped network's without it.")] = None,
     galaxies: Annotated[int | None, typer.Option(help="Training stamps.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training set at the most.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Weights to go on from, of the same network.")] = None,
     catalogue: Catalogue = None,
     device: Device = "auto",
     seed: Annotated[int | None, typer.Option(help="Seed of weights, galaxies and noise.")] = None,
@@ -260,11 +284,12 @@ def train(
     top: dict[str, Any] = {k: v for k, v in {"galaxies": galaxies, "seed": seed}.items() if v is not None}
     loop = recipe.training if epochs is None else replace(recipe.training, epochs=epochs)
     recipe = replace(recipe, training=loop, **top)
-    with _epochs(recipe.training.epochs) as on_epoch:
+    with epochs_shown(recipe.training.epochs) as on_epoch:
         train_d4cnn(
             model,
             recipe,
             catalogue=catalogue,
+            start=start,
             device=device,
             overwrite=overwrite,
             on_epoch=on_epoch,
@@ -294,38 +319,56 @@ def demo(
         print(json.dumps(report, indent=2))
         _finish(report["quarantined"])
         return
-    _print_results(report["results"])
+    print_results(report["results"])
     for name, cost in report["ms_per_galaxy"].items():
         print(f"{name}: {cost:.3f} ms per galaxy (one 64 x 64 stamp) for shape, flux and responses on one core")
     print(f"picture: {picture}")
     _finish(report["quarantined"])
 
 
-@contextmanager
-def _epochs(count: int) -> "Iterator[Callable[[int, History], None]]":
-    """Show the progress of a training."""
-    columns = (
-        TextColumn("training"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("epochs"),
-        TimeRemainingColumn(),
+def _list_experiments(wanted: bool) -> None:
+    if wanted:
+        from lensdask.reproduce import EXPERIMENTS
+
+        print_experiments((e.name, e.what, e.source) for e in EXPERIMENTS.values())
+        raise typer.Exit
+
+
+@app.command()
+def reproduce(
+    experiment: Annotated[str, typer.Argument(metavar="ID", help="Experiment, as --list prints it.")],
+    directory: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Directory of the results.")],
+    size: Annotated[str, typer.Option(help="tiny (seconds), small (minutes) or paper.")] = "small",
+    show_list: Annotated[  # noqa: ARG001  its callback does the work
+        bool, typer.Option("--list", callback=_list_experiments, is_eager=True, help="Print the experiments.")
+    ] = False,
+    seed: Seed = 0,
+    workers: Workers = None,
+    cluster: Cluster = "local",
+    insecure: Insecure = False,
+    device: Device = "auto",
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Reproduce a figure or a table of a paper."""
+    from lensdask.reproduce import run_experiment
+
+    options = _options(
+        cluster=cluster,
+        workers=workers,
+        insecure=insecure,
+        device=device,
+        resume=resume,
+        overwrite=overwrite,
     )
-    progress = Progress(*columns, TextColumn("{task.fields[loss]}"), console=Console(stderr=True))
-    task = progress.add_task("training", total=count, loss="simulating galaxies")
-
-    def on_epoch(done: int, history: "History") -> None:
-        # Not before the input is accepted: a mistake is told in one line.
-        progress.start()
-        if done:
-            loss = f"loss {history.training[-1]:.4g}, validation {history.validation[-1]:.4g}"
-            progress.update(task, completed=done, loss=loss)
-
-    try:
-        yield on_epoch
-    finally:
-        if progress.live.is_started:
-            progress.stop()
+    result = run_experiment(experiment, directory, size=size, seed=seed, options=options)
+    if as_json:
+        print(json.dumps(result, indent=2))
+    else:
+        print_reproduction(result)
+        print(f"picture: {directory / experiment}.png")
+    _finish(result["run"]["quarantined"])
 
 
 def _report_store(path: Path, result: "RunResult", as_json: bool) -> None:
@@ -337,24 +380,6 @@ def _report_store(path: Path, result: "RunResult", as_json: bool) -> None:
     else:
         print(f"{path}: {result.objects} galaxies in {result.wall_s:.1f} s, {record['objects_per_s']:.0f} per s")
     _finish(len(result.quarantined))
-
-
-def _print_results(results: list[dict[str, Any]]) -> None:
-    for result in results:
-        table = Table(title=f"{result['experiment']}, {result['size']} galaxies", title_justify="left")
-        for column in ("quantity", "measured", "published", "comparable"):
-            table.add_column(column, justify="left" if column == "quantity" else "right", no_wrap=True)
-        for row in result["rows"]:
-            measured = _with_error(row["measured"], row["error"])
-            published = _with_error(row["published"], row["published_error"])
-            table.add_row(row["quantity"], measured, published, "yes" if row["comparable"] else "no")
-        Console().print(table)
-
-
-def _with_error(value: float | None, error: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:+.2e}" + ("" if error is None else f" ± {error:.1e}")
 
 
 def main() -> None:

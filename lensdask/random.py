@@ -31,6 +31,8 @@ class Stream(IntEnum):
     """Initial weights of a network."""
     BRIGHTNESS = 7
     """Signal-to-noise of a training stamp."""
+    PSF = 8
+    """Shape and size of one of several PSFs."""
 
 
 def generator(seed: int, stream: Stream, object_id: int) -> np.random.Generator:

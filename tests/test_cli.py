@@ -162,6 +162,35 @@ def test_resuming_a_finished_run_computes_nothing(monkeypatch, capfd):
 
 
 @pytest.mark.usefixtures("here")
+def test_bias_with_a_cut(monkeypatch, capfd):
+    threads = ("--cluster", "threads", "--workers", 1)
+    arguments = ("shear", "bias", "run", "--galaxies", 64, "--estimator", "fpfs", *threads)
+    assert call(monkeypatch, *arguments, "--magnitude-cut", 25.5, "--cut-width", 0.2, "--json") == 0
+    rows = {row["quantity"]: row for row in json.loads(capfd.readouterr().out)["rows"]}
+    assert list(rows)[-2:] == ["m1_uncorrected", "m2_uncorrected"]
+    assert len(rows) == 8
+    for name in ("m1", "m2"):
+        assert set(rows[f"{name}_uncorrected"]) >= ROW
+        assert rows[name]["measured"] != rows[f"{name}_uncorrected"]["measured"]
+    record = json.loads(Path("run/run.json").read_text())
+    assert record["configuration"]["selection"]["column"] == "flux"
+    assert 32 < record["selected"] < 64
+
+
+@pytest.mark.usefixtures("here")
+def test_exchanged_correlated_noise(monkeypatch, capfd):
+    threads = ("--cluster", "threads", "--workers", 1)
+    arguments = ("--noise", "exchanged", "--noise-fwhm", 0.4, "--noise-sigma", 0.2, *threads, "--json")
+    assert call(monkeypatch, "shear", "bias", "run", "--galaxies", 16, "--estimator", "fpfs", *arguments) == 0
+    rows = {row["quantity"]: row for row in json.loads(capfd.readouterr().out)["rows"]}
+    # Sixteen galaxies: independent noise leaves errors of ten per cent.
+    assert abs(rows["m1"]["measured"]) < 1e-3
+    assert rows["m1"]["error"] < 1e-3
+    settings = json.loads(Path("run/run.json").read_text())["configuration"]["observation"]
+    assert (settings["noise"], settings["noise_fwhm"]) == ("exchanged", 0.4)
+
+
+@pytest.mark.usefixtures("here")
 def test_train_then_measure(monkeypatch, capfd):
     Path("tiny.toml").write_text(TINY)
     assert call(monkeypatch, "shear", "train", "models/tiny.safetensors", "--config", "tiny.toml", "--json") == 0
@@ -252,7 +281,13 @@ MISTAKES = {
     "infinite noise": ([*SIMULATE, "--noise-sigma", "inf"], "noise sigma: inf"),
     "NaN shear": ([*SIMULATE, "--shear", "nan"], "shear: nan"),
     "NaN PSF": ([*SIMULATE, "--psf-e1", "nan"], "nan"),
+    "unknown noise": ([*BIAS, "--noise", "swapped"], "expected independent or exchanged"),
+    "negative width of a noise kernel": ([*SIMULATE, "--noise-fwhm", "-1"], "noise_fwhm: -1"),
     "no resamplings": ([*BIAS, "--bootstrap", "0"], "bootstrap"),
+    "NaN magnitude cut": ([*BIAS, "--magnitude-cut", "nan"], "magnitude cut: nan"),
+    "negative width of a cut": ([*BIAS, "--magnitude-cut", "25", "--cut-width", "-1"], "width -1"),
+    "width without a cut": ([*BIAS, "--cut-width", "0.1"], "--magnitude-cut"),
+    "settings of FPFS": ([*MEASURE, "fpfs:0.7"], "fpfs:SIGMA,C"),
     "magnitude limit": ([*BIAS, "--magnitude-limit", "99"], "99"),
     "NaN magnitude limit": ([*BIAS, "--magnitude-limit", "nan"], "nan"),
     "negative seed of a bias": ([*BIAS, "--seed", "-1"], "seed: -1"),
@@ -284,6 +319,7 @@ MISTAKES = {
         "another configuration",
     ),
     "resume with another seed": ([*DONE, "--seed", "1", "--resume"], "another configuration"),
+    "resume with a cut": ([*DONE, "--magnitude-cut", "26", "--resume"], "another configuration"),
     "resume with other noise": ([*DONE, "--noise-sigma", "0", "--resume"], "another configuration"),
     "scheduler not there": ([*BIAS, "--cluster", "tcp://127.0.0.1:1"], r"tcp://127\.0\.0\.1:1"),
     "scheduler unencrypted": ([*BIAS, "--cluster", "tcp://192.0.2.1:8786"], "--insecure"),
@@ -361,6 +397,6 @@ def test_interrupt_says_how_to_continue(monkeypatch, capfd):
     def interrupted(*_, **__):
         raise KeyboardInterrupt("bias fpfs: interrupted with 1 of 4 chunks done; continue with --resume")
 
-    monkeypatch.setattr("lensdask.shear.runs.run", interrupted)
+    monkeypatch.setattr("lensdask.shear.execution.run", interrupted)
     assert call(monkeypatch, *BIAS, "--cluster", "threads", "--workers", "1") == 130
     assert capfd.readouterr().err.splitlines()[-1].endswith("continue with --resume")

@@ -15,7 +15,8 @@ LAYERS = (
     {"compute", "training"},
     {"sky"},
     {"shear", "massmap", "stronglens", "lss"},
-    {"plots", "reproduce"},
+    {"plots", "terminal"},
+    {"reproduce"},
     {"cli"},
 )
 

@@ -158,14 +158,22 @@ STAMPS = Schema(
             ("shear",),
         ),
         "psf": Variable(
-            ("galaxy", "y", "x"),
+            ("galaxy", "psf_number", "y", "x"),
             "float64",
             "1",
-            "point-spread function on the same pixels, of unit sum; one for all or one per galaxy",
-            ("galaxy",),
+            "point-spread function on the same pixels, of unit sum; one for all, one per galaxy, or those of psf_index",
+            ("galaxy", "psf_number"),
+        ),
+        "noise_correlation": Variable(
+            ("lag_y", "lag_x"),
+            "float64",
+            "1",
+            "correlation function of the noise, lag (0, 0) first and negative lags last; white noise without it",
+            required=False,
         ),
     },
-    coords=_GALAXY_COORDS,
+    coords=_GALAXY_COORDS
+    | {"psf_index": Variable(("galaxy",), "int64", "1", "which of the point-spread functions", required=False)},
     # pixel_scale in arcsec, noise_sigma in units of the image, seed null for real data.
     attributes=(*_COMMON, "pixel_scale", "noise_sigma", "seed", "origin"),
     unit_dim="galaxy",

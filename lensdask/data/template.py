@@ -13,7 +13,7 @@ from lensdask.errors import InputError
 
 __all__ = ["Layout", "layout_from_sizes", "write_template"]
 
-# Coordinates are read whole at every opening: few large pieces, whatever the chunks of variables.
+# Indices are read whole at every opening: few large pieces, whatever the chunks of variables.
 _COORDINATE_CHUNK = 1 << 20
 
 Layout = Mapping[str, tuple[str, ...]]
@@ -66,7 +66,7 @@ def write_template(
         if name not in whole:
             _create_array(group, schema, name, dims, tuple(sizes[d] for d in dims), chunk)
     for name, values in (*coords.items(), *whole.items()):
-        _write_whole(group, schema, name, values, sizes)
+        _write_whole(group, schema, name, values, sizes, chunk)
 
 
 def _check_names(schema: Schema, coords: Mapping[str, Any], whole: Mapping[str, Any]) -> None:
@@ -86,7 +86,9 @@ def _dims(schema: Schema, variable: Variable, sizes: Mapping[str, int], whole: b
     return variable.dims_among([d for d in sizes if not (whole and d == schema.unit_dim)])
 
 
-def _write_whole(group: zarr.Group, schema: Schema, name: str, values: np.ndarray, sizes: Mapping[str, int]) -> None:
+def _write_whole(
+    group: zarr.Group, schema: Schema, name: str, values: np.ndarray, sizes: Mapping[str, int], chunk: int
+) -> None:
     is_coord = name in schema.coords
     variable = schema.coords[name] if is_coord else schema.variables[name]
     # A dataset cut at one shear keeps that shear as a number without dimensions.
@@ -95,7 +97,8 @@ def _write_whole(group: zarr.Group, schema: Schema, name: str, values: np.ndarra
     if values.shape != expected:
         raise InputError(f"{schema.name} store: {name!r} has shape {values.shape}; expected {expected}")
     schema.check_array(name, variable, dims, values.dtype)
-    array = _create_array(group, schema, name, dims, expected, _COORDINATE_CHUNK)
+    # Only the index of a dimension is read at every opening; other coordinates are opened lazily, like variables.
+    array = _create_array(group, schema, name, dims, expected, _COORDINATE_CHUNK if name in sizes else chunk)
     array[...] = values
 
 

@@ -96,11 +96,13 @@ def _draw(axes: Axes, place: int, rows: dict[str, dict[str, Any]], quantity: str
             label=f"component {component}, 1σ and 3σ",
         )
         if row["published"] is not None:
-            axes.plot(
+            axes.errorbar(
                 row["published"],
                 height,
-                "x",
+                xerr=row["published_error"],
+                fmt="x",
                 color="black",
                 ms=7,
+                elinewidth=0.8,
                 label="published (40 million galaxies)",
             )

@@ -1,10 +1,13 @@
 """Weak-lensing shear: D4CNN and FPFS shapes with analytic response (Lin, Li et al. 2026)."""
 
-from lensdask.shear.calibration import Bias, Calibration, bias, calibrate
+from lensdask.shear.calibration import Bias, Calibration, bias, calibrate, calibrations
 from lensdask.shear.catalogue import mock_galaxies, read_catalogue
+from lensdask.shear.comparison import Comparison, compare
+from lensdask.shear.execution import RunOptions
 from lensdask.shear.measurement import Instrument, find_estimator, measure, measure_stamps
 from lensdask.shear.results import BiasRun
-from lensdask.shear.runs import RunOptions, measure_run, run_bias, simulate_run
+from lensdask.shear.runs import measure_run, run_bias, simulate_run
+from lensdask.shear.selection import Selection, magnitude_cut
 from lensdask.shear.simulate import Observation, draw_psf, draw_stamps
 from lensdask.shear.stamps import make_stamps
 
@@ -12,14 +15,19 @@ __all__ = [
     "Bias",
     "BiasRun",
     "Calibration",
+    "Comparison",
     "Instrument",
     "Observation",
     "RunOptions",
+    "Selection",
     "bias",
     "calibrate",
+    "calibrations",
+    "compare",
     "draw_psf",
     "draw_stamps",
     "find_estimator",
+    "magnitude_cut",
     "make_stamps",
     "measure",
     "measure_run",

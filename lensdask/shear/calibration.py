@@ -1,13 +1,14 @@
 """Multiplicative and additive bias of an estimator, and the shear that shapes carry.
 
-Per shear version and block of galaxies only sums are kept. From the totals follow (equations 20, 22 and 23)::
+Per shear version and block of galaxies only sums are kept (`lensdask.shear.shape_sums`). From the totals follow, with
+the weights w of a cut and means over all galaxies, selected or not (equations 22 and 23)::
 
-    m = (<e+> - <e->) / (g (<R+> + <R->)) - 1        c = (<e+> + <e->) / (<R+> + <R->)
-    shape noise = Std(e_i) / <R_ii>
+    m = (<w e+> - <w e->) / (g (R+ + R-)) - 1              c = (<w e+> + <w e->) / (R+ + R-)
 
 Both members of an orthogonal pair and all shears of a galaxy lie in one block, so they are resampled together.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +17,10 @@ import xarray as xr
 
 from lensdask.errors import InputError
 from lensdask.shear.measurement import COLUMNS
+from lensdask.shear.selection import Selection
+from lensdask.shear.shape_sums import SUMS, check_selected, means_of, shape_noise, shape_sums
 from lensdask.shear.simulate import four_shears
-from lensdask.stats import block_length, block_sums, bootstrap_error, delta_error
+from lensdask.stats import block_length, bootstrap_error, delta_error
 
 __all__ = [
     "BIAS_QUANTITIES",
@@ -26,13 +29,10 @@ __all__ = [
     "bias",
     "bias_of_sums",
     "calibrate",
-    "shape_sums",
+    "calibrations",
 ]
 
 Float64 = npt.NDArray[np.float64]
-
-SUMS = ("weight", "e1", "e2", "e1²", "e2²", "de1_dg1", "de1_dg2", "de2_dg1", "de2_dg2")
-"""What is summed over the galaxies of a block, each weighted."""
 
 BIAS_QUANTITIES = ("m1", "m2", "c1", "c2", "shape_noise_1", "shape_noise_2")
 """Results of a bias test, in order."""
@@ -48,6 +48,14 @@ class Bias:
     """Bootstrap errors over blocks."""
     delta_errors: Float64
     """Errors by the delta method, which should agree."""
+    response: Float64
+    """Response R_ij = d<e_i>/dg_j by which it was calibrated, per unit of weight, mean of the shears, shape (2, 2)."""
+    selection_response: Float64
+    """The part of it that the cut has; without correction it is not in the response."""
+    galaxies: int
+    """Galaxies simulated."""
+    selected: float
+    """Galaxies of weight above 0, mean of the four shears."""
     blocks: int
     """Number of blocks."""
 
@@ -63,55 +71,31 @@ class Calibration:
     delta_errors: Float64
     """Errors by the delta method."""
     response: Float64
-    """Mean response matrix R_ij = <de_i / dg_j>, shape (2, 2)."""
+    """Response R_ij = d<e_i>/dg_j per unit of weight, that of the cut included, shape (2, 2)."""
+    selection_response: Float64
+    """The part of it that the cut has, shape (2, 2)."""
     shape_noise: Float64
-    """Std(e_i) / <R_ii> of both components."""
+    """Std(e_i) / R_ii of both components."""
     galaxies: int
-    """Galaxies in the sample."""
+    """Galaxies measured."""
+    selected: int
+    """Galaxies of weight above 0."""
 
 
-def shape_sums(table: Float64, galaxies_per_block: int) -> Float64:
-    """Return block sums of measured shapes.
-
-    Parameters
-    ----------
-    table
-        Shape (galaxy, ..., column), columns as in `lensdask.shear.measurement.COLUMNS`.
-    galaxies_per_block
-        Length of a block.
-
-    Returns
-    -------
-    Float64
-        Shape (block, ..., statistic), statistics as in `SUMS`.
-    """
-    column = dict(zip(COLUMNS, np.moveaxis(table, -1, 0), strict=True))
-    w, e1, e2 = column["weight"], column["e1"], column["e2"]
-    responses = [w * column[name] for name in SUMS[5:]]
-    return block_sums(np.stack([w, w * e1, w * e2, w * e1**2, w * e2**2, *responses], axis=-1), galaxies_per_block)
-
-
-def _means(totals: Float64) -> tuple[Float64, Float64, Float64, Float64]:
-    """Return mean e, variance of e, and mean R, each with the component last, and the full R."""
-    mean = totals[..., 1:] / totals[..., :1]
-    e, squares = mean[..., 0:2], mean[..., 2:4]
-    matrix = mean[..., 4:].reshape(*mean.shape[:-1], 2, 2)
-    return e, squares - e**2, np.stack([matrix[..., 0, 0], matrix[..., 1, 1]], axis=-1), matrix
-
-
-def _bias_of_totals(totals: Float64, g: float) -> Float64:
+def _bias_of_totals(totals: Float64, g: float, corrected: bool) -> Float64:
     """Return `BIAS_QUANTITIES`, shape (..., 6), of totals, shape (..., 4 * statistic)."""
-    e, variance, R, _ = _means(totals.reshape(*totals.shape[:-1], 4, len(SUMS)))
+    totals = totals.reshape(*totals.shape[:-1], 4, len(SUMS))
+    mean = means_of(totals, corrected=corrected)
     # Component i is tested by the shear versions 2i (+g) and 2i + 1 (-g).
     plus, minus = (0, 2), (1, 3)
     component = (0, 1)
-    e_plus, e_minus = e[..., plus, component], e[..., minus, component]
-    R_sum = R[..., plus, component] + R[..., minus, component]
-    noise = np.sqrt(variance.mean(axis=-2)) / R.mean(axis=-2)
+    e_plus, e_minus = mean.e[..., plus, component], mean.e[..., minus, component]
+    R_sum = mean.R[..., plus, component] + mean.R[..., minus, component]
+    noise = shape_noise(totals, corrected=corrected)
     return np.concatenate([(e_plus - e_minus) / (g * R_sum) - 1, (e_plus + e_minus) / R_sum, noise], axis=-1)
 
 
-def bias_of_sums(sums: Float64, g: float, *, seed: int, replicas: int = 1000) -> Bias:
+def bias_of_sums(sums: Float64, g: float, *, seed: int, replicas: int = 1000, corrected: bool = True) -> Bias:
     """Return the biases that block sums amount to.
 
     Parameters
@@ -121,19 +105,33 @@ def bias_of_sums(sums: Float64, g: float, *, seed: int, replicas: int = 1000) ->
     g
         Amplitude of the shears.
     seed
-        Seed of the bootstrap.
+        Seed of the bootstrap: sums of the same galaxies are resampled alike.
     replicas
         Number of resamplings; 20 repeats the paper's choice.
+    corrected
+        Whether the response contains that of the cut; without it the bias is that of an analysis that cuts and forgets.
+
+    Raises
+    ------
+    InputError
+        Too few galaxies, or too few that are selected, for an error.
     """
+    check_selected(sums)
     table = sums.reshape(len(sums), -1)
 
     def statistic(totals: Float64) -> Float64:
-        return _bias_of_totals(totals, g)
+        return _bias_of_totals(totals, g, corrected)
 
+    total = sums.sum(axis=0)
+    mean = means_of(total, corrected=corrected)
     return Bias(
         values=statistic(table.sum(axis=0)),
         errors=bootstrap_error(table, statistic, seed=seed, replicas=replicas),
         delta_errors=delta_error(table, statistic),
+        response=mean.response.mean(axis=0),
+        selection_response=mean.selection_response.mean(axis=0),
+        galaxies=int(total[0, 0]),
+        selected=float(total[:, 1].mean()),
         blocks=len(table),
     )
 
@@ -148,23 +146,40 @@ def _packed(shapes: xr.Dataset) -> Float64:
     return table
 
 
-def _sums_of_dataset(shapes: xr.Dataset, galaxies_per_block: int) -> Float64:
-    """Return block sums, loading a bounded number of galaxies at a time."""
+def _sums_of_dataset(
+    shapes: xr.Dataset, galaxies_per_block: int, selections: Sequence[Selection | None]
+) -> list[Float64]:
+    """Return block sums for each selection, loading a bounded number of galaxies at a time, and once."""
     step = max(1, 2**18 // galaxies_per_block) * galaxies_per_block
-    parts = [
-        shape_sums(_packed(shapes.isel(galaxy=slice(start, start + step))), galaxies_per_block)
-        for start in range(0, shapes.sizes["galaxy"], step)
-    ]
-    return np.concatenate(parts)
+    parts = []
+    for start in range(0, shapes.sizes["galaxy"], step):
+        table = _packed(shapes.isel(galaxy=slice(start, start + step)))
+        parts.append([shape_sums(table, galaxies_per_block, selection) for selection in selections])
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
-def bias(shapes: xr.Dataset, *, seed: int = 0, replicas: int = 1000) -> Bias:
+def _galaxies_per_block(shapes: xr.Dataset) -> int:
+    """Return the length of a block: simulated galaxies, known by their shear, come in orthogonal pairs."""
+    if "g1" not in shapes.coords:
+        return block_length(shapes.sizes["galaxy"])
+    ids = shapes["galaxy"].values
+    if len(ids) % 2 or (ids[::2] % 2).any() or (ids[1::2] != ids[::2] + 1).any():
+        raise InputError(
+            "shapes: galaxies are not in orthogonal pairs 2p, 2p + 1; expected whole pairs side by side, and cuts as a "
+            "selection"
+        )
+    return 2 * block_length(len(ids) // 2)
+
+
+def bias(shapes: xr.Dataset, selection: Selection | None = None, *, seed: int = 0, replicas: int = 1000) -> Bias:
     """Return m, c and shape noise of shapes measured under the four shears (±g, 0), (0, ±g).
 
     Parameters
     ----------
     shapes
         Dataset of the shapes schema with a ``shear`` dimension, orthogonal pairs side by side.
+    selection
+        Cut, corrected for; none keeps all galaxies.
     seed, replicas
         Of the bootstrap.
 
@@ -178,20 +193,23 @@ def bias(shapes: xr.Dataset, *, seed: int = 0, replicas: int = 1000) -> Bias:
     g = float(shapes["g1"].values[0])
     if not np.array_equal(np.stack([shapes["g1"].values, shapes["g2"].values], axis=-1), four_shears(g)):
         raise InputError("shapes: the shears are not (+g, 0), (-g, 0), (0, +g), (0, -g), in this order")
-    ids = shapes["galaxy"].values
-    if len(ids) % 2 or (ids[::2] % 2).any() or (ids[1::2] != ids[::2] + 1).any():
-        raise InputError("shapes: galaxies are not in orthogonal pairs 2p, 2p + 1; expected whole pairs side by side")
-    pairs_per_block = block_length(shapes.sizes["galaxy"] // 2)
-    return bias_of_sums(_sums_of_dataset(shapes, 2 * pairs_per_block), g, seed=seed, replicas=replicas)
+    (sums,) = _sums_of_dataset(shapes, _galaxies_per_block(shapes), [selection])
+    return bias_of_sums(sums, g, seed=seed, replicas=replicas)
 
 
-def calibrate(shapes: xr.Dataset, *, seed: int = 0, replicas: int = 1000) -> Calibration:
-    """Return the shear that a sample of galaxies carries, ``g_i = <e_i> / <R_ii>``.
+def calibrate(
+    shapes: xr.Dataset, selection: Selection | None = None, *, seed: int = 0, replicas: int = 1000
+) -> Calibration:
+    """Return the shear that a sample of galaxies carries, ``g_i = <w e_i> / R_ii``.
+
+    Cut with a selection rather than before: a sample that was cut without its selection response is biased.
 
     Parameters
     ----------
     shapes
         Dataset of the shapes schema, without a ``shear`` dimension; pick one with ``shapes.isel(shear=0)``.
+    selection
+        Cut, corrected for; none keeps all galaxies.
     seed, replicas
         Of the bootstrap.
 
@@ -200,24 +218,54 @@ def calibrate(shapes: xr.Dataset, *, seed: int = 0, replicas: int = 1000) -> Cal
     InputError
         The shapes have several shears, or there are fewer than two galaxies.
     """
+    return calibrations(shapes, [selection], seed=seed, replicas=replicas)[0]
+
+
+def calibrations(
+    shapes: xr.Dataset, selections: Sequence[Selection | None], *, seed: int = 0, replicas: int = 1000
+) -> list[Calibration]:
+    """Return the shear under each of several cuts, as `calibrate`; a lazy dataset is measured once for all.
+
+    Parameters
+    ----------
+    shapes
+        As for `calibrate`.
+    selections
+        Cuts; None keeps all galaxies.
+    seed, replicas
+        Of the bootstrap.
+
+    Raises
+    ------
+    InputError
+        As for `calibrate`.
+    """
     if "shear" in shapes.dims:
         raise InputError("shapes: dimension 'shear'; expected one shear, pick it with isel, or use bias")
     count = shapes.sizes["galaxy"]
     if count < 2:
         raise InputError(f"shapes: {count} galaxies; expected at least 2")
-    table = _sums_of_dataset(shapes, block_length(count))
+    tables = _sums_of_dataset(shapes, _galaxies_per_block(shapes), selections)
+    return [_calibration(table, seed=seed, replicas=replicas) for table in tables]
+
+
+def _calibration(sums: Float64, *, seed: int, replicas: int) -> Calibration:
+    """Return the shear that block sums, shape (block, statistic), amount to."""
+    check_selected(sums)
 
     def statistic(totals: Float64) -> Float64:
-        e, _, R, _ = _means(totals)
-        return e / R
+        mean = means_of(totals)
+        return mean.e / mean.R
 
-    total = table.sum(axis=0)
-    _, variance, R, matrix = _means(total)
+    total = sums.sum(axis=0)
+    mean = means_of(total)
     return Calibration(
         g=statistic(total),
-        errors=bootstrap_error(table, statistic, seed=seed, replicas=replicas),
-        delta_errors=delta_error(table, statistic),
-        response=matrix,
-        shape_noise=np.sqrt(variance) / R,
-        galaxies=count,
+        errors=bootstrap_error(sums, statistic, seed=seed, replicas=replicas),
+        delta_errors=delta_error(sums, statistic),
+        response=mean.response,
+        selection_response=mean.selection_response,
+        shape_noise=shape_noise(total[None]),
+        galaxies=int(total[0]),
+        selected=int(total[1]),
     )

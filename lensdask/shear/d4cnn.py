@@ -4,12 +4,14 @@ One backbone F sees the eight turned and mirrored versions of the resmoothed ima
 feature maps are averaged with a Gaussian of D4-symmetric weights, which leaves scalars, and the scalars of the orbit
 are summed with the signs by which e1 and e2 change under each operation (Lin, Li et al. 2026, equations 24 to 26). Two
 bias-free tanh networks, odd functions, turn the sums into e1 and e2. Equivariance thus holds for any backbone; it is
-exact up to the order of a sum of eight numbers. Every module is smooth, so that the shear response exists.
+exact up to the order of a sum of eight numbers. Every module is smooth, so that the shear response exists. Two
+ablations of the paper, a ReLU backbone and a plain CNN without the orbit, are settings of the same network.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +29,9 @@ SIGNS = torch.tensor(
 )
 """Signs of e1 and of e2 under 1, R, R², R³, P, PR, PR², PR³ (R turns by 90 degrees, P mirrors y)."""
 
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": nn.functional.gelu, "relu": nn.functional.relu}
+"""Activations by name."""
+
 
 @dataclass(frozen=True)
 class D4CNNConfig:
@@ -42,6 +47,10 @@ class D4CNNConfig:
     """Weight of a convolution that is added to its own input."""
     layer_norm: bool = True
     """Whether layer norm follows each convolution."""
+    activation: Literal["gelu", "relu"] = "gelu"
+    """``relu`` has a broken derivative, which the response does not allow for: an ablation (section 4)."""
+    equivariant: bool = True
+    """Without it the backbone sees the image alone, not its orbit: the plain CNN, an ablation (section 4)."""
     hidden: int = 32
     """Width of the odd output networks."""
     pooling_fwhm: float = 2.0
@@ -69,6 +78,8 @@ class D4CNNConfig:
                 f"network: channels {self.channels}, strides {self.strides}; expected as many of one as of the other, "
                 "and all sizes at least 1"
             )
+        if self.activation not in ACTIVATIONS:
+            raise InputError(f"network: activation {self.activation!r}; expected {', '.join(ACTIVATIONS)}")
         if self.kernel_size % 2 == 0 or self.grid_points % (2 * math.prod(self.strides)):
             raise InputError(
                 f"network: kernel_size {self.kernel_size}, {self.grid_points} grid points, strides {self.strides}; "
@@ -122,10 +133,11 @@ class _Layer(nn.Module):
         # With a step of two an even kernel keeps the coarse grid centred on the origin.
         self.convolution = nn.Conv2d(inputs, outputs, size + stride - 1, stride, padding=size // 2)
         self.norm = nn.GroupNorm(1, outputs) if config.layer_norm else nn.Identity()
+        self.activation = ACTIVATIONS[config.activation]
         self.residual = config.residual if inputs == outputs and stride == 1 else None
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = nn.functional.gelu(self.norm(self.convolution(x)))
+        y = self.activation(self.norm(self.convolution(x)))
         return y if self.residual is None else x + self.residual * y
 
 
@@ -165,7 +177,7 @@ class D4CNN(nn.Module):
         self.register_buffer("pooling", pooling / pooling.sum(), persistent=False)
         flux_weight = _gaussian(config.grid, config.flux_fwhm) * config.grid_spacing**2
         self.register_buffer("flux_weight", flux_weight, persistent=False)
-        self.register_buffer("signs", SIGNS / 8, persistent=False)
+        self.register_buffer("signs", SIGNS / 8 if config.equivariant else torch.ones(2, 1), persistent=False)
 
     def normalise(self, f_h: Tensor) -> Tensor:
         """Return images divided by sqrt(F² + C²), F their Gaussian-weighted flux, C learned.
@@ -188,9 +200,10 @@ class D4CNN(nn.Module):
         Tensor
             Shape (galaxy, 2).
         """
-        members = orbit(self.normalise(f_h)).flatten(0, 1)[:, None]
-        maps = self.backbone(members)
-        features = (maps * self.pooling).sum((-2, -1)).unflatten(0, (-1, 8))
+        images = self.normalise(f_h)
+        members = orbit(images) if self.config.equivariant else images[:, None]
+        maps = self.backbone(members.flatten(0, 1)[:, None])
+        features = (maps * self.pooling).sum((-2, -1)).unflatten(0, (-1, members.shape[1]))
         spins = torch.einsum("so,goc->sgc", self.signs, features)
         return torch.cat([head(spin) for head, spin in zip(self.odd, spins, strict=True)], dim=-1)
 

@@ -10,9 +10,11 @@ import numpy as np
 from lensdask.compute import start_cluster
 from lensdask.compute.devices import torch_settings
 from lensdask.shear.catalogue import mock_galaxies
-from lensdask.shear.measurement import Instrument, find_estimator, measure_stamps
-from lensdask.shear.runs import RunOptions, run_bias
-from lensdask.shear.simulate import Observation, draw_psf
+from lensdask.shear.execution import RunOptions
+from lensdask.shear.instrument import instrument_of_observation
+from lensdask.shear.measurement import find_estimator, measure_stamps
+from lensdask.shear.runs import run_bias
+from lensdask.shear.simulate import Observation
 from lensdask.shear.stamps import observed_stamps
 
 __all__ = ["milliseconds_per_galaxy", "run_demo"]
@@ -56,15 +58,25 @@ def run_demo(directory: Path, *, galaxies: int, workers: int | None) -> dict[str
     return {"results": results, "ms_per_galaxy": costs, "quarantined": quarantined}
 
 
-def milliseconds_per_galaxy(name: str, stamps: int = 256) -> float:
-    """Return the cost of measuring one stamp with its responses on one CPU core."""
+def milliseconds_per_galaxy(name: str, stamps: int = 256, device: str = "cpu") -> float:
+    """Return the cost of measuring one stamp with its responses, on one CPU core or on a GPU.
+
+    Parameters
+    ----------
+    name
+        Estimator.
+    stamps
+        Stamps measured.
+    device
+        "cpu" or "cuda".
+    """
     observation = Observation()
     ids = np.arange(stamps)
     images = observed_stamps(mock_galaxies(0, ids), ids, observation, 0)[:, 0]
-    instrument = Instrument(draw_psf(observation), observation.pixel_scale, observation.noise_sigma)
+    instrument = instrument_of_observation(observation, ids, 0)
     chosen = find_estimator(name)
     with torch_settings():
-        measure_stamps(images, ids, instrument, chosen, seed=0)  # loads the network, fills caches
+        measure_stamps(images, ids, instrument, chosen, seed=0, device=device)  # loads the network, fills caches
         began = time.perf_counter()
-        measure_stamps(images, ids, instrument, chosen, seed=0)
+        measure_stamps(images, ids, instrument, chosen, seed=0, device=device)
     return 1e3 * (time.perf_counter() - began) / stamps

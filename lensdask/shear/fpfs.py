@@ -18,7 +18,7 @@ Under shear the moments move into each other, which gives the responses in close
 Values are taken from image + renoise, derivatives from image - renoise.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -52,11 +52,17 @@ class Moments:
     plane90: npt.NDArray[np.complex128]
     """The same for the turned PSF."""
     pixels: Float64 | None
-    """Weights in real space, shape (n, n, 6); none where each stamp has its own PSF."""
+    """Weights in real space, shape (n, n, 6), or (psf, n, n, 6); none where each stamp has its own PSF."""
     pixels90: Float64 | None
     """The same for the turned PSF."""
     settings: FPFS
     """Scale and weighting constant that the moments are for."""
+
+    def pick(self, index: npt.NDArray[np.int64]) -> "Moments":
+        """Return the moments of stamps that have one of several shared PSFs each, given by its index."""
+        if self.pixels is None or self.pixels90 is None:
+            raise ValueError("moments of one PSF per stamp; expected moments made with shared=True")
+        return replace(self, pixels=self.pixels[index], pixels90=self.pixels90[index])
 
 
 @lru_cache(maxsize=8)
@@ -92,7 +98,9 @@ def _pixel_weights(plane: npt.NDArray[np.complex128], pixel_scale: float) -> Flo
     return np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
 
 
-def make_moments(psf: npt.ArrayLike, *, pixel_scale: float, settings: FPFS | None = None) -> Moments:
+def make_moments(
+    psf: npt.ArrayLike, *, pixel_scale: float, settings: FPFS | None = None, shared: bool = False
+) -> Moments:
     """Prepare the moments of stamps that share one PSF, or have one each.
 
     Parameters
@@ -103,12 +111,15 @@ def make_moments(psf: npt.ArrayLike, *, pixel_scale: float, settings: FPFS | Non
         Arcsec per pixel.
     settings
         Scale and weighting constant.
+    shared
+        Whether a stack of PSFs, shape (psf, n, n), is not one per stamp but a few for many stamps, to choose among with
+        `Moments.pick`: weights in real space take longer to prepare and far less to apply.
     """
     settings = settings or FPFS()
     psf = np.asarray(psf, dtype=np.float64)
     plane = _plane_weights(psf, pixel_scale, settings.sigma)
     plane90 = _plane_weights(np.rot90(psf, axes=(-2, -1)), pixel_scale, settings.sigma)
-    if psf.ndim > 2:
+    if psf.ndim > 2 and not shared:
         return Moments(plane, plane90, None, None, settings)
     pixels, pixels90 = _pixel_weights(plane, pixel_scale), _pixel_weights(plane90, pixel_scale)
     return Moments(plane, plane90, pixels, pixels90, settings)
@@ -120,6 +131,9 @@ def _project(images: Array, plane: npt.NDArray[np.complex128], pixels: Float64 |
     if pixels is not None:
         # One product per row of pixels, added up in double: a single-precision sum over the whole stamp leaves an
         # additive bias of 5e-7.
+        if pixels.ndim > 3:
+            each = xp.matmul(images[:, :, None, :], like(pixels, images))
+            return xp.sum(each[:, :, 0, :], axis=1, dtype=xp.float64).T
         rows = xp.matmul(xp.permute_dims(images, (1, 0, 2)), like(pixels, images))
         return xp.sum(rows, axis=0, dtype=xp.float64).T
     n = images.shape[-1]

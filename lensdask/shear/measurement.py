@@ -1,10 +1,11 @@
 """Measure stamps: ellipticity, flux and their shear responses, lazily or as a chunk function.
 
-Ellipticities come from the chosen estimator, the flux always from FPFS, whose response is known in closed form.
+Ellipticities come from the chosen estimator, the flux always from FPFS with its default settings, whose response is
+known in closed form: one cut on the flux selects the same galaxies whatever the estimator.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,12 @@ from lensdask.arrays import in_batches, to_numpy
 from lensdask.compute import cached_model, choose_device
 from lensdask.data import SHAPES, STAMPS, common_attributes, load_card
 from lensdask.errors import InputError
-from lensdask.random import Stream
 from lensdask.shear.d4cnn import D4CNN, build_d4cnn
-from lensdask.shear.fpfs import fpfs_shapes, make_moments
+from lensdask.shear.fpfs import FPFS, fpfs_shapes, make_moments
+from lensdask.shear.instrument import Instrument, instrument_of_stamps
+from lensdask.shear.noise import draw_renoise
 from lensdask.shear.resmooth import make_resmoother, resmooth
 from lensdask.shear.response import shapes_with_response
-from lensdask.shear.simulate import draw_noise
 from lensdask.shear.stamps import check_finite
 
 __all__ = ["COLUMNS", "Estimator", "Instrument", "find_estimator", "measure", "measure_stamps"]
@@ -33,8 +34,11 @@ Float64 = npt.NDArray[np.float64]
 COLUMNS = tuple(SHAPES.variables)
 """Columns of a table of shapes, in order."""
 
-SHIPPED = {"d4cnn": Path(__file__).parent / "weights" / "d4cnn.safetensors"}
-"""Networks that come with the package."""
+SHIPPED = {
+    name: Path(__file__).parent / "weights" / f"{name}.safetensors"
+    for name in ("d4cnn", "d4cnn-fpfs", "d4cnn-relu", "cnn")
+}
+"""Networks that come with the package: the best one; one that learned FPFS ellipticities; and two ablations of that."""
 
 BATCH = 64
 """Stamps per call of an estimator: their feature maps fit in the cache of a CPU core."""
@@ -45,52 +49,92 @@ class Estimator:
     """Which estimator measures the ellipticity; small enough to travel with every task."""
 
     name: str
-    """``fpfs``, ``d4cnn`` or the path of a network."""
+    """``fpfs``, ``fpfs:SIGMA,C``, ``d4cnn`` or the path of a network."""
     path: str | None = None
     """File of the network's weights; none for FPFS."""
     sha256: str | None = None
     """Checksum of these weights."""
-
-
-@dataclass(frozen=True)
-class Instrument:
-    """What the measurement must know of the images."""
-
-    psf: Float64
-    """PSF including the pixel, shape (n, n) or (stamp, n, n)."""
-    pixel_scale: float
-    """Arcsec per pixel."""
-    noise_sigma: float
-    """Standard deviation of the noise per pixel; 0 for noiseless images, which get no renoise."""
+    sigma: float = FPFS.sigma
+    """Scale of FPFS, arcsec, where it measures the ellipticity."""
+    C: float = FPFS.C
+    """Its weighting constant."""
+    kernel_fwhm: float | None = None
+    """FWHM of the resmoothing kernel of a network, arcsec; that of its training when none."""
 
 
 def find_estimator(name: str | Path) -> Estimator:
-    """Return the estimator of a name: ``fpfs``, ``d4cnn``, or the path of a network's weights.
+    """Return the estimator of a name.
+
+    Parameters
+    ----------
+    name
+        ``fpfs``; ``fpfs:SIGMA,C``, such as ``fpfs:0.70,25``, for FPFS with another scale (arcsec) and weighting
+        constant (flux at zero point 30); ``d4cnn``; or the path of a network's weights. ``NETWORK:FWHM``, such as
+        ``d4cnn:0.935``, resmooths with another kernel than the network was trained with (arcsec).
 
     Raises
     ------
     InputError
         There is no such estimator, or its weights cannot be read.
     """
-    if str(name) == "fpfs":
-        return Estimator("fpfs")
-    path = SHIPPED.get(str(name), Path(name))
+    method, _, settings = str(name).partition(":")
+    if method == "fpfs":
+        return _fpfs_estimator(str(name), settings)
+    network, kernel_fwhm = _network_and_kernel(str(name))
+    path = SHIPPED.get(network, Path(network))
     if path.suffix != ".safetensors":
-        raise InputError(f"estimator {str(name)!r} is unknown; expected d4cnn, fpfs or a .safetensors file")
+        raise InputError(
+            f"estimator {str(name)!r} is unknown; expected fpfs, {', '.join(SHIPPED)} or a .safetensors file"
+        )
     card = load_card(path)
     if card["architecture"] != "d4cnn":
         raise InputError(f"{path}: weights of architecture {card['architecture']!r}; expected 'd4cnn'")
     # Read now what the workers will read later: damaged weights must not cost a cluster or an older result.
     cached_model(build_d4cnn, str(path.resolve()), card["sha256"], "cpu")
-    return Estimator(str(name), str(path.resolve()), card["sha256"])
+    return Estimator(str(name), str(path.resolve()), card["sha256"], kernel_fwhm=kernel_fwhm)
 
 
-def _fpfs_columns(instrument: Instrument) -> Callable[..., Float64]:
+def _network_and_kernel(name: str) -> tuple[str, float | None]:
+    """Split ``NETWORK:FWHM``; a path may have colons of its own."""
+    network, _, fwhm = name.rpartition(":")
+    if not network or fwhm.endswith(".safetensors"):
+        return name, None
+    try:
+        width = float(fwhm)
+    except ValueError:
+        width = np.nan
+    if not 0 < width < np.inf:
+        raise InputError(f"estimator {name!r}: expected NETWORK:FWHM, a kernel in arcsec such as d4cnn:0.935")
+    return network, width
+
+
+def _fpfs_estimator(name: str, settings: str) -> Estimator:
+    if name == "fpfs":
+        return Estimator(name)
+    try:
+        sigma, C = map(float, settings.split(","))
+    except ValueError:
+        sigma = C = np.nan
+    if not (0 < sigma < np.inf and 0 < C < np.inf):
+        raise InputError(f"estimator {name!r}: expected fpfs:SIGMA,C, two positive numbers such as fpfs:0.70,25")
+    return Estimator(name, sigma=sigma, C=C)
+
+
+def _prepared(instrument: Instrument, *, own: Callable[..., Any], shared: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function from what a batch brings along, PSFs or their indices, to what was prepared of the PSFs."""
+    if instrument.psf.ndim > 2 and instrument.psf_index is None:
+        return own
+    prepared = shared(instrument.psf)
+    return (lambda: prepared) if instrument.psf_index is None else prepared.pick
+
+
+def _fpfs_columns(instrument: Instrument, settings: FPFS) -> Callable[..., Float64]:
     """Return a function from images and renoise to (stamp, 9) columns."""
-    shared = None if instrument.psf.ndim > 2 else make_moments(instrument.psf, pixel_scale=instrument.pixel_scale)
+    prepare = partial(make_moments, pixel_scale=instrument.pixel_scale, settings=settings)
+    of_batch = _prepared(instrument, own=prepare, shared=partial(prepare, shared=True))
 
     def columns(images: Any, renoise: Any, *psf: Any) -> Float64:
-        moments = shared or make_moments(psf[0], pixel_scale=instrument.pixel_scale)
+        moments = of_batch(*psf)
         second = renoise if instrument.noise_sigma > 0 else None
         return np.asarray(fpfs_shapes(images, moments, second).T)
 
@@ -105,15 +149,15 @@ def _network_columns(instrument: Instrument, chosen: Estimator, device: str) -> 
     prepare = partial(
         make_resmoother,
         pixel_scale=instrument.pixel_scale,
-        fwhm=network.config.kernel_fwhm,
+        fwhm=chosen.kernel_fwhm or network.config.kernel_fwhm,
         grid=network.config.grid,
     )
-    shared = None if instrument.psf.ndim > 2 else prepare(instrument.psf)
+    of_batch = _prepared(instrument, own=prepare, shared=prepare)
 
     def columns(images: Any, renoise: Any, *psf: Any) -> Float64:
         image = torch.from_numpy(images).to(device)
         second = torch.from_numpy(renoise).to(device) if instrument.noise_sigma > 0 else None
-        resmoothed = resmooth(image, shared or prepare(psf[0]), second)
+        resmoothed = resmooth(image, of_batch(*psf), second)
         return to_numpy(shapes_with_response(network, resmoothed)).T.astype(np.float64)
 
     return columns
@@ -161,23 +205,25 @@ def measure_stamps(
     count = versions.shape[1]
     flat = np.ascontiguousarray(versions.reshape(-1, n, n), dtype=np.float32)
     if instrument.noise_sigma > 0:
-        renoise = draw_noise(ids, n, instrument.noise_sigma, seed, Stream.RENOISE)
+        renoise = draw_renoise(ids, n, instrument.noise, seed)
     else:
         renoise = np.zeros((len(ids), n, n), np.float32)
     arrays = [flat, np.repeat(renoise, count, axis=0)]
-    if instrument.psf.ndim > 2:
+    if instrument.psf_index is not None:
+        # A chunk prepares no more PSFs than its galaxies have.
+        present, index = np.unique(instrument.psf_index, return_inverse=True)
+        instrument = replace(instrument, psf=instrument.psf[present], psf_index=index)
+        arrays.append(np.repeat(index, count))
+    elif instrument.psf.ndim > 2:
         arrays.append(np.repeat(instrument.psf, count, axis=0))
     table = np.ones((len(flat), len(COLUMNS)))
-    table[:, :9] = in_batches(_fpfs_columns(instrument), tuple(arrays), BATCH)
+    settings = FPFS(chosen.sigma, chosen.C)
+    table[:, :9] = in_batches(_fpfs_columns(instrument, FPFS()), tuple(arrays), BATCH)
     if chosen.path is not None:
         table[:, :6] = in_batches(_network_columns(instrument, chosen, device), tuple(arrays), BATCH)
+    elif settings != FPFS():
+        table[:, :6] = in_batches(_fpfs_columns(instrument, settings), tuple(arrays), BATCH)[:, :6]
     return table.reshape(*images.shape[:-2], len(COLUMNS))
-
-
-def instrument_of(stamps: xr.Dataset) -> Instrument:
-    """Return what the measurement must know of a dataset of stamps."""
-    psf = np.asarray(stamps["psf"].values, dtype=np.float64)
-    return Instrument(psf, float(stamps.attrs["pixel_scale"]), float(stamps.attrs["noise_sigma"]))
 
 
 def as_table(columns: Float64) -> Mapping[str, npt.NDArray[np.float32]]:
@@ -218,22 +264,22 @@ def measure(stamps: xr.Dataset, estimator: str | Path = "d4cnn", *, device: str 
 def _packed_columns(stamps: xr.Dataset, chosen: Estimator, device: str) -> xr.DataArray:
     """Return all columns in one array: with one output per column Dask's graph is seven times as large."""
     seed = stamps.attrs["seed"]
-    options = {
-        "pixel_scale": float(stamps.attrs["pixel_scale"]),
-        "noise_sigma": float(stamps.attrs["noise_sigma"]),
+    options: dict[str, Any] = {
         "chosen": chosen,
         "seed": 0 if seed is None else int(seed),
         "device": device,
     }
+    # As a coordinate the index would end up in the shapes.
+    stamps = stamps.reset_coords([name for name in ("psf_index",) if name in stamps.coords])
     versions = [dim for dim in ("shear",) if dim in stamps["image"].dims]
     # apply_ufunc takes ids as data, not as the index that they are in the dataset.
     inputs = [_whole_stamps(stamps["image"]), stamps["galaxy"].copy()]
     core = [[*versions, "y", "x"], []]
-    if "galaxy" in stamps["psf"].dims:
-        inputs.append(_whole_stamps(stamps["psf"]))
-        core.append(["y", "x"])
-    else:
-        options["psf"] = np.asarray(stamps["psf"].values)
+    each = [name for name in ("psf", "psf_index") if name in stamps and "galaxy" in stamps[name].dims]
+    inputs += [_whole_stamps(stamps[name]) for name in each]
+    core += [["y", "x"] if name == "psf" else [] for name in each]
+    # What every galaxy has of its own comes with the blocks; taking it from here would load all of it.
+    options |= {"instrument": instrument_of_stamps(stamps.isel(galaxy=slice(0))), "each": each}
     packed: xr.DataArray = xr.apply_ufunc(
         _measure_block,
         *inputs,
@@ -257,13 +303,13 @@ def _whole_stamps(array: xr.DataArray) -> xr.DataArray:
 def _measure_block(
     images: npt.NDArray[np.float32],
     ids: npt.NDArray[np.int64],
-    psf: Float64,
-    *,
-    pixel_scale: float,
-    noise_sigma: float,
+    *own: npt.NDArray[Any],
+    instrument: Instrument,
+    each: list[str],
     device: str,
     **options: Any,
 ) -> npt.NDArray[np.float32]:
-    instrument = Instrument(psf, pixel_scale, noise_sigma)
+    arrays: dict[str, Any] = dict(zip(each, own, strict=True))
+    instrument = replace(instrument, **arrays)
     # "auto" is settled where the block is measured, which may be another machine.
     return measure_stamps(images, ids, instrument, device=choose_device(device), **options).astype(np.float32)

@@ -15,7 +15,7 @@ the same sign twice, lack ``s²`` and reverse the sign of the gradient terms; th
 differences of re-rendered galaxies.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +56,7 @@ class Resmoother:
     """Everything of a resmoothing that depends on the PSF alone, ready for many batches."""
 
     kernel: npt.NDArray[np.complex128]
-    """K, shape (n, n // 2 + 1), or (galaxy, n, n // 2 + 1) with one PSF per stamp."""
+    """K, shape (n, n // 2 + 1), or (galaxy, n, n // 2 + 1) with one PSF per stamp, or (psf, n, n // 2 + 1)."""
     kernel90: npt.NDArray[np.complex128]
     """K of the PSF turned by 90 degrees."""
     sigma: float
@@ -65,6 +65,10 @@ class Resmoother:
     """Pixel scale of the input, arcsec."""
     grid: Grid
     """Output grid."""
+
+    def pick(self, index: npt.NDArray[np.int64]) -> "Resmoother":
+        """Return the resmoother of stamps that have one of several PSFs each, given by its index."""
+        return replace(self, kernel=self.kernel[index], kernel90=self.kernel90[index])
 
 
 def truncated_inverse(psf: npt.ArrayLike, pixel_scale: float) -> npt.NDArray[np.complex128]:
@@ -87,12 +91,13 @@ def truncated_inverse(psf: npt.ArrayLike, pixel_scale: float) -> npt.NDArray[np.
 def make_resmoother(
     psf: npt.ArrayLike, *, pixel_scale: float, fwhm: float = 0.85, grid: Grid | None = None
 ) -> Resmoother:
-    """Prepare the resmoothing of stamps that share one PSF, or have one each.
+    """Prepare the resmoothing of stamps that share one PSF, or have one each, or one of a few.
 
     Parameters
     ----------
     psf
-        PSF image including the pixel, sum 1, centred on the origin, shape (n, n) or (galaxy, n, n).
+        PSF image including the pixel, sum 1, centred on the origin, shape (n, n) or (galaxy, n, n); or (psf, n, n), to
+        choose among with `Resmoother.pick`.
     pixel_scale
         Arcsec per pixel.
     fwhm

@@ -14,7 +14,7 @@ from lensdask.shear.catalogue import MAGNITUDE_LIMIT
 from lensdask.shear.simulate import Observation
 from lensdask.stats import MINIMUM_BLOCKS
 
-__all__ = ["BiasRun", "bias_result", "write_results"]
+__all__ = ["PUBLISHED", "BiasRun", "bias_result", "bias_rows", "write_json", "write_results"]
 
 PUBLISHED: dict[str, tuple[float, float | None]] = {
     "m1": (-0.092e-3, 0.286e-3),
@@ -40,10 +40,12 @@ class BiasRun:
     """Biases with errors; none if every chunk was given up."""
     run: RunResult
     """Counts, times and quarantined chunks."""
+    uncorrected: Bias | None = None
+    """With a cut: the biases of an analysis without its selection response."""
 
 
-def _rows(result: Bias, published: Mapping[str, tuple[float, float | None]]) -> list[dict[str, Any]]:
-    """Return the rows of a result file.
+def bias_rows(result: Bias, published: Mapping[str, tuple[float, float | None]]) -> list[dict[str, Any]]:
+    """Return the rows of a result file, one for each of `BIAS_QUANTITIES`.
 
     A published bias is comparable where both errors, added in quadrature, are below 1e-3 for m and 1e-4 for c, from
     enough blocks to trust them; the shape noise never is, since it depends on the catalogue.
@@ -70,9 +72,13 @@ def _rows(result: Bias, published: Mapping[str, tuple[float, float | None]]) -> 
 
 def bias_result(outcome: BiasRun, config: Mapping[str, Any], galaxies: int) -> dict[str, Any]:
     """Return the content of ``result.json``."""
-    is_paper = config["estimator"]["path"] is not None and config["observation"] == asdict(Observation())
-    is_paper = is_paper and config["catalogue"]["magnitude_limit"] == MAGNITUDE_LIMIT
-    rows = [] if outcome.bias is None else _rows(outcome.bias, PUBLISHED if is_paper else {})
+    # Exchanged noise changes the errors, not what is measured.
+    paper = asdict(Observation(noise=config["observation"]["noise"]))
+    is_paper = config["estimator"]["path"] is not None and config["observation"] == paper
+    is_paper = is_paper and config["catalogue"]["magnitude_limit"] == MAGNITUDE_LIMIT and config["selection"] is None
+    rows = [] if outcome.bias is None else bias_rows(outcome.bias, PUBLISHED if is_paper else {})
+    if outcome.uncorrected is not None:
+        rows += [row | {"quantity": f"{row['quantity']}_uncorrected"} for row in bias_rows(outcome.uncorrected, {})[:2]]
     return {
         "experiment": f"shear.bias {config['estimator']['name']}",
         "size": galaxies,
@@ -90,8 +96,14 @@ def write_results(directory: Path, outcome: BiasRun, config: Mapping[str, Any], 
         "retries": outcome.run.retries,
         "quarantined": [asdict(q) for q in outcome.run.quarantined],
         "blocks": outcome.bias.blocks if outcome.bias else 0,
+        "selected": outcome.bias.selected if outcome.bias else 0.0,
     }
     for file, content in (("result.json", result), ("run.json", record)):
-        partial = directory / f".{file}.partial"
-        partial.write_text(json.dumps(content, indent=2) + "\n")
-        partial.replace(directory / file)
+        write_json(directory / file, content)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    partial.replace(path)

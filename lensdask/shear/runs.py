@@ -3,43 +3,34 @@
 Each is a chunk function of `lensdask.compute.run` with the configuration that decides its result.
 """
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import distributed
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
-from lensdask.compute import (
-    RunResult,
-    Sums,
-    Table,
-    choose_device,
-    fingerprint,
-    journal_path,
-    refuse_existing,
-    run,
-    start_cluster,
-)
-from lensdask.data import SHAPES, STAMPS, common_attributes, create
+from lensdask.compute import RunResult, Sums, Table
+from lensdask.data import SHAPES, STAMPS, common_attributes
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
-from lensdask.shear.calibration import bias_of_sums, shape_sums
+from lensdask.shear.calibration import bias_of_sums
 from lensdask.shear.catalogue import MAGNITUDE_LIMIT
+from lensdask.shear.execution import RunOptions, write_store
+from lensdask.shear.instrument import instrument_of_observation, instrument_of_stamps
 from lensdask.shear.measurement import (
     Estimator,
-    Instrument,
     as_table,
     find_estimator,
-    instrument_of,
     measure_stamps,
 )
 from lensdask.shear.results import BiasRun, write_results
-from lensdask.shear.simulate import Observation, draw_psf, four_shears
+from lensdask.shear.selection import Selection
+from lensdask.shear.shape_sums import shape_sums
+from lensdask.shear.simulate import Observation, four_shears
 from lensdask.shear.stamps import (
     observed_stamps,
     simulate_chunk,
@@ -49,28 +40,18 @@ from lensdask.shear.stamps import (
 )
 from lensdask.stats import block_length
 
-__all__ = ["BiasRun", "RunOptions", "measure_run", "run_bias", "simulate_run"]
+__all__ = [
+    "GALAXIES_PER_TASK",
+    "BiasRun",
+    "blocks_and_tasks",
+    "measure_run",
+    "run_bias",
+    "simulate_run",
+    "simulated_shapes",
+]
 
 GALAXIES_PER_TASK = 256
 """With four shears a task of the bias test takes some seconds on a CPU core."""
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How a run is carried out; none of this changes its result."""
-
-    cluster: str | distributed.Client | None = None
-    """Cluster as in `lensdask.start_cluster`, or a client of one; this process when none."""
-    workers: int | None = None
-    """Workers of a local cluster; one per core when none."""
-    insecure: bool = False
-    """Whether to talk to another machine unencrypted."""
-    device: str = "auto"
-    """"auto", "cpu" or "cuda"."""
-    if_exists: Literal["refuse", "resume", "overwrite"] = "refuse"
-    """What to do with an output that exists."""
-    show_progress: bool = True
-    """Whether to draw a progress bar."""
 
 
 def _even(galaxies: int) -> int:
@@ -118,16 +99,16 @@ def simulate_run(
     """
     config = simulation_settings(observation or Observation(), catalogue, magnitude_limit, seed)
     template = stamps_template(_even(galaxies), config)
-    return _run(
+    return write_store(
         simulate_chunk,
         config,
         STAMPS,
         path,
-        galaxies,
-        chunk,
         template,
-        "simulate",
-        options,
+        size=galaxies,
+        chunk=chunk,
+        label="simulate",
+        options=options,
     )
 
 
@@ -143,7 +124,7 @@ def measure_chunk(start: int, stop: int, config: Mapping[str, Any], device: str)
     columns = measure_stamps(
         stamps["image"].values,
         stamps["galaxy"].values,
-        instrument_of(stamps),
+        instrument_of_stamps(stamps),
         Estimator(**config["estimator"]),
         seed=config["seed"],
         device=device,
@@ -193,33 +174,41 @@ def measure_run(
     }
     chunk = stamps.chunksizes["galaxy"][0]
     count = stamps.sizes["galaxy"]
-    return _run(
+    return write_store(
         measure_chunk,
         config,
         SHAPES,
         path,
-        count,
-        chunk,
         template,
-        "measure",
-        options,
+        size=count,
+        chunk=chunk,
+        label="measure",
+        options=options,
     )
+
+
+def simulated_shapes(
+    start: int, stop: int, config: Mapping[str, Any], device: str, estimators: Sequence[Mapping[str, Any]]
+) -> Iterator[npt.NDArray[np.float64]]:
+    """Simulate a chunk of galaxies once, and yield what each estimator measures, shape (galaxy, 4, column)."""
+    rows, ids, observation = simulated_galaxies(start, stop, config)
+    images = observed_stamps(rows, ids, observation, config["seed"])
+    instrument = instrument_of_observation(observation, ids, config["seed"])
+    for estimator in estimators:
+        yield measure_stamps(images, ids, instrument, Estimator(**estimator), seed=config["seed"], device=device)
 
 
 def bias_chunk(start: int, stop: int, config: Mapping[str, Any], device: str) -> tuple[Table, Sums | None]:
     """Chunk function that simulates, measures and sums up: nothing but shapes leaves the task."""
-    rows, ids, observation = simulated_galaxies(start, stop, config)
-    images = observed_stamps(rows, ids, observation, config["seed"])
-    instrument = Instrument(draw_psf(observation), observation.pixel_scale, observation.noise_sigma)
-    columns = measure_stamps(
-        images,
-        ids,
-        instrument,
-        Estimator(**config["estimator"]),
-        seed=config["seed"],
-        device=device,
-    )
-    return dict(as_table(columns)), {"shapes": shape_sums(columns, config["galaxies_per_block"])}
+    (columns,) = simulated_shapes(start, stop, config, device, [config["estimator"]])
+    selection = config["selection"] and Selection(**config["selection"])
+    return dict(as_table(columns)), {"shapes": shape_sums(columns, config["galaxies_per_block"], selection)}
+
+
+def blocks_and_tasks(galaxies: int, galaxies_per_task: int) -> tuple[int, int]:
+    """Return how many of so many simulated galaxies make a block, and how many a task: whole blocks."""
+    per_block = 2 * block_length(_even(galaxies) // 2)
+    return per_block, -(-max(galaxies_per_task, 1) // per_block) * per_block
 
 
 def run_bias(
@@ -233,6 +222,7 @@ def run_bias(
     seed: int = 0,
     galaxies_per_task: int = GALAXIES_PER_TASK,
     replicas: int = 1000,
+    selection: Selection | None = None,
     options: RunOptions | None = None,
 ) -> BiasRun:
     """Simulate galaxies under four shears, measure them, and compare the shear found with the shear applied.
@@ -251,6 +241,8 @@ def run_bias(
         Rounded up to whole blocks of the bootstrap; does not change the result.
     replicas
         Bootstrap resamplings.
+    selection
+        Cut on what is measured, corrected for; its table of shapes still holds all galaxies.
     options
         Cluster, device, resumption.
 
@@ -265,9 +257,10 @@ def run_bias(
         raise InputError(f"{directory}: a file; expected a directory for the results")
     observation = observation or Observation()
     chosen = find_estimator(estimator)
-    per_block = 2 * block_length(_even(galaxies) // 2)
+    per_block, chunk = blocks_and_tasks(galaxies, galaxies_per_task)
     config = simulation_settings(observation, catalogue, magnitude_limit, seed) | {
         "estimator": asdict(chosen),
+        "selection": selection and asdict(selection),
         "galaxies_per_block": per_block,
     }
     shears = four_shears(observation.shear)
@@ -276,88 +269,24 @@ def run_bias(
         "coords": {"galaxy": np.arange(galaxies), "g1": shears[:, 0], "g2": shears[:, 1]},
         "attributes": common_attributes(SHAPES, config) | {"estimator": chosen.name},
     }
-    chunk = -(-max(galaxies_per_task, 1) // per_block) * per_block
-    store = directory / "shapes.zarr"
-    result = _run(
+    result = write_store(
         bias_chunk,
         config,
         SHAPES,
-        store,
-        galaxies,
-        chunk,
+        directory / "shapes.zarr",
         template,
-        f"bias {chosen.name}",
-        options,
+        size=galaxies,
+        chunk=chunk,
+        label=f"bias {chosen.name}",
+        options=options,
         results=tuple(directory / name for name in ("result.json", "run.json", "bias.png")),
     )
+    outcome = BiasRun(None, result)
     sums = [s["shapes"] for s in result.sums if s is not None]
-    found = bias_of_sums(np.concatenate(sums), observation.shear, seed=seed, replicas=replicas) if sums else None
-    outcome = BiasRun(found, result)
+    if sums:
+        biases = partial(bias_of_sums, np.concatenate(sums), observation.shear, seed=seed, replicas=replicas)
+        outcome = BiasRun(biases(), result, biases(corrected=False) if selection else None)
     # A finished run that is resumed computes nothing; its times are those on record.
     if result.objects or not (directory / "result.json").exists():
         write_results(directory, outcome, config, galaxies)
     return outcome
-
-
-def _run(
-    function: Any,
-    config: dict[str, Any],
-    schema: Any,
-    store: Path,
-    size: int,
-    chunk: int,
-    template: dict[str, Any],
-    label: str,
-    options: RunOptions | None,
-    results: tuple[Path, ...] = (),
-) -> RunResult:
-    options = options or RunOptions()
-    # Workers may run in another directory than this process.
-    store = store.resolve()
-    journal = journal_path(store)
-    if options.cluster in _HERE:
-        choose_device(options.device)
-    # Before a cluster is started: a mistake in the command should not cost seconds.
-    refuse_existing(journal, store, options.if_exists)
-
-    def make_store() -> None:
-        # Results of an overwritten run do not describe the new store.
-        for result in results:
-            result.unlink(missing_ok=True)
-        create(store, schema, chunk=chunk, **template)
-
-    with _client(options) as client:
-        return run(
-            function,
-            config,
-            size=size,
-            chunk=chunk,
-            journal=journal,
-            fingerprint=fingerprint(_identity(config), schema),
-            store=store,
-            create=make_store,
-            client=client,
-            device=options.device,
-            if_exists=options.if_exists,
-            label=label,
-            show_progress=options.show_progress,
-        )
-
-
-def _identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration without paths: files are known by their checksums, wherever they lie."""
-    return {
-        key: _identity(value) if isinstance(value, Mapping) else value
-        for key, value in config.items()
-        if key not in ("path", "stamps")
-    }
-
-
-_HERE = (None, "local", "threads", "cuda")
-"""Clusters on this machine, whose devices are those of this process."""
-
-
-def _client(options: RunOptions) -> AbstractContextManager[distributed.Client | None]:
-    if isinstance(options.cluster, str):
-        return start_cluster(options.cluster, workers=options.workers, insecure=options.insecure)
-    return nullcontext(options.cluster)

@@ -4,12 +4,16 @@ Each galaxy is an exponential disc plus a de Vaucouleurs bulge. It is turned by 
 by a random fraction of a pixel, sheared, convolved with the PSF and drawn. Galaxies 2p and 2p + 1 form an orthogonal
 pair: the same galaxy, the second one turned by 90 degrees with its offset, which cancels the shape noise
 (Massey et al. 2007). Every galaxy is drawn under four shears, (±g, 0) and (0, ±g), that share one noise realisation
-(Pujol et al. 2019), while the two members of a pair have independent noise.
+(Pujol et al. 2019), while the two members of a pair have independent noise, or exchanged noise (see
+`lensdask.shear.noise`).
+
+With several PSFs, pairs take turns in them, and the two members of a pair have the same.
 
 The offset comes before the shear, because lensing moves light that is off the origin too; drawn the other way round,
 FPFS at the fixed centre is biased by m = -5 %.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -20,14 +24,18 @@ import numpy.typing as npt
 from lensdask.conventions import LSST_Y10_NOISE, flux_from_magnitude
 from lensdask.errors import InputError
 from lensdask.random import Stream, generator
+from lensdask.shear.noise import Noise, NoiseOfPairs, gaussian_correlation
 
 __all__ = [
     "Observation",
     "distortion_labels",
-    "draw_noise",
+    "draw_profiles",
     "draw_psf",
+    "draw_psfs",
     "draw_stamps",
     "four_shears",
+    "noise_of",
+    "psf_index",
 ]
 
 Float32 = npt.NDArray[np.float32]
@@ -55,28 +63,56 @@ class Observation:
     """First component of the PSF's ellipticity (distortion)."""
     psf_e2: float = 0.0
     """Second component."""
+    psfs: int = 1
+    """Number of PSFs; pairs of galaxies take turns in them."""
+    psf_scatter: float = 0.0
+    """Standard deviation, from PSF to PSF, of either component of the ellipticity and of the FWHM over its mean."""
     shear: float = 0.02
     """Amplitude g of the four reduced shears."""
     offset: Offset = "before_shear"
     """Where the random sub-pixel offset comes in; ``after_shear`` is a deliberate mistake, to show its bias."""
     noise_sigma: float = LSST_Y10_NOISE
     """Standard deviation of the noise per pixel, flux at zero point 30; 0 for noiseless stamps."""
+    noise_fwhm: float = 0.0
+    """FWHM of the Gaussian kernel that correlates the noise, arcsec; 0 for white noise."""
+    noise_e1: float = 0.0
+    """First component of that kernel's ellipticity (distortion)."""
+    noise_e2: float = 0.0
+    """Second component."""
+    noise: NoiseOfPairs = "independent"
+    """Noise of the two members of a pair; ``exchanged`` makes the error of m and c far smaller, and biases nothing."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be observed."""
-        if not (np.isfinite(self.noise_sigma) and self.noise_sigma >= 0):
-            raise InputError(f"noise sigma: {self.noise_sigma}; expected 0 (noiseless) or a positive number")
-        if self.size < 2 or self.size % 2:
-            raise InputError(f"stamp size: {self.size} pixels; expected an even number")
         for name in ("pixel_scale", "psf_fwhm", "psf_beta"):
-            if not 0 < getattr(self, name) < np.inf:
-                raise InputError(f"{name}: {getattr(self, name)}; expected a positive number")
-        if self.offset not in get_args(Offset):
-            raise InputError(f"offset: {self.offset!r}; expected {', '.join(get_args(Offset))}")
-        if not 0 < abs(self.shear) < 0.5:
-            raise InputError(f"shear: {self.shear}; expected an amplitude between 0 and 0.5")
-        if not np.hypot(self.psf_e1, self.psf_e2) < 1:
-            raise InputError(f"PSF ellipticity: ({self.psf_e1}, {self.psf_e2}); expected |e| < 1")
+            _require(name, getattr(self, name), 0 < getattr(self, name) < np.inf, "a positive number")
+        _require("noise sigma", self.noise_sigma, 0 <= self.noise_sigma < np.inf, "0 (noiseless) or a positive number")
+        _require("noise_fwhm", self.noise_fwhm, 0 <= self.noise_fwhm < np.inf, "0 (white noise) or a positive number")
+        for name, options in (("offset", get_args(Offset)), ("noise", get_args(NoiseOfPairs))):
+            _require(name, getattr(self, name), getattr(self, name) in options, " or ".join(options))
+        for name, e1, e2 in (("PSF", self.psf_e1, self.psf_e2), ("noise", self.noise_e1, self.noise_e2)):
+            _require(f"{name} ellipticity", (e1, e2), np.hypot(e1, e2) < 1, "|e| < 1")
+        _require("stamp size", self.size, self.size >= 2 and self.size % 2 == 0, "an even number of pixels")
+        _require("shear", self.shear, 0 < abs(self.shear) < 0.5, "an amplitude between 0 and 0.5")
+        _require("psfs", self.psfs, self.psfs >= 1, "at least 1")
+        # Uniform deviates end at sqrt(3) standard deviations, and the ellipticity has two components.
+        largest = (1 - np.hypot(self.psf_e1, self.psf_e2)) / 6**0.5 if self.psfs > 1 else 0.0
+        number = "several PSFs" if self.psfs > 1 else "one PSF"
+        _require("psf_scatter", self.psf_scatter, 0 <= self.psf_scatter <= largest, f"0 to {largest:.2g} with {number}")
+
+
+def _require(what: str, value: object, holds: bool, expected: str) -> None:
+    if not holds:
+        raise InputError(f"{what}: {value}; expected {expected}")
+
+
+def noise_of(observation: Observation) -> Noise:
+    """Return the law of the noise of an observation."""
+    correlation = None
+    if observation.noise_fwhm > 0:
+        shape = observation.noise_fwhm, observation.noise_e1, observation.noise_e2
+        correlation = gaussian_correlation(observation.size, observation.pixel_scale, *shape)
+    return Noise(observation.noise_sigma, correlation, observation.noise)
 
 
 def four_shears(g: float) -> Float64:
@@ -89,9 +125,30 @@ def _psf(observation: Observation) -> galsim.GSObject:
     return moffat.shear(e1=observation.psf_e1, e2=observation.psf_e2)
 
 
+def _psfs(observation: Observation, seed: int) -> list[galsim.GSObject]:
+    """Return the profiles of all PSFs."""
+    limit = 3**0.5 * observation.psf_scatter
+    profiles = []
+    for number in range(observation.psfs):
+        de1, de2, dilation = generator(seed, Stream.PSF, number).uniform(-limit, limit, 3)
+        moffat = galsim.Moffat(beta=observation.psf_beta, fwhm=observation.psf_fwhm * (1 + dilation))
+        profiles.append(moffat.shear(e1=observation.psf_e1 + de1, e2=observation.psf_e2 + de2))
+    return profiles
+
+
+def psf_index(ids: npt.NDArray[np.int64], observation: Observation) -> npt.NDArray[np.int64]:
+    """Return which PSF each galaxy has; the two members of a pair have the same."""
+    return ids // 2 % observation.psfs
+
+
 def draw_psf(observation: Observation) -> Float64:
-    """Return the image of the PSF, pixel included, centred on the origin, shape (size, size)."""
+    """Return the image of the PSF, or of the mean one, pixel included, centred on the origin, shape (size, size)."""
     return _draw(_psf(observation), observation).astype(np.float64)
+
+
+def draw_psfs(observation: Observation, seed: int) -> Float64:
+    """Return the images of all PSFs, shape (psf, size, size)."""
+    return np.stack([_draw(psf, observation) for psf in _psfs(observation, seed)])
 
 
 def _draw(profile: galsim.GSObject, observation: Observation) -> Float64:
@@ -171,7 +228,7 @@ def draw_stamps(
     observation
         PSF, pixels, shear and offset.
     seed
-        Seed of orientations and offsets.
+        Seed of orientations, offsets and PSFs.
     shears
         Applied shears, shape (shear, 2); the four shears of the observation when not given.
 
@@ -181,21 +238,33 @@ def draw_stamps(
         Shape (galaxy, shear, size, size), flux at zero point 30 per pixel.
     """
     shears = four_shears(observation.shear) if shears is None else shears
-    psf = _psf(observation)
+    psfs = _psfs(observation, seed)
     stamps = np.empty((len(ids), len(shears), observation.size, observation.size), np.float32)
-    for stamp, row, galaxy in zip(stamps, galaxies, ids, strict=True):
+    for stamp, row, galaxy, number in zip(stamps, galaxies, ids, psf_index(ids, observation), strict=True):
         profile, pose = _galaxy(row), _pose(int(galaxy), seed, observation)
         for image, shear in zip(stamp, shears, strict=True):
-            image[...] = _draw(galsim.Convolve(_posed(profile, pose, shear, observation), psf), observation)
+            image[...] = _draw(galsim.Convolve(_posed(profile, pose, shear, observation), psfs[number]), observation)
     return stamps
 
 
-def draw_noise(ids: npt.NDArray[np.int64], size: int, sigma: float, seed: int, stream: Stream) -> Float32:
-    """Return Gaussian noise keyed by galaxy id, shape (galaxy, size, size)."""
-    noise = np.empty((len(ids), size, size), np.float32)
-    for image, galaxy in zip(noise, ids, strict=True):
-        generator(seed, stream, int(galaxy)).standard_normal(out=image, dtype=np.float32)
-    return noise * np.float32(sigma)
+def draw_profiles(profiles: Sequence[galsim.GSObject], observation: Observation) -> Float32:
+    """Return noiseless stamps of any profiles, convolved with the PSF.
+
+    Parameters
+    ----------
+    profiles
+        Profiles placed about the origin, flux at zero point 30. The accuracy of a profile's GSParams holds for its
+        convolution too.
+    observation
+        PSF and pixels.
+
+    Returns
+    -------
+    Float32
+        Shape (profile, size, size).
+    """
+    psf = _psf(observation)
+    return np.array([_draw(galsim.Convolve(profile, psf), observation) for profile in profiles], np.float32)
 
 
 def distortion_labels(galaxies: Galaxies, ids: npt.NDArray[np.int64], observation: Observation, seed: int) -> Float32:

@@ -17,9 +17,10 @@ from lensdask.conventions import stamp_origin
 from lensdask.data import STAMPS, common_attributes
 from lensdask.errors import InputError
 from lensdask.fourier import coordinates
-from lensdask.random import Stream
 from lensdask.shear.catalogue import Catalogue, Galaxies, MockCatalogue, galaxies, read_catalogue
-from lensdask.shear.simulate import Observation, draw_noise, draw_psf, draw_stamps, four_shears
+from lensdask.shear.instrument import instrument_of_observation
+from lensdask.shear.noise import check_correlation, draw_image_noise
+from lensdask.shear.simulate import Observation, draw_stamps, four_shears, noise_of
 
 __all__ = ["make_stamps", "observed_stamps", "simulate_chunk", "stamps_template"]
 
@@ -37,6 +38,8 @@ def make_stamps(
     pixel_scale: float,
     noise_sigma: float,
     galaxy: npt.ArrayLike | None = None,
+    psf_index: npt.ArrayLike | None = None,
+    noise_correlation: npt.ArrayLike | None = None,
 ) -> xr.Dataset:
     """Make a dataset of stamps of any survey's arrays.
 
@@ -47,13 +50,19 @@ def make_stamps(
         centre ((n - 1) / 2 on both axes). Fluxes at zero point 30, else brightness means something else to the
         estimators' weighting constants.
     psf
-        PSF on the same pixels and centred likewise, the pixel included, of sum 1: shape (n, n), or (galaxy, n, n).
+        PSF on the same pixels and centred likewise, the pixel included, of sum 1: shape (n, n), or (galaxy, n, n), or
+        (psf, n, n) where galaxies share a few of them, such as those of the cells of a coadd.
     pixel_scale
         Arcsec per pixel.
     noise_sigma
         Standard deviation of the noise per pixel; 0 means that the images have no noise, and get no renoise.
     galaxy
         Distinct ids, zero or more; 0, 1, 2, … when not given. They key the renoise.
+    psf_index
+        Which of the PSFs, from 0, each galaxy has, where `psf` is (psf, n, n).
+    noise_correlation
+        Correlation function of the noise, shape (n, n), 1 at lag (0, 0), which is element [0, 0]; negative lags last,
+        in the order of `numpy.fft.ifft2`. White noise when not given. Coadds have correlated noise.
 
     Returns
     -------
@@ -65,6 +74,34 @@ def make_stamps(
     InputError
         Something cannot be measured; the message says what, where, and what was expected.
     """
+    pixels = _check_images(images)
+    ids = _check_ids(np.arange(len(pixels)) if galaxy is None else np.asarray(galaxy), len(pixels))
+    check_finite(pixels, ids, "images")
+    _check_number("pixel_scale", pixel_scale, 1e-6)
+    _check_number("noise_sigma", noise_sigma, 0.0)
+    response = np.asarray(psf, dtype=np.float64)
+    variables: dict[str, Any] = {"image": (("galaxy", "y", "x"), pixels)}
+    coords: dict[str, Any] = {"galaxy": ("galaxy", ids)}
+    stack, count = "galaxy", len(ids)
+    if psf_index is not None:
+        stack, count = "psf_number", len(response)
+        coords["psf_index"] = ("galaxy", _check_psf_index(np.asarray(psf_index), response, len(ids)))
+    _check_psf(response, pixels.shape[1:], count)
+    variables["psf"] = ((stack, "y", "x")[3 - response.ndim :], response)
+    if noise_correlation is not None:
+        correlation = np.asarray(noise_correlation, dtype=np.float64)
+        check_correlation(correlation, pixels.shape[-1])
+        variables["noise_correlation"] = (("lag_y", "lag_x"), correlation)
+    settings = {"pixel_scale": float(pixel_scale), "noise_sigma": float(noise_sigma), "seed": None}
+    # The hash stands for the pixels too: a resumed measurement must notice that the stamps were replaced.
+    content = hashlib.sha256()
+    for _, array in (*variables.values(), *coords.values()):
+        content.update(np.ascontiguousarray(array).data)
+    attributes = common_attributes(STAMPS, settings | {"content": content.hexdigest()})
+    return xr.Dataset(variables, coords, attributes | settings | {"origin": "(n-1)/2"})
+
+
+def _check_images(images: npt.ArrayLike) -> npt.NDArray[np.float32]:
     if np.ma.isMaskedArray(images):
         raise InputError("images: a masked array; expected every pixel to be measured")
     pixels = np.asarray(images, dtype=np.float32)
@@ -72,24 +109,12 @@ def make_stamps(
         raise InputError(f"images: shape {pixels.shape}; expected (galaxy, n, n), square stamps")
     if pixels.size == 0 or pixels.shape[-1] % 2:
         raise InputError(f"images: shape {pixels.shape}; expected at least one stamp, n even")
-    ids = _check_ids(np.arange(len(pixels)) if galaxy is None else np.asarray(galaxy), len(pixels))
-    check_finite(pixels, ids, "images")
-    for name, value, lowest in (
-        ("pixel_scale", pixel_scale, 1e-6),
-        ("noise_sigma", noise_sigma, 0.0),
-    ):
-        if not (isinstance(value, Real) and np.isfinite(value) and value >= lowest):
-            raise InputError(f"{name}: {value}; expected a {'positive number' if lowest else 'number >= 0'}")
-    response = _check_psf(np.asarray(psf, dtype=np.float64), pixels.shape)
-    psf_dims = ("y", "x") if response.ndim == 2 else ("galaxy", "y", "x")
-    settings = {"pixel_scale": float(pixel_scale), "noise_sigma": float(noise_sigma), "seed": None}
-    # The hash stands for the pixels too: a resumed measurement must notice that the stamps were replaced.
-    content = hashlib.sha256(pixels.tobytes() + response.tobytes() + ids.tobytes()).hexdigest()
-    return xr.Dataset(
-        {"image": (("galaxy", "y", "x"), pixels), "psf": (psf_dims, response)},
-        coords={"galaxy": ids},
-        attrs=common_attributes(STAMPS, settings | {"content": content}) | settings | {"origin": "(n-1)/2"},
-    )
+    return pixels
+
+
+def _check_number(name: str, value: float, lowest: float) -> None:
+    if not (isinstance(value, Real) and np.isfinite(value) and value >= lowest):
+        raise InputError(f"{name}: {value}; expected a {'positive number' if lowest else 'number >= 0'}")
 
 
 def check_finite(images: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], where: str) -> None:
@@ -115,9 +140,19 @@ def _check_ids(ids: npt.NDArray[Any], count: int) -> npt.NDArray[np.int64]:
     return ids.astype(np.int64)
 
 
-def _check_psf(psf: npt.NDArray[np.float64], shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    if psf.shape not in (shape[1:], shape):
-        raise InputError(f"psf: shape {psf.shape}; expected {shape[1:]} or {shape}, the pixels of the stamps")
+def _check_psf_index(index: npt.NDArray[Any], psf: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int64]:
+    if index.shape != (count,) or not np.issubdtype(index.dtype, np.integer):
+        raise InputError(f"psf_index: {index.dtype} of shape {index.shape}; expected {count} whole numbers")
+    if psf.ndim != 3 or not 0 <= index.min() <= index.max() < len(psf):
+        raise InputError(
+            f"psf_index: {index.min()} to {index.max()} with PSFs of shape {psf.shape}; expected 0 to k - 1, (k, n, n)"
+        )
+    return index.astype(np.int64)
+
+
+def _check_psf(psf: npt.NDArray[np.float64], stamp: tuple[int, ...], count: int) -> None:
+    if psf.shape not in (stamp, (count, *stamp)):
+        raise InputError(f"psf: shape {psf.shape}; expected {stamp} or {(count, *stamp)}, the pixels of the stamps")
     if not np.isfinite(psf).all():
         raise InputError("psf: pixels are not finite; expected numbers")
     sums = np.atleast_1d(psf.sum(axis=(-2, -1)))
@@ -131,7 +166,6 @@ def _check_psf(psf: npt.NDArray[np.float64], shape: tuple[int, ...]) -> npt.NDAr
             f"psf: its centre is {worst_offset:.2f} pixels from ({middle}, {middle}); expected the geometric centre of "
             "the stamp, on both axes: shift stamps and PSF by half a pixel if they are centred on a pixel"
         )
-    return psf
 
 
 def _off_centre(psf: npt.NDArray[np.float64]) -> float:
@@ -148,8 +182,7 @@ def observed_stamps(
     """Return stamps under the four shears with one noise realisation per galaxy, shape (galaxy, 4, n, n)."""
     images = draw_stamps(rows, ids, observation, seed)
     if observation.noise_sigma > 0:
-        noise = draw_noise(ids, observation.size, observation.noise_sigma, seed, Stream.NOISE)
-        images += noise[:, None]
+        images += draw_image_noise(ids, observation.size, noise_of(observation), seed)[:, None]
     return images
 
 
@@ -195,19 +228,24 @@ def simulate_chunk(
 def stamps_template(count: int, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of `lensdask.data.create` for a store of simulated stamps."""
     observation = Observation(**config["observation"])
-    shears = four_shears(observation.shear)
+    shears, ids = four_shears(observation.shear), np.arange(count)
+    instrument = instrument_of_observation(observation, ids, config["seed"])
     attributes = common_attributes(STAMPS, config) | {
         "pixel_scale": observation.pixel_scale,
         "noise_sigma": observation.noise_sigma,
+        "noise_of_pairs": observation.noise,
         "seed": config["seed"],
         "origin": "(n-1)/2",
     }
-    return {
-        "sizes": {"galaxy": count, "shear": 4, "y": observation.size, "x": observation.size},
-        "coords": {"galaxy": np.arange(count), "g1": shears[:, 0], "g2": shears[:, 1]},
-        "attributes": attributes,
-        "fixed": {"psf": draw_psf(observation)},
-    }
+    sizes = {"galaxy": count, "shear": 4, "y": observation.size, "x": observation.size}
+    coords = {"galaxy": ids, "g1": shears[:, 0], "g2": shears[:, 1]}
+    fixed = {"psf": instrument.psf}
+    if instrument.psf_index is not None:
+        sizes, coords = sizes | {"psf_number": observation.psfs}, coords | {"psf_index": instrument.psf_index}
+    if instrument.noise_correlation is not None:
+        sizes |= {"lag_y": observation.size, "lag_x": observation.size}
+        fixed |= {"noise_correlation": instrument.noise_correlation}
+    return {"sizes": sizes, "coords": coords, "attributes": attributes, "fixed": fixed}
 
 
 def simulation_settings(

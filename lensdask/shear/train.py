@@ -4,23 +4,26 @@ import dataclasses
 import os
 import time
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from lensdask.compute import choose_device, describe_device
-from lensdask.data import code_version, save_weights
+from lensdask.data import code_version, load_card, load_weights, save_weights
 from lensdask.errors import InputError
 from lensdask.random import Stream, generator
 from lensdask.shear.catalogue import MAGNITUDE_LIMIT, Catalogue, MockCatalogue, read_catalogue
-from lensdask.shear.d4cnn import D4CNN, PAPER, SHIPPED, D4CNNConfig, describe
+from lensdask.shear.d4cnn import D4CNN, PAPER, SHIPPED, D4CNNConfig, build_d4cnn, describe
+from lensdask.shear.score import ScoreConfig, ScoreSet, make_score_set, score_objective
 from lensdask.shear.trainingset import TrainingSet, make_training_set
-from lensdask.training import History, TrainingConfig, train
+from lensdask.training import Batch, History, Objective, TrainingConfig, regression, train
 
 __all__ = ["Recipe", "read_recipe", "train_d4cnn"]
 
@@ -39,8 +42,11 @@ class Recipe:
     """Architecture."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """Hyperparameters of the loop."""
-    label: Literal["distortion", "fpfs"] = "fpfs"
-    """What the network learns: the catalogue's distortion, or the FPFS ellipticity of the noiseless stamp."""
+    label: Literal["distortion", "fpfs", "score"] = "fpfs"
+    """What the network learns: the catalogue's distortion, the FPFS ellipticity of the noiseless stamp, or, without a
+    label, to measure shear with the least shape noise (`lensdask.shear.score`)."""
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+    """Settings of the training by score."""
     signal_to_noise: tuple[float, float] = (5.0, 150.0)
     """Range of the uniform distribution of signal-to-noise. The paper has 5 to 40 (section 2.3.2). Trained on that,
     this network over-weighs the brighter galaxies, which it has never seen, and its response to shear bends: on
@@ -56,8 +62,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse what cannot train."""
-        if self.label not in ("distortion", "fpfs"):
-            raise InputError(f"label: {self.label!r}; expected distortion or fpfs")
+        if self.label not in ("distortion", "fpfs", "score"):
+            raise InputError(f"label: {self.label!r}; expected distortion, fpfs or score")
+        if self.label == "score" and self.training.schedule == "plateau":
+            # One per cent of a loss that passes through zero means nothing.
+            raise InputError("label: 'score' with the schedule 'plateau'; expected [training] schedule = 'cosine'")
         if self.galaxies < 1 or self.validation < 1:
             raise InputError(f"galaxies: {self.galaxies} and {self.validation} to validate; expected at least 1")
         if len(self.signal_to_noise) != 2 or not 0 < self.signal_to_noise[0] <= self.signal_to_noise[1] < np.inf:
@@ -66,7 +75,7 @@ class Recipe:
             raise InputError(f"seed: {self.seed}; expected a whole number from 0 to 2^63")
 
 
-T = TypeVar("T", Recipe, D4CNNConfig, TrainingConfig)
+T = TypeVar("T", Recipe, D4CNNConfig, TrainingConfig, ScoreConfig)
 
 
 def _same_kind(value: Any, example: Any) -> bool:
@@ -95,8 +104,9 @@ def _replaced(base: T, values: Any, where: str) -> T:
 def read_recipe(path: Path | None) -> Recipe:
     """Return the recipe of a TOML file; the shipped network's when there is none.
 
-    The file may hold the fields of `Recipe` at its top, and tables ``[training]`` and ``[network]`` with those of
-    `TrainingConfig` and `D4CNNConfig`. ``base = "paper"`` in ``[network]`` starts from the paper's network.
+    The file may hold the fields of `Recipe` at its top, and tables ``[training]``, ``[score]`` and ``[network]`` with
+    those of `TrainingConfig`, `ScoreConfig` and `D4CNNConfig`. ``base = "paper"`` in ``[network]`` starts from the
+    paper's network.
 
     Raises
     ------
@@ -116,13 +126,13 @@ def read_recipe(path: Path | None) -> Recipe:
     base = {"paper": PAPER, "shipped": SHIPPED}.get(str(network.pop("base", "shipped")))
     if base is None:
         raise InputError(f"{path}: [network] has an unknown base; expected paper or shipped")
-    training = content.pop("training", {})
-    recipe = _replaced(Recipe(), content, str(path))
-    return dataclasses.replace(
-        recipe,
-        network=_replaced(base, network, f"{path}: [network]"),
-        training=_replaced(recipe.training, training, f"{path}: [training]"),
-    )
+    default = Recipe()
+    parts: dict[str, Any] = {
+        "network": _replaced(base, network, f"{path}: [network]"),
+        "training": _replaced(default.training, content.pop("training", {}), f"{path}: [training]"),
+        "score": _replaced(default.score, content.pop("score", {}), f"{path}: [score]"),
+    }
+    return _replaced(dataclasses.replace(default, **parts), content, str(path))
 
 
 def _check_output(path: Path, overwrite: bool) -> None:
@@ -136,24 +146,41 @@ def _check_output(path: Path, overwrite: bool) -> None:
         raise InputError(f"{place}: cannot be written to; expected a directory for the weights")
 
 
-def _training_sets(recipe: Recipe, source: MockCatalogue | Catalogue) -> tuple[TrainingSet, TrainingSet]:
+def _training_sets(
+    recipe: Recipe, source: MockCatalogue | Catalogue
+) -> tuple[TrainingSet | ScoreSet, TrainingSet | ScoreSet]:
     # One member of each pair: the other one is the same galaxy.
     ids = 2 * (FIRST_PAIR + np.arange(recipe.galaxies + recipe.validation))
-    parts = ids[: recipe.galaxies], ids[recipe.galaxies :]
     options: dict[str, Any] = {
         "grid": recipe.network.grid,
         "kernel_fwhm": recipe.network.kernel_fwhm,
-        "label": recipe.label,
-        "signal_to_noise": recipe.signal_to_noise,
         "seed": recipe.seed,
     }
-    return make_training_set(source, parts[0], **options), make_training_set(source, parts[1], **options)
+
+    def made(ids: npt.NDArray[np.int64]) -> TrainingSet | ScoreSet:
+        if recipe.label == "score":
+            return make_score_set(source, ids, config=recipe.score, **options)
+        return make_training_set(source, ids, label=recipe.label, signal_to_noise=recipe.signal_to_noise, **options)
+
+    return made(ids[: recipe.galaxies]), made(ids[recipe.galaxies :])
 
 
-def _initial_network(recipe: Recipe) -> D4CNN:
+def _objective(recipe: Recipe) -> Objective:
+    if recipe.label == "score":
+        return partial(score_objective, config=recipe.score)
+    return regression(recipe.training.huber_delta)
+
+
+def _initial_network(recipe: Recipe, start: Path | None) -> D4CNN:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(recipe.seed, Stream.WEIGHTS, 0).integers(2**31)))
-        return D4CNN(recipe.network)
+        network = D4CNN(recipe.network)
+    if start is not None:
+        card = load_card(start)
+        if card["architecture"] != "d4cnn" or build_d4cnn(card).config != recipe.network:
+            raise InputError(f"{start}: weights of another network; expected that of the recipe")
+        network.load_state_dict(load_weights(start, card["sha256"]))
+    return network
 
 
 def train_d4cnn(
@@ -161,6 +188,7 @@ def train_d4cnn(
     recipe: Recipe,
     *,
     catalogue: Path | None = None,
+    start: Path | None = None,
     device: str = "auto",
     overwrite: bool = False,
     on_epoch: Callable[[int, History], None] | None = None,
@@ -175,6 +203,8 @@ def train_d4cnn(
         Architecture, training set and hyperparameters.
     catalogue
         The user's CatSim file; the parametric mock when none.
+    start
+        Weights to go on from; random ones when none. Their card becomes part of the new one.
     device
         "auto", "cpu" or "cuda".
     overwrite
@@ -191,21 +221,22 @@ def train_d4cnn(
     chosen = choose_device(device)
     limit = recipe.magnitude_limit
     source = MockCatalogue(limit) if catalogue is None else read_catalogue(catalogue, limit)
+    network = _initial_network(recipe, start).to(chosen)
     on_epoch = on_epoch or (lambda _done, _history: None)
     on_epoch(0, History())
     began = time.perf_counter()
     training, validation = _training_sets(recipe, source)
-    network = _initial_network(recipe).to(chosen)
     batch = recipe.training.batch
 
-    def on_device(dataset: TrainingSet, epoch: int) -> Any:
-        return ((x.to(chosen), y.to(chosen)) for x, y in dataset.batches(epoch, batch))
+    def on_device(dataset: TrainingSet | ScoreSet, epoch: int) -> Iterator[Batch]:
+        return (tuple(part.to(chosen) for part in parts) for parts in dataset.batches(epoch, batch))
 
     history = train(
         network,
         lambda epoch: on_device(training, epoch),
         list(on_device(validation, VALIDATION_EPOCH)),
         recipe.training,
+        objective=_objective(recipe),
         on_epoch=on_epoch,
     )
     card = describe(recipe.network) | {
@@ -217,6 +248,7 @@ def train_d4cnn(
         "epochs_done": len(history.training),
         "wall_s": round(time.perf_counter() - began, 1),
         "machine": describe_device(chosen),
+        "started_from": None if start is None else load_card(start),
         "date": datetime.now(UTC).date().isoformat(),
         "lensdask": code_version(),
     }

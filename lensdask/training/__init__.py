@@ -1,5 +1,5 @@
 """Training of networks: one plain loop, whatever the pillar."""
 
-from lensdask.training.trainer import History, TrainingConfig, train
+from lensdask.training.trainer import Batch, History, Objective, TrainingConfig, regression, train
 
-__all__ = ["History", "TrainingConfig", "train"]
+__all__ = ["Batch", "History", "Objective", "TrainingConfig", "regression", "train"]

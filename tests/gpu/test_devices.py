@@ -5,8 +5,8 @@ import pytest
 
 from lensdask.random import Stream
 from lensdask.shear import Instrument, Observation, draw_psf, draw_stamps, find_estimator, measure_stamps, mock_galaxies
+from lensdask.shear.noise import draw_noise
 from lensdask.shear.resmooth import Grid, make_resmoother, resmooth
-from lensdask.shear.simulate import draw_noise
 
 pytestmark = pytest.mark.gpu
 

@@ -5,9 +5,10 @@ import pytest
 import xarray as xr
 
 from lensdask.errors import InputError
-from lensdask.shear.calibration import BIAS_QUANTITIES, bias, bias_of_sums, calibrate, shape_sums
+from lensdask.shear.calibration import BIAS_QUANTITIES, bias, bias_of_sums, calibrate
 from lensdask.shear.catalogue import mock_galaxies
 from lensdask.shear.measurement import COLUMNS, Estimator, find_estimator
+from lensdask.shear.shape_sums import shape_sums
 
 ROUND, ELLIPTICAL = (0.0, 0.0), (0.02, -0.02)
 FPFS = Estimator("fpfs")
@@ -35,7 +36,7 @@ def dataset(table: np.ndarray, g: float = 0.02) -> xr.Dataset:
 
 
 def looped(table: np.ndarray, g: float) -> list[float]:
-    """Equations 20, 22 and 23 in plain loops."""
+    """Equations 20, 22 and 23 in plain loops; m and c from means over all galaxies, Std(e) weighted."""
     m, c, noise = [], [], []
     for i in range(2):
         means = []
@@ -45,8 +46,10 @@ def looped(table: np.ndarray, g: float) -> list[float]:
             e = sum(row["weight"] * row[f"e{i + 1}"] for row in rows) / weight
             R = sum(row["weight"] * row[f"de{i + 1}_dg{i + 1}"] for row in rows) / weight
             variance = sum(row["weight"] * (row[f"e{i + 1}"] - e) ** 2 for row in rows) / weight
-            means.append((e, R, variance))
-        (e_plus, R_plus, _), (e_minus, R_minus, _) = means[2 * i : 2 * i + 2]
+            means.append((e, R, variance, weight / len(rows)))
+        (e_plus, e_minus), (R_plus, R_minus) = (
+            [mean[k] * mean[3] for mean in means[2 * i : 2 * i + 2]] for k in (0, 1)
+        )
         m.append((e_plus - e_minus) / (g * (R_plus + R_minus)) - 1)
         c.append((e_plus + e_minus) / (R_plus + R_minus))
         noise.append((sum(mean[2] for mean in means) / 4) ** 0.5 / (sum(mean[1] for mean in means) / 4))

@@ -10,10 +10,10 @@ from lensdask.conventions import LSST_Y10_NOISE, flux_from_magnitude
 from lensdask.errors import InputError
 from lensdask.random import Stream
 from lensdask.shear.catalogue import mock_galaxies
+from lensdask.shear.noise import draw_noise
 from lensdask.shear.simulate import (
     Observation,
     distortion_labels,
-    draw_noise,
     draw_psf,
     draw_stamps,
     four_shears,

@@ -1,0 +1,77 @@
+"""The networks of the paper's experiments: those that ship with the package, or trained for the experiment."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from lensdask.reproduce.experiment import Job
+from lensdask.shear.d4cnn import PAPER, SHIPPED, D4CNNConfig
+from lensdask.shear.train import Recipe, train_d4cnn
+from lensdask.training import TrainingConfig
+
+__all__ = ["ABLATIONS", "network", "recipe_of", "trained"]
+
+_PAPER = Recipe(network=PAPER, signal_to_noise=(5.0, 40.0))
+_TINY = Recipe(
+    network=D4CNNConfig(channels=(4, 8), strides=(1, 2), hidden=4, grid_points=12, grid_spacing=0.4),
+    training=TrainingConfig(epochs=1, batch=16),
+    galaxies=48,
+    validation=8,
+)
+# Fewer epochs than the paper's 50, of smaller batches: as many steps.
+_SMALL = Recipe(
+    network=SHIPPED,
+    signal_to_noise=(5.0, 40.0),
+    training=TrainingConfig(epochs=20, batch=50, validate_every=50),
+    validation=200,
+)
+
+_RECIPES = {"tiny": _TINY, "small": _SMALL, "paper": _PAPER}
+
+ABLATIONS = {"d4cnn-fpfs": "D4CNN (GELU)", "d4cnn-relu": "D4CNN (ReLU)", "cnn": "CNN"}
+"""The three networks of section 4, all trained on FPFS ellipticities, with the names that the paper gives them."""
+
+
+def recipe_of(name: str, size: str, seed: int = 0) -> Recipe:
+    """Return how a network is trained for an experiment.
+
+    Parameters
+    ----------
+    name
+        ``d4cnn`` (learns distortions), ``d4cnn-fpfs``, ``d4cnn-relu`` or ``cnn`` (learn FPFS ellipticities).
+    size
+        Size of the experiment; "paper" is the paper's Table 1.
+    seed
+        Seed of weights, galaxies and noise.
+    """
+    recipe = replace(_RECIPES[size], label="distortion" if name == "d4cnn" else "fpfs", seed=seed)
+    activation: Literal["gelu", "relu"] = "relu" if name == "d4cnn-relu" else "gelu"
+    return replace(recipe, network=replace(recipe.network, activation=activation, equivariant=name != "cnn"))
+
+
+def trained(job: Job, name: str, galaxies: int | None = None) -> Path:
+    """Return the weights of a network trained for this experiment.
+
+    A training that was interrupted starts anew; a network that lies there is kept when the experiment is resumed.
+
+    Parameters
+    ----------
+    job
+        Experiment; the weights go to its directory.
+    name
+        As in `recipe_of`.
+    galaxies
+        Training stamps; those of the recipe when not given.
+    """
+    recipe = recipe_of(name, job.size, job.seed)
+    if galaxies is not None:
+        recipe = replace(recipe, galaxies=galaxies)
+    path = job.directory / "networks" / f"{name}-{recipe.galaxies}.safetensors"
+    if not (path.exists() and job.options.if_exists == "resume"):
+        train_d4cnn(path, recipe, device=job.device_here, overwrite=True)
+    return path
+
+
+def network(job: Job, name: str) -> str:
+    """Return the estimator of a name: the one that ships with the package at size "small", a trained one otherwise."""
+    return name if job.size == "small" else str(trained(job, name))

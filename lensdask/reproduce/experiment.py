@@ -1,0 +1,244 @@
+"""What an experiment is, and how it is carried out: one directory, one ``result.json``, one picture.
+
+An experiment measures rows of numbers and draws its figure from these rows alone. What takes long is kept as runs in
+directories of their own inside the experiment's directory, so that an interrupted experiment continues where it was.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from lensdask.compute import choose_device, describe_device, run_record, start_cluster
+from lensdask.errors import InputError
+from lensdask.shear.execution import RunOptions
+from lensdask.shear.results import write_json
+
+__all__ = ["SIZES", "Experiment", "Job", "Outcome", "Row", "conduct", "on_cluster", "row"]
+
+SIZES = ("tiny", "small", "paper")
+"""Seconds on one core; minutes on two cores; the numbers of the paper, for a cluster of GPUs."""
+
+Row = dict[str, Any]
+"""One number of a result file, beside the published one."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One execution of an experiment."""
+
+    directory: Path
+    """Where everything goes."""
+    size: str
+    """One of `SIZES`."""
+    seed: int = 0
+    """Seed of everything random."""
+    options: RunOptions = field(default_factory=RunOptions)
+    """Cluster, device, resumption."""
+
+    @property
+    def device_here(self) -> str:
+        """Device of what runs in this process whatever the cluster: a training, a measurement of speed.
+
+        Raises
+        ------
+        InputError
+            There is no such device.
+        """
+        return choose_device(self.options.device if self.options.is_here else "auto")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an experiment measured."""
+
+    rows: list[Row]
+    """Numbers, in the order in which people read them."""
+    objects: int
+    """Galaxies measured."""
+    quarantined: int = 0
+    """Chunks that were given up."""
+    device: str | None = None
+    """Name of the processor; that of this process when none."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A figure or a table of a paper."""
+
+    name: str
+    """Identifier: paper and figure or table."""
+    what: str
+    """What is measured, in a line."""
+    source: str
+    """Figure or table of the paper."""
+    claim: str
+    """What the paper says of it, in our words; what is to be learned where the paper says nothing."""
+    measure: Callable[[Job], Outcome]
+    """Measures the rows."""
+    draw: Callable[[dict[str, Any], Path], None]
+    """Draws a result file to a picture."""
+
+
+def row(
+    quantity: str,
+    measured: float,
+    error: float | None = None,
+    *,
+    unit: str = "1",
+    published: float | None = None,
+    published_error: float | None = None,
+    comparable: bool = False,
+    **more: Any,
+) -> Row:
+    """Return a row of a result file.
+
+    Parameters
+    ----------
+    quantity
+        What was measured.
+    measured, error
+        Value and statistical error; no error where neither noise nor sampling enters.
+    unit
+        Unit of all values of the row.
+    published, published_error
+        What the paper prints, if it does.
+    comparable
+        Whether the two values constrain each other.
+    **more
+        ``series`` and ``x``, the curve of the figure and the place on it; ``n``, the number of galaxies; others.
+    """
+    return {
+        "quantity": quantity,
+        "published": published,
+        "published_error": published_error,
+        "measured": float(measured),
+        "error": None if error is None else float(error),
+        "unit": unit,
+        "comparable": comparable,
+        **more,
+    }
+
+
+@contextmanager
+def on_cluster(job: Job) -> Iterator[Job]:
+    """Give the job with one cluster for all its runs, started here if it is asked for by name."""
+    options = job.options
+    if not isinstance(options.cluster, str):
+        yield job
+        return
+    with start_cluster(options.cluster, workers=options.workers, insecure=options.insecure) as client:
+        yield replace(job, options=replace(options, cluster=client))
+
+
+def _identity(experiment: Experiment, job: Job) -> dict[str, Any]:
+    return {"experiment": experiment.name, "size": job.size, "seed": job.seed}
+
+
+def _read(marker: Path) -> dict[str, Any]:
+    """Return which experiment a directory holds; none if its marker is damaged."""
+    try:
+        content = json.loads(marker.read_text())
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _finished(experiment: Experiment, job: Job) -> bool:
+    """Check the directory against what is to happen to it; return whether a resumed experiment is complete.
+
+    Raises
+    ------
+    InputError
+        The directory is taken, or holds another experiment than the one to resume or replace.
+    """
+    directory, how = job.directory, job.options.if_exists
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory}: a file; expected a directory for the results")
+    if not directory.exists() or not any(directory.iterdir()):
+        return False
+    if how == "refuse":
+        raise InputError(f"{directory} is not empty; continue it with --resume or replace it with --overwrite")
+    marker, result = directory / "experiment.json", directory / "result.json"
+    found = _read(marker) if marker.exists() else {}
+    wanted = _identity(experiment, job)
+    keys = wanted if how == "resume" else ("experiment",)
+    if any(found.get(key) != wanted[key] for key in keys):
+        held = " ".join(f"{key} {value}" for key, value in found.items()) or "no experiment"
+        raise InputError(f"{directory} holds {held}; expected {' '.join(f'{key} {wanted[key]}' for key in keys)}")
+    return how == "resume" and result.exists() and not json.loads(result.read_text())["run"]["quarantined"]
+
+
+@contextmanager
+def _put_back_if_refused(directory: Path) -> Iterator[None]:
+    """Leave a directory as it was if its experiment turns out to be refused: a mistake must not cost older results."""
+    existed = directory.exists()
+    files = [directory / name for name in ("experiment.json", "result.json")]
+    before = {file: file.read_bytes() for file in files if file.exists()}
+    try:
+        yield
+    except InputError:
+        for file, content in before.items():
+            file.write_bytes(content)
+        if not before and [path.name for path in directory.iterdir()] == ["experiment.json"]:
+            files[0].unlink()
+            if not existed:
+                directory.rmdir()
+        raise
+
+
+def conduct(experiment: Experiment, job: Job) -> dict[str, Any]:
+    """Carry an experiment out and write ``result.json`` and its picture.
+
+    Parameters
+    ----------
+    experiment
+        What to measure.
+    job
+        Where, how large, and by what means.
+
+    Returns
+    -------
+    dict
+        Content of ``result.json``: what was run, ``claim``, ``rows`` and ``run``.
+
+    Raises
+    ------
+    InputError
+        Size or device are unknown, or the directory holds something else.
+    """
+    if job.size not in SIZES:
+        raise InputError(f"size {job.size!r} is unknown; expected {', '.join(SIZES)}")
+    _ = job.device_here  # refuses a device that is not there, before anything is touched
+    target = job.directory / "result.json"
+    if not _finished(experiment, job):
+        with _put_back_if_refused(job.directory):
+            job.directory.mkdir(parents=True, exist_ok=True)
+            # An older result does not describe the numbers to come.
+            target.unlink(missing_ok=True)
+            write_json(job.directory / "experiment.json", _identity(experiment, job))
+            write_json(target, _measured(experiment, job))
+    result: dict[str, Any] = json.loads(target.read_text())
+    experiment.draw(result, job.directory / f"{experiment.name}.png")
+    return result
+
+
+def _measured(experiment: Experiment, job: Job) -> dict[str, Any]:
+    """Measure and return the content of ``result.json``."""
+    began = time.perf_counter()
+    outcome = experiment.measure(job)
+    device = outcome.device or describe_device(job.device_here)
+    record = run_record(device, time.perf_counter() - began, outcome.objects)
+    # A tiny experiment shows that the code runs; its numbers say nothing, whatever their errors.
+    rows = [r | {"comparable": r["comparable"] and job.size != "tiny"} for r in outcome.rows]
+    return {
+        **_identity(experiment, job),
+        "what": experiment.what,
+        "source": experiment.source,
+        "claim": experiment.claim,
+        "rows": rows,
+        "run": record | {"quarantined": outcome.quarantined},
+    }

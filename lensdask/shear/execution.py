@@ -1,0 +1,154 @@
+"""How the runs of the shear pillar are carried out: where, resumed or anew, with a store or for their sums alone."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import distributed
+
+from lensdask.compute import (
+    ChunkFunction,
+    RunResult,
+    choose_device,
+    fingerprint,
+    journal_path,
+    refuse_existing,
+    run,
+    start_cluster,
+)
+from lensdask.data import Schema, create
+
+__all__ = ["RunOptions", "carry_out", "write_store"]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is carried out; none of this changes its result."""
+
+    cluster: str | distributed.Client | None = None
+    """Cluster as in `lensdask.start_cluster`, or a client of one; this process when none."""
+    workers: int | None = None
+    """Workers of a local cluster; one per core when none."""
+    insecure: bool = False
+    """Whether to talk to another machine unencrypted."""
+    device: str = "auto"
+    """"auto", "cpu" or "cuda"."""
+    if_exists: Literal["refuse", "resume", "overwrite"] = "refuse"
+    """What to do with an output that exists."""
+    show_progress: bool = True
+    """Whether to draw a progress bar."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the cluster is on this machine, so that its devices are those of this process."""
+        return self.cluster in (None, "local", "threads", "cuda")
+
+
+def write_store(
+    function: ChunkFunction,
+    config: Mapping[str, Any],
+    schema: Schema,
+    store: Path,
+    template: Mapping[str, Any],
+    *,
+    size: int,
+    chunk: int,
+    label: str,
+    options: RunOptions | None,
+    results: tuple[Path, ...] = (),
+) -> RunResult:
+    """Call a chunk function on all galaxies; its rows go to a store, whose journal lies beside it.
+
+    Parameters
+    ----------
+    function, config, size, chunk, label
+        As in `lensdask.compute.run`.
+    schema, store, template
+        What the store holds, where it lies, and the further arguments of `lensdask.data.create`.
+    options
+        How to run.
+    results
+        Files that describe the store; removed when it is made anew.
+    """
+    # Workers may run in another directory than this process.
+    store = store.resolve()
+
+    def make_store() -> None:
+        for result in results:
+            result.unlink(missing_ok=True)
+        create(store, schema, chunk=chunk, **template)
+
+    return carry_out(
+        function,
+        config,
+        journal_path(store),
+        size=size,
+        chunk=chunk,
+        label=label,
+        options=options,
+        schema=schema,
+        store=store,
+        create=make_store,
+    )
+
+
+def carry_out(
+    function: ChunkFunction,
+    config: Mapping[str, Any],
+    journal: Path,
+    *,
+    size: int,
+    chunk: int,
+    label: str,
+    options: RunOptions | None,
+    schema: Schema | None = None,
+    store: Path | None = None,
+    create: Callable[[], None] | None = None,
+) -> RunResult:
+    """Call a chunk function on all galaxies, for its sums alone unless there is a store.
+
+    Parameters
+    ----------
+    function, config, journal, size, chunk, label, store, create
+        As in `lensdask.compute.run`.
+    options
+        How to run.
+    schema
+        Of the store.
+    """
+    options = options or RunOptions()
+    if options.is_here:
+        choose_device(options.device)
+    # Before a cluster is started: a mistake in the command should not cost seconds.
+    refuse_existing(journal, store, options.if_exists)
+    with _client(options) as client:
+        return run(
+            function,
+            config,
+            size=size,
+            chunk=chunk,
+            journal=journal,
+            fingerprint=fingerprint(_identity(config), schema),
+            store=store,
+            create=create,
+            client=client,
+            device=options.device,
+            if_exists=options.if_exists,
+            label=label,
+            show_progress=options.show_progress,
+        )
+
+
+def _identity(config: Any) -> Any:
+    """Return a configuration without paths: files are known by their checksums, wherever they lie."""
+    if isinstance(config, Mapping):
+        return {key: _identity(value) for key, value in config.items() if key not in ("path", "stamps")}
+    return [_identity(value) for value in config] if isinstance(config, list | tuple) else config
+
+
+def _client(options: RunOptions) -> AbstractContextManager[distributed.Client | None]:
+    if isinstance(options.cluster, str):
+        return start_cluster(options.cluster, workers=options.workers, insecure=options.insecure)
+    return nullcontext(options.cluster)

@@ -1,0 +1,61 @@
+"""What a measurement must know of its images: PSF, pixels, noise."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from lensdask.shear.noise import Noise, NoiseOfPairs
+from lensdask.shear.simulate import Observation, draw_psf, draw_psfs, noise_of, psf_index
+
+__all__ = ["Instrument", "instrument_of_observation", "instrument_of_stamps"]
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """What the measurement must know of the images."""
+
+    psf: npt.NDArray[np.float64]
+    """PSF including the pixel, shape (n, n); (galaxy, n, n) with one per galaxy; or (psf, n, n), see `psf_index`."""
+    pixel_scale: float
+    """Arcsec per pixel."""
+    noise_sigma: float
+    """Standard deviation of the noise per pixel; 0 for noiseless images, which get no renoise."""
+    psf_index: npt.NDArray[np.int64] | None = None
+    """Which of the PSFs each galaxy has, shape (galaxy,), where galaxies share a few of them."""
+    noise_correlation: npt.NDArray[np.float64] | None = None
+    """Correlation function of the noise, shape (n, n), lag (0, 0) first; white noise when none."""
+    noise_of_pairs: NoiseOfPairs = "independent"
+    """Whether the images were simulated with exchanged noise, which decides what the renoise is."""
+
+    @property
+    def noise(self) -> Noise:
+        """Law of the noise."""
+        return Noise(self.noise_sigma, self.noise_correlation, self.noise_of_pairs)
+
+
+def instrument_of_observation(observation: Observation, ids: npt.NDArray[np.int64], seed: int) -> Instrument:
+    """Return what the measurement must know of the simulated images of galaxies."""
+    noise, several = noise_of(observation), observation.psfs > 1
+    return Instrument(
+        psf=draw_psfs(observation, seed) if several else draw_psf(observation),
+        pixel_scale=observation.pixel_scale,
+        noise_sigma=noise.sigma,
+        psf_index=psf_index(ids, observation) if several else None,
+        noise_correlation=noise.correlation,
+        noise_of_pairs=noise.of_pairs,
+    )
+
+
+def instrument_of_stamps(stamps: xr.Dataset) -> Instrument:
+    """Return what the measurement must know of a dataset of stamps."""
+    return Instrument(
+        psf=np.asarray(stamps["psf"].values, dtype=np.float64),
+        pixel_scale=float(stamps.attrs["pixel_scale"]),
+        noise_sigma=float(stamps.attrs["noise_sigma"]),
+        psf_index=stamps["psf_index"].values if "psf_index" in stamps.variables else None,
+        noise_correlation=stamps["noise_correlation"].values if "noise_correlation" in stamps else None,
+        # Anybody's stamps, which have no such attribute, have noise of their own each.
+        noise_of_pairs=stamps.attrs.get("noise_of_pairs", "independent"),
+    )

@@ -1,0 +1,96 @@
+"""What commands show in a terminal: tables of results, and the progress of a training."""
+
+from collections.abc import Iterable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lensdask.training import History
+
+__all__ = ["epochs_shown", "print_experiments", "print_reproduction", "print_results"]
+
+
+@contextmanager
+def epochs_shown(count: int) -> "Iterator[Callable[[int, History], None]]":
+    """Show the progress of a training, and give the function to call after each epoch.
+
+    Parameters
+    ----------
+    count
+        Epochs at the most.
+    """
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("epochs"),
+        TimeRemainingColumn(),
+    )
+    progress = Progress(*columns, TextColumn("{task.fields[loss]}"), console=Console(stderr=True))
+    task = progress.add_task("training", total=count, loss="simulating galaxies")
+
+    def on_epoch(done: int, history: "History") -> None:
+        # Not before the input is accepted: a mistake is told in one line.
+        progress.start()
+        if done:
+            loss = f"loss {history.training[-1]:.4g}, validation {history.validation[-1]:.4g}"
+            progress.update(task, completed=done, loss=loss)
+
+    try:
+        yield on_epoch
+    finally:
+        if progress.live.is_started:
+            progress.stop()
+
+
+def _print_rows(title: str, rows: Iterable[dict[str, Any]]) -> None:
+    """Print rows of a result file: ours beside the published numbers."""
+    table = Table(title=title, title_justify="left")
+    for column in ("quantity", "measured", "published", "comparable"):
+        table.add_column(column, justify="left" if column == "quantity" else "right", no_wrap=column != "quantity")
+    for row in rows:
+        measured = _with_error(row["measured"], row["error"])
+        published = _with_error(row["published"], row["published_error"])
+        table.add_row(_name(row), measured, published, "yes" if row["comparable"] else "no")
+    Console().print(table)
+
+
+def _name(row: dict[str, Any]) -> str:
+    """Return what a row is about, with its series and its unit."""
+    unit = "" if row["unit"] == "1" else f" ({row['unit']})"
+    return ": ".join([*([row["series"]] if "series" in row else []), row["quantity"]]) + unit
+
+
+def _with_error(value: float | None, error: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:+.2e}" + ("" if error is None else f" ± {error:.1e}")
+
+
+def print_results(results: list[dict[str, Any]]) -> None:
+    """Print the tables of bias tests, contents of ``result.json`` files."""
+    for result in results:
+        _print_rows(f"{result['experiment']}, {result['size']} galaxies", result["rows"])
+
+
+def print_reproduction(result: dict[str, Any]) -> None:
+    """Print the table of a reproduced figure or table; the points of its curves are left to the picture."""
+    rows = [row for row in result["rows"] if "x" not in row]
+    _print_rows(f"{result['experiment']}, {result['size']}: {result['what']}", rows)
+    print(f"{result['source']}: {result['claim']}")
+    if len(rows) < len(result["rows"]):
+        print(f"{len(result['rows']) - len(rows)} points of curves are in result.json")
+
+
+def print_experiments(experiments: Iterable[tuple[str, str, str]]) -> None:
+    """Print what can be reproduced: identifier, what is measured, and figure or table of the paper."""
+    table = Table("ID", "what", "paper")
+    for line in experiments:
+        table.add_row(*line)
+    Console().print(table)

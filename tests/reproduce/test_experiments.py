@@ -1,0 +1,233 @@
+"""Every experiment at the size of a test: format, numbers, pictures, resumption, and one line for every mistake."""
+
+import json
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lensdask.cli import main
+from lensdask.errors import InputError
+from lensdask.reproduce import EXPERIMENTS, run_experiment
+from lensdask.reproduce.d4cnn_networks import recipe_of
+from lensdask.shear import RunOptions
+from lensdask.shear.train import read_recipe
+
+ROW = {"quantity", "published", "published_error", "measured", "error", "unit", "comparable"}
+PNG = b"\x89PNG\r\n\x1a\n"
+
+TABLES = {"m1", "m2", "c1", "c2", "shape_noise_1", "shape_noise_2"}
+PRINTED = {
+    "d4cnn.figure6": {"ratio of shape noise at noise 0.594"},
+    "d4cnn.figure8": {"A of e1", "A of e2", "B of e1", "B of e2"},
+    "d4cnn.table2": TABLES,
+    "d4cnn.table3": TABLES,
+    "d4cnn.speed": {"measurement of a galaxy on one CPU core", "measurement of a galaxy on a GPU", "training time"},
+}
+"""Quantities of which the paper prints a number."""
+
+
+def quiet(if_exists="refuse"):
+    return RunOptions(show_progress=False, device="cpu", if_exists=if_exists)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Return a function that runs an experiment once and gives its result and directory."""
+    folder = tmp_path_factory.mktemp("experiments")
+    done = {}
+
+    def result_of(name):
+        if name not in done:
+            done[name] = run_experiment(name, folder / name, size="tiny", options=quiet())
+        return done[name], folder / name
+
+    return result_of
+
+
+def call(monkeypatch, *arguments) -> int:
+    """Run the command line in this process."""
+    monkeypatch.setattr(sys, "argv", ["lensdask", *map(str, arguments)])
+    try:
+        main()
+    except SystemExit as leave:
+        return leave.code or 0
+    return 0
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_result_file(results, name):
+    result, directory = results(name)
+    assert result == json.loads((directory / "result.json").read_text())
+    assert (directory / f"{name}.png").read_bytes().startswith(PNG)
+    assert result["experiment"] == name
+    assert result["size"] == "tiny"
+    assert result["claim"]
+    assert result["run"]["objects"] > 0
+    assert result["run"]["quarantined"] == 0
+    assert {"versions", "device", "wall_s", "objects_per_s"} <= set(result["run"])
+    for row in result["rows"]:
+        assert set(row) >= ROW
+        assert math.isfinite(row["measured"])
+        assert row["error"] is None or (math.isfinite(row["error"]) and row["error"] >= 0)
+        assert row["comparable"] is False
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_rows_are_told_apart(results, name):
+    rows = results(name)[0]["rows"]
+    keys = [(row.get("series"), row["quantity"], row.get("x")) for row in rows]
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_only_what_the_paper_prints_is_published(results, name):
+    rows = results(name)[0]["rows"]
+    published = {row["quantity"] for row in rows if row["published"] is not None}
+    assert published <= PRINTED.get(name, set())
+    assert all(row["published"] is not None for row in rows if row["published_error"] is not None)
+
+
+def test_table_2_is_copied_right(results):
+    rows = results("d4cnn.table2")[0]["rows"]
+    found = {(row["series"], row["quantity"]): (row["published"], row["published_error"]) for row in rows}
+    assert len(found) == 18
+    assert found["D4CNN (GELU)", "m1"] == pytest.approx((-0.092e-3, 0.286e-3))
+    assert found["D4CNN (ReLU)", "c2"] == pytest.approx((1.66e-5, 3.24e-5))
+    assert found["CNN", "c1"] == pytest.approx((6100.06e-5, 3.59e-5))
+    assert found["CNN", "shape_noise_2"] == (0.275, None)
+
+
+def test_figure_3_turns_exactly_and_figure_7_does_not(results):
+    values = {
+        name: {row["quantity"]: row["measured"] for row in results(name)[0]["rows"] if "x" not in row}
+        for name in ("d4cnn.figure3", "d4cnn.figure7")
+    }
+    exact, plain = values["d4cnn.figure3"], values["d4cnn.figure7"]
+    for quantity in ("largest sum of two galaxies 90 degrees apart", "largest residual at 0 and ±90 degrees"):
+        assert exact[quantity] < 1e-6 < 1e-3 < plain[quantity]
+    assert abs(exact["shift of e1"]) < 1e-6 < 1e-3 < abs(plain["shift of e1"])
+    # A misplaced axis of the mirror would swap or negate e2.
+    points = results("d4cnn.figure3")[0]["rows"]
+    e2 = {row["x"]: row["measured"] for row in points if row.get("series") == "e2"}
+    assert e2[45.0] == pytest.approx(-e2[-45.0], abs=1e-6)
+    assert abs(e2[45.0]) > 100 * abs(e2[0.0])
+
+
+def test_figure_8_has_an_even_term_without_the_symmetry_only(results):
+    rows = results("d4cnn.figure8")[0]["rows"]
+    values = {(row.get("series"), row["quantity"]): row["measured"] for row in rows}
+    assert abs(values["D4CNN (GELU)", "Q of e1"]) < 1e-4 < 1e-3 < abs(values["CNN", "Q of e1"])
+    assert values["D4CNN (GELU)", "scatter of e1 about the fit"] < 1e-6
+
+
+def test_same_seed_gives_the_same_rows(results, tmp_path):
+    first = results("d4cnn.figure5")[0]
+    assert run_experiment("d4cnn.figure5", tmp_path / "a", size="tiny", options=quiet())["rows"] == first["rows"]
+    other = run_experiment("d4cnn.figure5", tmp_path / "b", size="tiny", seed=1, options=quiet())
+    assert other["rows"] != first["rows"]
+
+
+def test_interrupted_experiment_is_resumed(results, tmp_path, monkeypatch):
+    import lensdask.reproduce.d4cnn_biases as biases
+
+    compare, calls = biases.compare, []
+
+    def interrupted(directory, **settings):
+        calls.append(directory.name)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return compare(directory, **settings)
+
+    monkeypatch.setattr(biases, "compare", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment("d4cnn.figure4", tmp_path / "run", size="tiny", options=quiet())
+    assert not (tmp_path / "run" / "result.json").exists()
+    with pytest.raises(InputError, match="--resume"):
+        run_experiment("d4cnn.figure4", tmp_path / "run", size="tiny", options=quiet())
+    resumed = run_experiment("d4cnn.figure4", tmp_path / "run", size="tiny", options=quiet("resume"))
+    whole = results("d4cnn.figure4")[0]
+    assert resumed["rows"] == whole["rows"]
+    # Two setups were done before.
+    assert resumed["run"]["objects"] == whole["run"]["objects"] * (len(calls) - 5) / (len(calls) - 3)
+
+
+def test_finished_experiment_is_not_repeated(results, monkeypatch):
+    result, directory = results("d4cnn.table3")
+    monkeypatch.setattr("lensdask.reproduce.d4cnn_biases.compare", None)
+    monkeypatch.setattr("lensdask.reproduce.d4cnn_networks.train_d4cnn", None)
+    assert run_experiment("d4cnn.table3", directory, size="tiny", options=quiet("resume")) == result
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "activation", "equivariant"),
+    [
+        ("d4cnn", "distortion", "gelu", True),
+        ("d4cnn-fpfs", "fpfs", "gelu", True),
+        ("d4cnn-relu", "fpfs", "relu", True),
+        ("cnn", "fpfs", "gelu", False),
+    ],
+)
+def test_paper_size_trains_by_the_recipe_of_the_paper(name, label, activation, equivariant):
+    recipe = recipe_of(name, "paper")
+    assert (recipe.label, recipe.network.activation, recipe.network.equivariant) == (label, activation, equivariant)
+    network = replace(recipe.network, activation="gelu", equivariant=True)
+    committed = read_recipe(Path(__file__).parents[2] / "recipes" / "d4cnn-paper.toml")
+    assert replace(recipe, label="distortion", network=network) == committed
+
+
+def test_command_line(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    arguments = ("reproduce", "d4cnn.figure3", "out", "--size", "tiny", "--device", "cpu")
+    assert call(monkeypatch, *arguments, "--json") == 0
+    assert json.loads(capfd.readouterr().out) == json.loads((tmp_path / "out" / "result.json").read_text())
+    assert call(monkeypatch, *arguments, "--overwrite") == 0
+    printed = capfd.readouterr().out
+    assert "amplitude A" in printed
+    assert "picture: out/d4cnn.figure3.png" in printed
+    assert call(monkeypatch, "reproduce", "--list") == 0
+    listed = capfd.readouterr().out
+    assert all(name in listed for name in EXPERIMENTS)
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Make the directory of another experiment, and one of somebody's files."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "experiment.json").write_text(
+        json.dumps({"experiment": "d4cnn.figure5", "size": "tiny", "seed": 0})
+    )
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["d4cnn.figure2", "new"], "d4cnn.figure2"),
+        (["d4cnn.figure3", "new", "--size", "huge"], "size 'huge'"),
+        (["d4cnn.figure3", "new", "--device", "tpu"], "device 'tpu'"),
+        (["d4cnn.figure3", "new", "--seed", "-1"], "seed"),
+        (["d4cnn.figure4", "new", "--size", "small", "--cluster", "nowhere.json"], "no such scheduler file"),
+        (["d4cnn.figure3", "mine"], "--resume"),
+        (["d4cnn.figure3", "mine", "--overwrite"], "no experiment"),
+        (["d4cnn.figure3", "other", "--overwrite"], "d4cnn.figure5"),
+        (["d4cnn.figure3", "other", "--resume"], "d4cnn.figure5"),
+        (["d4cnn.figure5", "other", "--resume", "--seed", "1"], "seed 0"),
+        (["d4cnn.figure5", "other", "--resume", "--overwrite"], "--resume and --overwrite"),
+        (["d4cnn.figure3", "file"], "a file"),
+    ],
+)
+def test_mistake_gets_one_line_and_leaves_nothing(other, monkeypatch, capfd, arguments, message):
+    monkeypatch.chdir(other)
+    before = sorted(path.relative_to(other) for path in other.rglob("*"))
+    size = [] if "--size" in arguments else ["--size", "tiny"]
+    assert call(monkeypatch, "reproduce", *arguments, *size) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("lensdask: ")
+    assert message in line
+    assert sorted(path.relative_to(other) for path in other.rglob("*")) == before
