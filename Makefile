@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint science bench clean
+.PHONY: demo test lint science reproduce bench clean
 
 # The main job at a size that a laptop does while one watches.
 demo: $(VENV)/.installed
@@ -21,6 +21,10 @@ lint: $(VENV)/.installed-dev
 # Slow: the shear accuracy that the package promises, with the numbers.
 science: $(VENV)/.installed-dev
 	$(BIN)/pytest -m science -s
+
+# Slow: the figures and tables of the papers at size small, into lensdask/reproduce/results and docs/reproduce.
+reproduce: $(VENV)/.installed
+	$(BIN)/python docs/reproduce.py $(ID)
 
 # Slow: speed and memory, with the numbers.
 bench: $(VENV)/.installed-dev

@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -242,6 +243,7 @@ def run_record(device: str, wall_s: float, objects: int) -> dict[str, Any]:
             versions[name] = importlib.metadata.version(name)
     return {
         "versions": versions,
+        "date": datetime.now(UTC).date().isoformat(),
         "device": device,
         "wall_s": wall_s,
         "objects": objects,

@@ -88,7 +88,7 @@ def plot_rotation(result: Result, path: Path) -> None:
             axes.axvline(angle, color="0.6", lw=0.8, ls=":")
     curves.set_ylabel("ellipticity e")
     residuals.set(xlabel="position angle φ [degrees]", ylabel="residual", xticks=range(-90, 91, 45))
-    curves.legend(frameon=False, ncols=2, fontsize="small")
+    _legend_below(figure, curves)
     _finish(figure, result, path)
 
 
@@ -178,12 +178,14 @@ def plot_shape_noise(result: Result, path: Path) -> None:
     noise, ratio = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     noises = [row for row in _points(result) if row["quantity"].startswith("shape_noise")]
     ratios = [row for row in _points(result) if not row["quantity"].startswith("shape_noise")]
-    for name, colour, marker in zip(_names(noises), (_RED, _BLUE, _GREEN), "so^", strict=True):
+    for name, colour, marker in zip(_names(noises), (_RED, _PURPLE, _BLUE, _GREEN), "sDo^", strict=True):
         for component in (1, 2):
             rows = [r for r in noises if r["series"] == name and r["quantity"] == f"shape_noise_{component}"]
             label = name if component == 1 else None
             _draw_curve(noise, rows, colour, marker, label, ls="-" if component == 1 else ":")
-    for name, colour, marker in zip(_names(ratios), (_BLUE, _GREEN), "o^", strict=True):
+    # In the colour of the network; triangles where FPFS is at its best.
+    styles = ((_RED, "o"), (_RED, "^"), (_PURPLE, "o"), (_PURPLE, "^"))
+    for name, (colour, marker) in zip(_names(ratios), styles, strict=True):
         rows = [row for row in ratios if row["series"] == name]
         _draw_curve(ratio, rows, colour, marker, name)
     _mark_published(ratio, ratios)

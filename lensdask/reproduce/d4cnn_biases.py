@@ -60,7 +60,7 @@ _NOISE_OF_PAIRS: dict[str, NoiseOfPairs] = {"tiny": "exchanged", "small": "excha
 """The paper's pairs have independent noise. Exchanged noise has the same biases with a far smaller error, so that few
 galaxies are enough."""
 
-_TRAINING_STAMPS = {"tiny": (16, 32), "small": (1_000, 5_000), "paper": (1_000, 5_000, 10_000, 20_000)}
+_TRAINING_STAMPS = {"tiny": (16, 32), "small": (1_000, 5_000, 10_000, 20_000), "paper": (1_000, 5_000, 10_000, 20_000)}
 
 
 def compared(job: Job, name: str, **settings: Any) -> Comparison:

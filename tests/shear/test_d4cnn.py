@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from lensdask.compute import cached_model
 from lensdask.data import load_card, save_weights
+from lensdask.errors import InputError
 from lensdask.fourier import coordinates
 from lensdask.shear.d4cnn import D4CNN, PAPER, SHIPPED, D4CNNConfig, build_d4cnn, describe, orbit
 from lensdask.shear.measurement import SHIPPED as SHIPPED_WEIGHTS
@@ -15,10 +17,13 @@ from lensdask.shear.resmooth import Resmoothed, make_resmoother, resmooth
 from lensdask.shear.response import shapes_with_response
 
 SCALE = 0.2
+RELU = replace(SHIPPED, activation="relu")
+PLAIN = replace(SHIPPED, equivariant=False)
+"""Ablations."""
 PAPER_LIKE = D4CNNConfig(channels=(8, 8, 8), strides=(1, 1, 1))
 """The paper's network with fewer and narrower layers, on its 64 x 64 grid."""
 TINY = D4CNNConfig(channels=(2, 3), strides=(1, 2), hidden=3, grid_points=8, grid_spacing=0.4)
-CONFIGS = {"shipped": SHIPPED, "paper_like": PAPER_LIKE}
+CONFIGS = {"shipped": SHIPPED, "paper_like": PAPER_LIKE, "relu": RELU}
 WEIGHTS = SHIPPED_WEIGHTS["d4cnn"]
 
 # Forward differentiation makes torch compile its own decompositions in the old way.
@@ -104,6 +109,36 @@ def test_ellipticity_turns_with_the_galaxy(resmoothed, config, dtype, tolerance,
     assert (e.abs().amax(dim=0) > 0.02).all()
     assert 0.1 < e.abs().max() < 2
     assert (there - e * torch.tensor([sign1, sign2])).abs().max() <= tolerance
+
+
+def test_plain_cnn_does_not_turn_with_the_galaxy(resmoothed) -> None:
+    # The same backbone and heads; only the orbit is missing, and with it the symmetry.
+    plain, equivariant = D4CNN(PLAIN), D4CNN(SHIPPED)
+    assert plain.state_dict().keys() == equivariant.state_dict().keys()
+    images = resmoothed(PLAIN).value[:12].float()
+    e, there = plain(images), plain(moved(images, 1, 0))
+    assert (there + e).abs().max() > 0.1 * e.abs().max()
+    assert (equivariant(moved(images, 1, 0)) + equivariant(images)).abs().max() < 1e-6
+
+
+def test_response_of_relu_jumps_and_that_of_gelu_does_not(resmoothed) -> None:
+    # Along a line of images the response is continuous, to the step, if the network is smooth.
+    few = replace(SHIPPED, channels=(8, 8), strides=(1, 2))
+    images = resmoothed(few)
+    start, end = images.value[:1].double(), images.value[1:2].double()
+    line = start + torch.linspace(0, 1, 400, dtype=torch.float64)[:, None, None] * (end - start)
+    tangents = [plane[:1].double().expand_as(line) for plane in images[1:]]
+    jumps = {}
+    for config in (few, replace(few, activation="relu")):
+        response = shapes_with_response(random_network(config, torch.float64), Resmoothed(line, *tangents))[2]
+        bends = response.diff().diff().abs()
+        jumps[config.activation] = (bends.max() / bends.median()).item()
+    assert jumps["relu"] > 3 * jumps["gelu"]
+
+
+def test_unknown_activation_is_refused() -> None:
+    with pytest.raises(InputError, match="activation 'tanh'; expected gelu, relu"):
+        D4CNNConfig(activation="tanh")
 
 
 def test_ellipticity_of_the_shipped_network_turns_with_the_galaxy(resmoothed) -> None:

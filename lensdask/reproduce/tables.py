@@ -1,0 +1,80 @@
+"""Results of experiments as Markdown: what was measured beside what was published, and on what machine."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lensdask.reproduce.experiment import Row
+
+__all__ = ["markdown", "number"]
+
+
+def number(value: float | None, error: float | None) -> str:
+    """Return a value with its error as a cell of a table; a dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{value:+.2e}" + ("" if error is None else f" ± {error:.1e}")
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """Return a result file as a section: the claim, the run, the numbers, and the points of measured curves.
+
+    Parameters
+    ----------
+    result
+        Content of ``result.json``.
+    """
+    run, rows = result["run"], result["rows"]
+    lines = [
+        f"## {result['experiment']}: {result['what']}",
+        f"{result['source']}: {result['claim']}.",
+        f"Size {result['size']}, seed {result['seed']}, {run['objects']:,} galaxies in {run['wall_s']:.0f} s on "
+        f"{run['device']}, {run['date']}.",
+        _numbers([r for r in rows if "x" not in r]),
+        # Points without an error are one galaxy each: there are many, and the picture shows them.
+        *_curves([r for r in rows if "x" in r and r["error"] is not None]),
+    ]
+    return "\n\n".join(line for line in lines if line) + "\n"
+
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    cells = [head, ["---"] * len(head), *lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def _numbers(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    lines = []
+    for r in rows:
+        unit = "" if r["unit"] == "1" else f" ({r['unit']})"
+        lines.append(
+            (
+                r.get("series", ""),
+                r["quantity"].replace("|", "\\|") + unit,
+                number(r["measured"], r["error"]),
+                number(r["published"], r["published_error"]),
+                "yes" if r["comparable"] else "no",
+                f"{r['n']:,}" if "n" in r else "–",
+            )
+        )
+    return _table(("", "quantity", "measured", "published", "comparable", "N"), lines)
+
+
+def _curves(rows: Sequence[Row]) -> list[str]:
+    """Return a table for each series: a line per point, a column per quantity."""
+    tables = []
+    for series in dict.fromkeys(r["series"] for r in rows):
+        chosen = [r for r in rows if r["series"] == series]
+        quantities = list(dict.fromkeys(_general(r) for r in chosen))
+        lines = []
+        for x in dict.fromkeys(r["x"] for r in chosen):
+            at = {_general(r): r for r in chosen if r["x"] == x}
+            cells = [number(at[q]["measured"], at[q]["error"]) if q in at else "–" for q in quantities]
+            lines.append([f"{x:g}", *cells, f"{next(iter(at.values()))['n']:,}"])
+        tables.append(_table((series, *quantities, "N"), lines))
+    return tables
+
+
+def _general(r: Row) -> str:
+    """Return the name of a quantity without the place on the curve."""
+    return str(r["quantity"]).partition(" at ")[0]
