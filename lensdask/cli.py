@@ -79,7 +79,13 @@ MagnitudeCut = Annotated[
 ]
 CutWidth = Annotated[float, typer.Option(help="Half width of the magnitude cut, a smooth step; 0 for a hard cut.")]
 Shear = Annotated[float, typer.Option(help="Amplitude of the applied shears.")]
-Estimator = Annotated[str, typer.Option(help="d4cnn, fpfs, fpfs:SIGMA,C, or the path of a network.")]
+Estimator = Annotated[
+    str,
+    typer.Option(
+        help="d4cnn, d4cnn-fpfs, d4cnn-paper, d4cnn-relu, cnn, fpfs, fpfs:SIGMA,C, the path of a network, or "
+        "NETWORK:FWHM for another resmoothing kernel."
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Workers = Annotated[int | None, typer.Option(help="Workers of a local cluster. Default: one per core.")]
 Cluster = Annotated[str, typer.Option(help="local, threads, cuda, tcp://…, tls://…, or a scheduler file.")]
@@ -265,7 +271,7 @@ def bias(
 @shear.command()
 def train(
     model: Annotated[Path, typer.Argument(help="File of the weights to write, *.safetensors.")],
-    config: Annotated[Path | None, typer.Option(help="Recipe, a TOML file; the shipped network's without it.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Recipe, a TOML file; that of d4cnn-fpfs without it.")] = None,
     galaxies: Annotated[int | None, typer.Option(help="Training stamps.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training set at the most.")] = None,
     start: Annotated[Path | None, typer.Option(help="Weights to go on from, of the same network.")] = None,

@@ -166,15 +166,27 @@ def test_bias_with_a_cut(monkeypatch, capfd):
     threads = ("--cluster", "threads", "--workers", 1)
     arguments = ("shear", "bias", "run", "--galaxies", 64, "--estimator", "fpfs", *threads)
     assert call(monkeypatch, *arguments, "--magnitude-cut", 25.5, "--cut-width", 0.2, "--json") == 0
-    rows = {row["quantity"]: row for row in json.loads(capfd.readouterr().out)["rows"]}
+    result = json.loads(capfd.readouterr().out)
+    rows = {row["quantity"]: row for row in result["rows"]}
     assert list(rows)[-2:] == ["m1_uncorrected", "m2_uncorrected"]
     assert len(rows) == 8
     for name in ("m1", "m2"):
         assert set(rows[f"{name}_uncorrected"]) >= ROW
         assert rows[name]["measured"] != rows[f"{name}_uncorrected"]["measured"]
-    record = json.loads(Path("run/run.json").read_text())
-    assert record["configuration"]["selection"]["column"] == "flux"
-    assert 32 < record["selected"] < 64
+    assert result["selection"]["column"] == "flux"
+    assert 32 < result["selected"] < 64
+
+
+@pytest.mark.usefixtures("here")
+def test_a_cut_that_keeps_nobody_keeps_what_was_measured(monkeypatch, capfd):
+    threads = ("--cluster", "threads", "--workers", 1)
+    arguments = ("shear", "bias", "run", "--galaxies", 16, "--estimator", "fpfs", *threads)
+    assert call(monkeypatch, *arguments, "--magnitude-cut", 12) == 2
+    message = capfd.readouterr().err.splitlines()[-1]
+    assert "0 of 16 galaxies are kept" in message
+    assert "run/shapes.zarr" in message
+    shapes = lensdask.open("run/shapes.zarr")
+    assert np.isfinite(lensdask.shear.bias(shapes).values).all()
 
 
 @pytest.mark.usefixtures("here")

@@ -144,7 +144,9 @@ def carry_out(
 def _identity(config: Any) -> Any:
     """Return a configuration without paths: files are known by their checksums, wherever they lie."""
     if isinstance(config, Mapping):
-        return {key: _identity(value) for key, value in config.items() if key not in ("path", "stamps")}
+        # The name of a network may be its path.
+        skipped = ("path", "stamps", "name") if config.get("sha256") else ("path", "stamps")
+        return {key: _identity(value) for key, value in config.items() if key not in skipped}
     return [_identity(value) for value in config] if isinstance(config, list | tuple) else config
 
 

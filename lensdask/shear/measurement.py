@@ -69,7 +69,8 @@ def find_estimator(name: str | Path) -> Estimator:
     ----------
     name
         ``fpfs``; ``fpfs:SIGMA,C``, such as ``fpfs:0.70,25``, for FPFS with another scale (arcsec) and weighting
-        constant (flux at zero point 30); ``d4cnn``; or the path of a network's weights. ``NETWORK:FWHM``, such as
+        constant (flux at zero point 30); a network that comes with the package, ``d4cnn``, ``d4cnn-fpfs``,
+        ``d4cnn-paper``, ``d4cnn-relu`` or ``cnn``; or the path of a network's weights. ``NETWORK:FWHM``, such as
         ``d4cnn:0.935``, resmooths with another kernel than the network was trained with (arcsec).
 
     Raises

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lensdask.compute import RunResult, run_record
+from lensdask.data import load_card
 from lensdask.shear.calibration import BIAS_QUANTITIES, Bias
 from lensdask.shear.catalogue import MAGNITUDE_LIMIT
 from lensdask.shear.simulate import Observation
@@ -70,18 +71,30 @@ def bias_rows(result: Bias, published: Mapping[str, tuple[float, float | None]])
     return rows
 
 
+def _is_setup_of_paper(config: Mapping[str, Any]) -> bool:
+    """Whether a run measures what Table 2 has: a smooth equivariant network on all galaxies at year-10 noise."""
+    estimator = config["estimator"]
+    if estimator["path"] is None or estimator["kernel_fwhm"] is not None or config["selection"] is not None:
+        return False
+    network = load_card(estimator["path"])["config"]
+    is_smooth = network.get("equivariant", True) and network.get("activation", "gelu") == "gelu"
+    # Exchanged noise changes the errors, not what is measured.
+    observation = asdict(Observation(noise=config["observation"]["noise"]))
+    limit = config["catalogue"]["magnitude_limit"]
+    return bool(is_smooth and config["observation"] == observation and limit == MAGNITUDE_LIMIT)
+
+
 def bias_result(outcome: BiasRun, config: Mapping[str, Any], galaxies: int) -> dict[str, Any]:
     """Return the content of ``result.json``."""
-    # Exchanged noise changes the errors, not what is measured.
-    paper = asdict(Observation(noise=config["observation"]["noise"]))
-    is_paper = config["estimator"]["path"] is not None and config["observation"] == paper
-    is_paper = is_paper and config["catalogue"]["magnitude_limit"] == MAGNITUDE_LIMIT and config["selection"] is None
-    rows = [] if outcome.bias is None else bias_rows(outcome.bias, PUBLISHED if is_paper else {})
+    published = PUBLISHED if _is_setup_of_paper(config) else {}
+    rows = [] if outcome.bias is None else bias_rows(outcome.bias, published)
     if outcome.uncorrected is not None:
         rows += [row | {"quantity": f"{row['quantity']}_uncorrected"} for row in bias_rows(outcome.uncorrected, {})[:2]]
     return {
         "experiment": f"shear.bias {config['estimator']['name']}",
         "size": galaxies,
+        "selection": config["selection"],
+        "selected": outcome.bias.selected if outcome.bias else 0.0,
         "rows": rows,
         "run": run_record(outcome.run.device, outcome.run.wall_s, outcome.run.objects),
     }
@@ -96,7 +109,6 @@ def write_results(directory: Path, outcome: BiasRun, config: Mapping[str, Any], 
         "retries": outcome.run.retries,
         "quarantined": [asdict(q) for q in outcome.run.quarantined],
         "blocks": outcome.bias.blocks if outcome.bias else 0,
-        "selected": outcome.bias.selected if outcome.bias else 0.0,
     }
     for file, content in (("result.json", result), ("run.json", record)):
         write_json(directory / file, content)

@@ -285,7 +285,12 @@ def run_bias(
     sums = [s["shapes"] for s in result.sums if s is not None]
     if sums:
         biases = partial(bias_of_sums, np.concatenate(sums), observation.shear, seed=seed, replicas=replicas)
-        outcome = BiasRun(biases(), result, biases(corrected=False) if selection else None)
+        try:
+            outcome = BiasRun(biases(), result, biases(corrected=False) if selection else None)
+        except InputError as error:
+            # Only the cut was wrong: what is measured serves for another one.
+            advice = f"the shapes are in {directory / 'shapes.zarr'}, try another cut with lensdask.shear.bias"
+            raise InputError(f"{error}; {advice}") from error
     # A finished run that is resumed computes nothing; its times are those on record.
     if result.objects or not (directory / "result.json").exists():
         write_results(directory, outcome, config, galaxies)

@@ -1,7 +1,8 @@
 """Cuts on measured quantities, and the shear response that a cut has of its own.
 
 Shear changes the flux of a galaxy, and with it whether the galaxy passes a cut. A sample ``X > X0`` thus depends on
-the shear that it is to measure, by as much as 16 % at S/N = 14. With weights w that follow the cut (equation 16)::
+the shear that it is to measure: a cut through noisy galaxies of one flux biases m by -20 % (``make science``). With
+weights w that follow the cut (equation 16)::
 
     d<w e_i> / dg_j = <w de_i/dg_j> + <e_i dw/dg_j>
 
@@ -97,6 +98,10 @@ class Selection:
         return self.weight(X), np.stack(dw_dg, axis=-1)
 
 
+_WIDEST = 1.0
+"""Half width in magnitudes; at 1.09 a smooth cut, linear in flux, would give weight to objects without flux."""
+
+
 def magnitude_cut(magnitude: float, width: float = 0.0) -> Selection:
     """Return the cut that keeps galaxies brighter than a magnitude, as FPFS measures it.
 
@@ -112,10 +117,12 @@ def magnitude_cut(magnitude: float, width: float = 0.0) -> Selection:
     Raises
     ------
     InputError
-        A number is not finite, or the width is negative.
+        The magnitude is not finite, or the width is negative or so large that the cut would reach down to no flux.
     """
-    if not (math.isfinite(magnitude) and 0 <= width < math.inf):
-        raise InputError(f"magnitude cut: {magnitude} with width {width}; expected a number, and zero or more")
+    if not (math.isfinite(magnitude) and 0 <= width < _WIDEST):
+        raise InputError(
+            f"magnitude cut: {magnitude} with width {width}; expected a number, and a width from 0 to {_WIDEST}"
+        )
     flux = flux_from_magnitude(magnitude)
     return Selection(above=flux, width=0.4 * math.log(10) * flux * width)
 

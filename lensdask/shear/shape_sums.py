@@ -110,6 +110,9 @@ def means_of(totals: Float64, *, corrected: bool = True) -> Means:
 def shape_noise(totals: Float64, *, corrected: bool = True) -> Float64:
     """Return Std(e_i) / R_ii of the selected galaxies, averaged over shears (equation 20).
 
+    With weights that are not 0 or 1 it is the weighted spread of the shapes, not the error that a galaxy leaves in the
+    mean shear: that is the calibration's error.
+
     Parameters
     ----------
     totals

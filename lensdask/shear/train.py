@@ -102,7 +102,7 @@ def _replaced(base: T, values: Any, where: str) -> T:
 
 
 def read_recipe(path: Path | None) -> Recipe:
-    """Return the recipe of a TOML file; the shipped network's when there is none.
+    """Return the recipe of a TOML file; that of the shipped ``d4cnn-fpfs`` when there is none.
 
     The file may hold the fields of `Recipe` at its top, and tables ``[training]``, ``[score]`` and ``[network]`` with
     those of `TrainingConfig`, `ScoreConfig` and `D4CNNConfig`. ``base = "paper"`` in ``[network]`` starts from the

@@ -43,7 +43,7 @@ class TrainingConfig:
     patience: int = 5
     """Epochs without an improvement of 1 % that are put up with; the next one lowers the rate."""
     minimum_rate: float = 1e-5
-    """Training stops once the learning rate has fallen below this."""
+    """On the plateau schedule training stops once the learning rate has fallen below this."""
     validate_every: int = 10
     """Steps between validations."""
     micro_batch: int = 50
@@ -205,7 +205,7 @@ def train(
     model.train()
     for epoch in range(config.epochs):
         rate = loop.rate
-        if rate < config.minimum_rate:
+        if config.schedule == "plateau" and rate < config.minimum_rate:
             break
         training, validated = loop.epoch(batches(epoch))
         if not math.isfinite(validated):

@@ -1,6 +1,8 @@
 """Resumable runs as their users meet them: refused input, results on record, stamps that were replaced."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from lensdask.data import write
 from lensdask.errors import InputError
 from lensdask.shear import Observation, RunOptions, draw_psf, make_stamps, measure_run, run_bias, simulate_run
+from lensdask.shear.measurement import SHIPPED
 
 QUIET = {"show_progress": False}
 NOISY = Observation()
@@ -85,3 +88,25 @@ def test_noise_must_be_a_number(noise):
 def test_impossible_observations_are_refused(mistake):
     with pytest.raises(InputError):
         Observation(**mistake)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "is_paper"), [("d4cnn-fpfs", True), ("cnn", False), ("d4cnn-fpfs:0.9", False), ("fpfs", False)]
+)
+def test_published_numbers_stand_beside_what_they_are_of(tmp_path, estimator, is_paper):
+    options = RunOptions(**QUIET)
+    run_bias(tmp_path / "run", galaxies=4, estimator=estimator, options=options)
+    rows = json.loads((tmp_path / "run" / "result.json").read_text())["rows"]
+    assert {row["published"] is not None for row in rows} == {is_paper}
+
+
+def test_a_network_is_known_by_its_weights_wherever_it_lies(tmp_path, monkeypatch):
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(SHIPPED["d4cnn-fpfs"].with_suffix(suffix), tmp_path / f"net{suffix}")
+    monkeypatch.chdir(tmp_path)
+    settings = {"galaxies": 4, "options": RunOptions(**QUIET)}
+    run_bias(Path("run"), estimator="net.safetensors", **settings)
+    (tmp_path / "run" / "result.json").unlink()
+    resumed = RunOptions(**QUIET, if_exists="resume")
+    again = run_bias(Path("run"), estimator=tmp_path / "net.safetensors", galaxies=4, options=resumed)
+    assert again.run.objects == 0

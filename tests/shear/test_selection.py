@@ -317,7 +317,7 @@ def test_impossible_selections_are_refused(mistake) -> None:
         Selection(**mistake)
 
 
-@pytest.mark.parametrize("mistake", [(np.nan, 0.0), (np.inf, 0.0), (24.0, -1.0), (24.0, np.nan)])
+@pytest.mark.parametrize("mistake", [(np.nan, 0.0), (np.inf, 0.0), (24.0, -1.0), (24.0, np.nan), (24.0, 1.5)])
 def test_impossible_magnitude_cuts_are_refused(mistake) -> None:
     with pytest.raises(InputError, match=r"^magnitude cut: [^\n]*; expected [^\n]*$"):
         magnitude_cut(*mistake)

@@ -110,6 +110,43 @@ def test_history_holds_mean_losses() -> None:
     assert history.learning_rate == [1e-15, 1e-15]
 
 
+def test_cosine_falls_to_the_last_epoch_whatever_the_loss() -> None:
+    # (1 + cos(pi k / n)) / 2 of the initial rate, and no early stop.
+    history = Script(weights_for([0.5, 0.1, 0.9, 0.9])).train(schedule="cosine", learning_rate=1e-2, minimum_rate=5e-3)
+    np.testing.assert_allclose(history.learning_rate, 5e-3 * (1 + np.cos(np.pi * np.arange(4) / 4)), rtol=1e-12)
+
+
+def test_unknown_schedule_is_refused() -> None:
+    with pytest.raises(InputError, match="schedule: 'linear'; expected plateau, cosine"):
+        TrainingConfig(schedule="linear")
+
+
+def test_objective_of_ones_own_replaces_the_regression() -> None:
+    # Least absolute distance of the weight from 2: no labels are needed.
+    model = nn.Linear(1, 1, bias=False, dtype=DOUBLE)
+    batches = [(torch.ones(4, 1, dtype=DOUBLE),)]
+    config = replace(EXACT, epochs=300, validate_every=1, schedule="cosine", micro_batch=4)
+    train(model, lambda _: batches, batches, config, objective=lambda m, batch: (m(batch[0]) - 2).square().mean())
+    assert model.weight.item() == pytest.approx(2, abs=1e-3)
+
+
+def test_half_precision_rounds_the_passes_and_not_the_weights() -> None:
+    seen = []
+
+    class Spy(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            y = super().forward(x)
+            seen.append(y.dtype)
+            return y
+
+    torch.manual_seed(0)
+    model = Spy(3, 2)
+    batches = [tuple(part.float() for part in examples(24, 0))]
+    train(model, lambda _: batches, batches, replace(EXACT, epochs=2, bfloat16=True))
+    assert set(seen) == {torch.bfloat16}
+    assert model.weight.dtype == torch.float32
+
+
 @pytest.mark.parametrize("patience", [1, 3])
 def test_rate_falls_on_a_plateau_and_training_stops(patience) -> None:
     # The first epoch sets the mark; the rate falls when more than `patience` epochs did not beat it.
