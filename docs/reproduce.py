@@ -1,23 +1,61 @@
-"""Run every experiment at size small, and commit-ready collect results, pictures and tables: `make reproduce`."""
+"""Run every experiment at size small, and collect results, pictures and tables to commit: `make reproduce`."""
 
 import json
 import shutil
 import sys
 from pathlib import Path
 
-from lensdask.reproduce import EXPERIMENTS, run_experiment
+from lensdask.reproduce import EXPERIMENTS, Job, run_experiment
+from lensdask.reproduce.experiment import identity
 from lensdask.reproduce.tables import markdown
 from lensdask.shear import RunOptions
+from lensdask.terminal import number
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "lensdask" / "reproduce" / "results"
 HEAD = "# Figures and tables of the papers, measured by `make reproduce`\n"
 
+IN_README = {
+    "figure3": [(None, "largest sum of two galaxies 90 degrees apart")],
+    "figure7": [(None, "largest sum of two galaxies 90 degrees apart")],
+    "figure4": [(series, "largest |m|") for series in ("image noise", "PSF ellipticity", "kernel FWHM (arcsec)")],
+    "figure5": [(f"smooth cut, {kind} selection response", "largest |m|") for kind in ("with", "without")],
+    "figure6": [
+        (series, "ratio of shape noise at noise 0.594")
+        for series in ("D4CNN / best FPFS", "D4CNN / FPFS", "D4CNN (FPFS labels) / FPFS")
+    ],
+    "figure8": [("D4CNN (GELU)", "A of e1"), ("D4CNN (GELU)", "Q of e2"), ("CNN", "Q of e2")],
+    "table2": [("D4CNN (GELU)", "m1"), ("D4CNN (ReLU)", "m1"), ("CNN", "m1"), ("CNN", "c1")],
+    "table3": [(f"{count} training stamps", "shape_noise_1") for count in (1000, 5000, 10000, 20000)],
+    "variance": [("D4CNN", f"error of m1 with 1e5 galaxies, {kind} noise") for kind in ("independent", "exchanged")],
+    "speed": [("D4CNN", "measurement of a galaxy on one CPU core")],
+}
+"""Series and quantities that the README shows."""
+
+
+def readme_table() -> str:
+    """Return the README's table of committed results."""
+    lines = ["| | | measured | published | N |", "|---|---|---|---|---|"]
+    for name, picked in IN_README.items():
+        result = json.loads((RESULTS / f"d4cnn.{name}.json").read_text())
+        rows = {(r.get("series"), r["quantity"]): r for r in result["rows"] if "x" not in r}
+        for series, quantity in picked:
+            r = rows[series, quantity]
+            what = f"{series}: {quantity}" if series else quantity
+            unit = "" if r["unit"] == "1" else f" {r['unit']}"
+            published = number(r["published"], r["published_error"])
+            cells = (name, what.replace("|", "\\|"), number(r["measured"], r["error"]) + unit, published)
+            lines.append(f"| {' | '.join(cells)} | {r.get('n', result['run']['objects']):,} |")
+    return "\n".join(lines)
+
 
 def collect(build: Path, names: list[str]) -> None:
-    """Run experiments, resuming those that were interrupted, and copy what they found."""
+    """Run experiments, and copy what they found: resume interrupted ones, repeat those whose networks changed."""
     for name in names:
-        options = RunOptions(cluster="local", if_exists="resume")
+        marker = build / name / "experiment.json"
+        known = identity(EXPERIMENTS[name], Job(build / name, "small"))
+        is_same = not marker.exists() or json.loads(marker.read_text()) == known
+        options = RunOptions(cluster="local", if_exists="resume" if is_same else "overwrite")
         run_experiment(name, build / name, options=options)
         shutil.copy(build / name / "result.json", RESULTS / f"{name}.json")
         shutil.copy(build / name / f"{name}.png", ROOT / "docs" / "reproduce" / f"{name}.png")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from lensdask.training import History
 
-__all__ = ["epochs_shown", "print_experiments", "print_reproduction", "print_results"]
+__all__ = ["epochs_shown", "number", "print_experiments", "print_reproduction", "print_results"]
 
 
 @contextmanager
@@ -55,8 +55,8 @@ def _print_rows(title: str, rows: Iterable[dict[str, Any]]) -> None:
     for column in ("quantity", "measured", "published", "comparable"):
         table.add_column(column, justify="left" if column == "quantity" else "right", no_wrap=column != "quantity")
     for row in rows:
-        measured = _with_error(row["measured"], row["error"])
-        published = _with_error(row["published"], row["published_error"])
+        measured = number(row["measured"], row["error"])
+        published = number(row["published"], row["published_error"])
         table.add_row(_name(row), measured, published, "yes" if row["comparable"] else "no")
     Console().print(table)
 
@@ -67,7 +67,8 @@ def _name(row: dict[str, Any]) -> str:
     return ": ".join([*([row["series"]] if "series" in row else []), row["quantity"]]) + unit
 
 
-def _with_error(value: float | None, error: float | None) -> str:
+def number(value: float | None, error: float | None) -> str:
+    """Return a value with its error as a cell of a table; a dash where there is none."""
     if value is None:
         return "–"
     return f"{value:+.2e}" + ("" if error is None else f" ± {error:.1e}")
@@ -84,6 +85,8 @@ def print_reproduction(result: dict[str, Any]) -> None:
     rows = [row for row in result["rows"] if "x" not in row]
     _print_rows(f"{result['experiment']}, {result['size']}: {result['what']}", rows)
     print(f"{result['source']}: {result['claim']}")
+    if result["note"]:
+        print(result["note"])
     if len(rows) < len(result["rows"]):
         print(f"{len(result['rows']) - len(rows)} points of curves are in result.json")
 

@@ -8,16 +8,18 @@ exchanged noise (see `lensdask.shear.noise`) do with a thousand.
 
 from collections.abc import Iterable, Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
 from lensdask.conventions import LSST_Y10_NOISE
-from lensdask.reproduce.d4cnn_networks import ABLATIONS, network, trained
+from lensdask.reproduce.d4cnn_networks import ABLATIONS, network, trained, trained_path
 from lensdask.reproduce.d4cnn_published import TABLE2, TABLE3, Published
 from lensdask.reproduce.experiment import Job, Outcome, Row, on_cluster, row
 from lensdask.shear.calibration import BIAS_QUANTITIES, Bias
 from lensdask.shear.comparison import Comparison, compare
+from lensdask.shear.d4cnn import PAPER
 from lensdask.shear.noise import NoiseOfPairs
 from lensdask.shear.results import bias_rows
 from lensdask.shear.selection import magnitude_cut
@@ -31,7 +33,9 @@ __all__ = [
     "magnitude_cuts",
     "noise_schemes",
     "outcome_of",
+    "rows_of_variant",
     "training_sizes",
+    "weights_of_training_sizes",
 ]
 
 NOISES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, LSST_Y10_NOISE)
@@ -40,7 +44,7 @@ NOISES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, LSST_Y10_NOISE)
 PSF_ELLIPTICITIES = (0.0, 0.02, 0.05, 0.1)
 """PSF distortions e of Figure 4: e1 = e, e2 = -e."""
 
-KERNEL_FWHMS = (0.765, 0.85, 0.935)
+KERNEL_FWHMS = (0.765, PAPER.kernel_fwhm, 0.935)
 """FWHM of the resmoothing kernel of Figure 4, arcsec: that of the training and 10 % about it."""
 
 CUTS = (23.0, 23.5, 24.0, 24.5, 25.0, 25.5, 26.0)
@@ -64,8 +68,8 @@ _TRAINING_STAMPS = {"tiny": (16, 32), "small": (1_000, 5_000, 10_000, 20_000), "
 
 
 def compared(job: Job, name: str, **settings: Any) -> Comparison:
-    """Compare estimators in a directory of the experiment; the settings are those of `compare`."""
-    return compare(job.directory / name, seed=job.seed, options=job.options, **settings)
+    """Compare estimators in a directory among the experiment's parts; the settings are those of `compare`."""
+    return compare(job.parts / name, seed=job.seed, options=job.options, **settings)
 
 
 def outcome_of(rows: list[Row], comparisons: Sequence[Comparison]) -> Outcome:
@@ -84,13 +88,21 @@ def _rows(found: Bias, series: str, published: Published | None = None, **more: 
     return [r | {"series": series, "n": found.galaxies, **more} for r in bias_rows(found, published or {})]
 
 
+def _of_m(rows: Sequence[Row], series: str) -> list[Row]:
+    return [r for r in rows if r["series"] == series and r["quantity"] in ("m1", "m2")]
+
+
 def _largest_m(rows: Sequence[Row], series: str) -> Row:
     """Return the largest |m| among rows of a series, with its own error."""
-    worst = max(
-        (r for r in rows if r["series"] == series and r["quantity"] in ("m1", "m2")),
-        key=lambda r: abs(r["measured"]),
-    )
+    worst = max(_of_m(rows, series), key=lambda r: abs(r["measured"]))
     return row("largest |m|", abs(worst["measured"]), worst["error"], series=series, n=worst["n"])
+
+
+def _largest_pull(rows: Sequence[Row], series: str) -> Row:
+    """Return the largest |m| in units of its error: the largest of many noisy |m| is large whatever the bias."""
+    chosen = _of_m(rows, series)
+    pulls = [abs(r["measured"]) / r["error"] for r in chosen]
+    return row(f"largest |m| / error of {len(pulls)} values", max(pulls), series=series, n=chosen[0]["n"])
 
 
 def conditions(job: Job) -> Outcome:
@@ -100,19 +112,29 @@ def conditions(job: Job) -> Outcome:
     setups: list[tuple[str, float, str, Observation]] = [
         *(("image noise", x, name, _observation(job, noise_sigma=x)) for x in NOISES),
         *(("PSF ellipticity", x, name, _observation(job, psf_e1=x, psf_e2=-x)) for x in PSF_ELLIPTICITIES),
-        *(("kernel FWHM (arcsec)", x, f"{name}:{x}", _observation(job)) for x in KERNEL_FWHMS),
+        *(("kernel FWHM (arcsec)", x, _with_kernel(name, x), _observation(job)) for x in KERNEL_FWHMS),
     ]
     if job.size == "tiny":
         setups = setups[::3]
-    rows, comparisons = [], []
+    rows: list[Row] = []
+    # The three series meet in one setup, which is measured once.
+    found: dict[tuple[str, Observation], Comparison] = {}
     with on_cluster(job) as job:
         for series, x, estimator, observation in setups:
-            directory = f"{series.split(' (')[0]} {x:g}".replace(" ", "-")
-            found = compared(job, directory, galaxies=galaxies, estimators=[estimator], observation=observation)
-            rows += _rows(found.bias(estimator), series, x=x)
-            comparisons.append(found)
+            setup = estimator, observation
+            if setup not in found:
+                directory = f"{series.split(' (')[0]} {x:g}".replace(" ", "-")
+                found[setup] = compared(
+                    job, directory, galaxies=galaxies, estimators=[estimator], observation=observation
+                )
+            rows += _rows(found[setup].bias(estimator), series, x=x)
     summary = [_largest_m(rows, series) for series in dict.fromkeys(setup[0] for setup in setups)]
-    return outcome_of(summary + rows, comparisons)
+    return outcome_of(summary + rows, list(found.values()))
+
+
+def _with_kernel(name: str, fwhm: float) -> str:
+    """Return a network with another resmoothing kernel than that of its training."""
+    return name if fwhm == PAPER.kernel_fwhm else f"{name}:{fwhm}"
 
 
 def magnitude_cuts(job: Job) -> Outcome:
@@ -134,7 +156,8 @@ def magnitude_cuts(job: Job) -> Outcome:
     for response, corrected in (("with selection response", True), ("without selection response", False)):
         for i, (kind, cut) in enumerate(product(WIDTHS, cuts)):
             rows += _rows(found.bias(name, i, corrected=corrected), f"{kind}, {response}", x=cut)
-    summary = [_largest_m(rows, series) for series in dict.fromkeys(r["series"] for r in rows)]
+    names_of_series = dict.fromkeys(r["series"] for r in rows)
+    summary = [largest(rows, series) for series in names_of_series for largest in (_largest_m, _largest_pull)]
     return outcome_of(summary + rows, [found])
 
 
@@ -153,8 +176,28 @@ def ablations(job: Job) -> Outcome:
         found = _compared_networks(job, names.values())
     rows = []
     for name, estimator in names.items():
-        rows += _rows(found.bias(estimator), ABLATIONS[name], TABLE2[name])
+        rows += rows_of_variant(name, found.bias(estimator))
     return outcome_of(rows, [found])
+
+
+def rows_of_variant(name: str, found: Bias) -> list[Row]:
+    """Return the rows of a network of Table 2 beside the published ones.
+
+    Parameters
+    ----------
+    name
+        One of `ABLATIONS`. The biases of a network without the symmetry are accidents of its training: two trainings
+        do not constrain each other, however small their errors.
+    found
+        Its biases.
+    """
+    rows = _rows(found, ABLATIONS[name], TABLE2[name])
+    return [r | {"comparable": r["comparable"] and name != "cnn"} for r in rows]
+
+
+def weights_of_training_sizes(job: Job) -> list[Path]:
+    """Return the files of the networks of Table 3."""
+    return [trained_path(job, "d4cnn-fpfs", count) for count in _TRAINING_STAMPS[job.size]]
 
 
 def training_sizes(job: Job) -> Outcome:

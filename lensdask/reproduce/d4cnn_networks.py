@@ -1,15 +1,18 @@
 """The networks of the paper's experiments: those that ship with the package, or trained for the experiment."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
+from lensdask.data import configuration_hash
 from lensdask.reproduce.experiment import Job
 from lensdask.shear.d4cnn import PAPER, SHIPPED, D4CNNConfig
+from lensdask.shear.measurement import find_estimator
 from lensdask.shear.train import Recipe, train_d4cnn
 from lensdask.training import TrainingConfig
 
-__all__ = ["ABLATIONS", "network", "recipe_of", "trained"]
+__all__ = ["ABLATIONS", "network", "recipe_of", "trained", "trained_path", "weights_of"]
 
 _PAPER = Recipe(network=PAPER, signal_to_noise=(5.0, 40.0))
 _TINY = Recipe(
@@ -49,29 +52,49 @@ def recipe_of(name: str, size: str, seed: int = 0) -> Recipe:
     return replace(recipe, network=replace(recipe.network, activation=activation, equivariant=name != "cnn"))
 
 
-def trained(job: Job, name: str, galaxies: int | None = None) -> Path:
-    """Return the weights of a network trained for this experiment.
+def _recipe(job: Job, name: str, galaxies: int | None) -> Recipe:
+    recipe = recipe_of(name, job.size, job.seed)
+    return recipe if galaxies is None else replace(recipe, galaxies=galaxies)
 
-    A training that was interrupted starts anew; a network that lies there is kept when the experiment is resumed.
+
+def trained_path(job: Job, name: str, galaxies: int | None = None) -> Path:
+    """Return the file of a network that the experiment trains; its name contains the hash of the recipe.
 
     Parameters
     ----------
     job
-        Experiment; the weights go to its directory.
+        Experiment; the weights are among its parts.
     name
         As in `recipe_of`.
     galaxies
         Training stamps; those of the recipe when not given.
     """
-    recipe = recipe_of(name, job.size, job.seed)
-    if galaxies is not None:
-        recipe = replace(recipe, galaxies=galaxies)
-    path = job.directory / "networks" / f"{name}-{recipe.galaxies}.safetensors"
-    if not (path.exists() and job.options.if_exists == "resume"):
-        train_d4cnn(path, recipe, device=job.device_here, overwrite=True)
+    recipe = _recipe(job, name, galaxies)
+    return job.parts / "networks" / f"{name}-{recipe.galaxies}-{configuration_hash(asdict(recipe))[:12]}.safetensors"
+
+
+def trained(job: Job, name: str, galaxies: int | None = None) -> Path:
+    """Return the weights of `trained_path`, trained unless they lie there: by the same recipe, to judge by the name.
+
+    A training that was interrupted starts anew.
+    """
+    path = trained_path(job, name, galaxies)
+    # The card is written last.
+    if not path.with_suffix(".json").exists():
+        train_d4cnn(path, _recipe(job, name, galaxies), device=job.device_here, overwrite=True)
     return path
 
 
 def network(job: Job, name: str) -> str:
     """Return the estimator of a name: the one that ships with the package at size "small", a trained one otherwise."""
     return name if job.size == "small" else str(trained(job, name))
+
+
+def weights_of(*names: str) -> Callable[[Job], list[Path]]:
+    """Return the function from an experiment to the files of the networks with these names, as `network` picks them."""
+
+    def files(job: Job) -> list[Path]:
+        is_shipped = job.size == "small"
+        return [Path(str(find_estimator(name).path)) if is_shipped else trained_path(job, name) for name in names]
+
+    return files

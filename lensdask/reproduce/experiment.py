@@ -1,23 +1,27 @@
 """What an experiment is, and how it is carried out: one directory, one ``result.json``, one picture.
 
-An experiment measures rows of numbers and draws its figure from these rows alone. What takes long is kept as runs in
-directories of their own inside the experiment's directory, so that an interrupted experiment continues where it was.
+An experiment measures rows of numbers and draws its figure from these rows alone. What takes long, comparisons and
+trained networks, is kept in the sub-directory ``parts``, so that an interrupted experiment continues where it was. The
+marker ``experiment.json`` says what all of this belongs to, down to the networks: one that was replaced is another
+experiment.
 """
 
 import json
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lensdask.compute import choose_device, describe_device, run_record, start_cluster
+from lensdask.data import load_card
 from lensdask.errors import InputError
 from lensdask.shear.execution import RunOptions
 from lensdask.shear.results import write_json
 
-__all__ = ["SIZES", "Experiment", "Job", "Outcome", "Row", "conduct", "on_cluster", "row"]
+__all__ = ["SIZES", "Experiment", "Job", "Outcome", "Row", "conduct", "identity", "on_cluster", "row"]
 
 SIZES = ("tiny", "small", "paper")
 """Seconds on one core; minutes on two cores; the numbers of the paper, for a cluster of GPUs."""
@@ -38,6 +42,11 @@ class Job:
     """Seed of everything random."""
     options: RunOptions = field(default_factory=RunOptions)
     """Cluster, device, resumption."""
+
+    @property
+    def parts(self) -> Path:
+        """Directory of what the experiment keeps to be resumed, and removes when it is replaced."""
+        return self.directory / "parts"
 
     @property
     def device_here(self) -> str:
@@ -81,6 +90,11 @@ class Experiment:
     """Measures the rows."""
     draw: Callable[[dict[str, Any], Path], None]
     """Draws a result file to a picture."""
+    networks: Callable[[Job], Sequence[Path]]
+    """Weights it measures with: files that ship with the package, or files among its parts, which it trains and whose
+    names contain the recipe."""
+    note: str = ""
+    """What to expect here, and how the numbers differ from the paper's; sentences."""
 
 
 def row(
@@ -134,8 +148,25 @@ def on_cluster(job: Job) -> Iterator[Job]:
         yield replace(job, options=replace(options, cluster=client))
 
 
-def _identity(experiment: Experiment, job: Job) -> dict[str, Any]:
-    return {"experiment": experiment.name, "size": job.size, "seed": job.seed}
+def identity(experiment: Experiment, job: Job) -> dict[str, Any]:
+    """Return what the marker of an experiment says: only a directory that holds the same can be resumed.
+
+    Parameters
+    ----------
+    experiment, job
+        What is measured, and where.
+
+    Returns
+    -------
+    dict
+        Name, size, seed, and ``networks``: the sha256 of those that ship, by name; null for those that the experiment
+        trains, whose names contain the recipe.
+    """
+    networks = {
+        path.stem: None if path.is_relative_to(job.parts) else load_card(path)["sha256"]
+        for path in experiment.networks(job)
+    }
+    return {"experiment": experiment.name, "size": job.size, "seed": job.seed, "networks": networks}
 
 
 def _read(marker: Path) -> dict[str, Any]:
@@ -164,19 +195,24 @@ def _finished(experiment: Experiment, job: Job) -> bool:
         raise InputError(f"{directory} is not empty; continue it with --resume or replace it with --overwrite")
     marker, result = directory / "experiment.json", directory / "result.json"
     found = _read(marker) if marker.exists() else {}
-    wanted = _identity(experiment, job)
-    keys = wanted if how == "resume" else ("experiment",)
-    if any(found.get(key) != wanted[key] for key in keys):
-        held = " ".join(f"{key} {value}" for key, value in found.items()) or "no experiment"
+    wanted = identity(experiment, job)
+    keys = [key for key in (wanted if how == "resume" else ("experiment",)) if found.get(key) != wanted[key]]
+    if keys:
+        held = " ".join(f"{key} {found.get(key)}" for key in keys) if found else "no experiment"
         raise InputError(f"{directory} holds {held}; expected {' '.join(f'{key} {wanted[key]}' for key in keys)}")
     return how == "resume" and result.exists() and not json.loads(result.read_text())["run"]["quarantined"]
 
 
+def _files(experiment: Experiment, directory: Path) -> list[Path]:
+    """Return marker, result and picture."""
+    return [directory / name for name in ("experiment.json", "result.json", f"{experiment.name}.png")]
+
+
 @contextmanager
-def _put_back_if_refused(directory: Path) -> Iterator[None]:
-    """Leave a directory as it was if its experiment turns out to be refused: a mistake must not cost older results."""
+def _put_back_if_refused(experiment: Experiment, directory: Path) -> Iterator[None]:
+    """Put older results back if the experiment that replaces them is refused: a mistake must not cost them."""
     existed = directory.exists()
-    files = [directory / name for name in ("experiment.json", "result.json")]
+    files = _files(experiment, directory)
     before = {file: file.read_bytes() for file in files if file.exists()}
     try:
         yield
@@ -188,6 +224,21 @@ def _put_back_if_refused(directory: Path) -> Iterator[None]:
             if not existed:
                 directory.rmdir()
         raise
+
+
+def _prepare(experiment: Experiment, job: Job, known: dict[str, Any]) -> bool:
+    """Mark the directory as this experiment's, empty unless it is resumed; return whether there was a marker."""
+    marker, *results = _files(experiment, job.directory)
+    existed = marker.exists()
+    job.directory.mkdir(parents=True, exist_ok=True)
+    # An older result does not describe the numbers to come.
+    for path in results:
+        path.unlink(missing_ok=True)
+    # The new marker comes last: what an interruption leaves before it is still of the older experiment.
+    if existed and job.options.if_exists == "overwrite" and job.parts.exists():
+        shutil.rmtree(job.parts)
+    write_json(marker, known)
+    return existed
 
 
 def conduct(experiment: Experiment, job: Job) -> dict[str, Any]:
@@ -203,7 +254,8 @@ def conduct(experiment: Experiment, job: Job) -> dict[str, Any]:
     Returns
     -------
     dict
-        Content of ``result.json``: what was run, ``claim``, ``rows`` and ``run``.
+        Content of ``result.json``: what was run, ``networks`` with their sha256, ``claim``, ``note``, ``rows`` and
+        ``run``.
 
     Raises
     ------
@@ -215,30 +267,33 @@ def conduct(experiment: Experiment, job: Job) -> dict[str, Any]:
     _ = job.device_here  # refuses a device that is not there, before anything is touched
     target = job.directory / "result.json"
     if not _finished(experiment, job):
-        with _put_back_if_refused(job.directory):
-            job.directory.mkdir(parents=True, exist_ok=True)
-            # An older result does not describe the numbers to come.
-            target.unlink(missing_ok=True)
-            write_json(job.directory / "experiment.json", _identity(experiment, job))
-            write_json(target, _measured(experiment, job))
+        known = identity(experiment, job)
+        with _put_back_if_refused(experiment, job.directory):
+            resumed = _prepare(experiment, job, known) and job.options.if_exists == "resume"
+            write_json(target, known | _measured(experiment, job, known["networks"], resumed))
     result: dict[str, Any] = json.loads(target.read_text())
     experiment.draw(result, job.directory / f"{experiment.name}.png")
     return result
 
 
-def _measured(experiment: Experiment, job: Job) -> dict[str, Any]:
-    """Measure and return the content of ``result.json``."""
+def _measured(experiment: Experiment, job: Job, shipped: dict[str, str | None], resumed: bool) -> dict[str, Any]:
+    """Measure and return the content of ``result.json`` beside the identity, with the networks trained meanwhile.
+
+    Time and objects of a resumed experiment are those of its last session: nobody timed what an interruption ended.
+    """
     began = time.perf_counter()
     outcome = experiment.measure(job)
     device = outcome.device or describe_device(job.device_here)
     record = run_record(device, time.perf_counter() - began, outcome.objects)
     # A tiny experiment shows that the code runs; its numbers say nothing, whatever their errors.
     rows = [r | {"comparable": r["comparable"] and job.size != "tiny"} for r in outcome.rows]
+    networks = {path.stem: shipped[path.stem] or load_card(path)["sha256"] for path in experiment.networks(job)}
     return {
-        **_identity(experiment, job),
+        "networks": networks,
         "what": experiment.what,
         "source": experiment.source,
         "claim": experiment.claim,
+        "note": experiment.note,
         "rows": rows,
-        "run": record | {"quarantined": outcome.quarantined},
+        "run": record | {"quarantined": outcome.quarantined, "resumed": resumed},
     }

@@ -4,19 +4,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lensdask.reproduce.experiment import Row
+from lensdask.terminal import number
 
-__all__ = ["markdown", "number"]
-
-
-def number(value: float | None, error: float | None) -> str:
-    """Return a value with its error as a cell of a table; a dash where there is none."""
-    if value is None:
-        return "–"
-    return f"{value:+.2e}" + ("" if error is None else f" ± {error:.1e}")
+__all__ = ["markdown"]
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """Return a result file as a section: the claim, the run, the numbers, and the points of measured curves.
+    """Return a result file as a section: claim, note, run, numbers, and the points of measured curves.
 
     Parameters
     ----------
@@ -24,11 +18,13 @@ def markdown(result: dict[str, Any]) -> str:
         Content of ``result.json``.
     """
     run, rows = result["run"], result["rows"]
+    session = " (last session of a resumed run)" if run["resumed"] else ""
     lines = [
         f"## {result['experiment']}: {result['what']}",
         f"{result['source']}: {result['claim']}.",
-        f"Size {result['size']}, seed {result['seed']}, {run['objects']:,} galaxies in {run['wall_s']:.0f} s on "
-        f"{run['device']}, {run['date']}.",
+        result["note"],
+        f"Size {result['size']}, seed {result['seed']}, {run['objects']:,} galaxies in {run['wall_s']:.0f} s{session} "
+        f"on {run['device']}, {run['date']}.",
         _numbers([r for r in rows if "x" not in r]),
         # Points without an error are one galaxy each: there are many, and the picture shows them.
         *_curves([r for r in rows if "x" in r and r["error"] is not None]),

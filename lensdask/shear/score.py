@@ -10,8 +10,13 @@ is least where e is nearest to the score, for any amplitude a > 0; and no estima
 
 Left to itself this training finds that galaxies crowd at zero ellipticity, and reads the shear from how the crowd
 moves: little shape noise, but a response that bends within a shear of 0.1, and m of some percent at g = 0.02. So each
-galaxy is also drawn under a larger shear, and its response there must be its response at zero: on average, which is
-what m sees, and galaxy by galaxy, which keeps m small in any selection.
+galaxy is also drawn under a larger shear S, where its ellipticity must be what leaves no m: on average, which is what m
+sees, and galaxy by galaxy, which keeps m small in any selection. With ``e(g) = R g (1 + A g²)``, and since a further
+shear d makes (g + d) / (1 + g d) of g, the response under shear is ``R (1 + 3 A g²) (1 - g²)``, so ::
+
+    m = (1 + A g²) / ((1 + 3 A g²) (1 - g²)) - 1 = (1 - 2 A) g² + ...
+
+which vanishes for A = 1/2.
 """
 
 from collections.abc import Iterator
@@ -46,11 +51,11 @@ class ScoreConfig:
     step: float = 0.03
     """Half width of the central difference that is the response at zero shear."""
     shear: float = 0.1
-    """Larger shear at which the response must be the same."""
+    """Larger shear S, under which the ellipticity must be what leaves no m."""
     linearity: float = 1.0
-    """Weight of the squared difference of these responses, galaxy by galaxy."""
+    """Weight of the squared bend, which is how much e / S misses this, galaxy by galaxy."""
     mean_linearity: float = 1.0
-    """Weight of the square of its mean, times the number of galaxies in a pass."""
+    """Weight of the square of the mean bend, times the number of galaxies in a pass."""
     survey_share: float = 0.4
     """Share of the galaxies that get LSST year-10 noise; the others get uniformly distributed weaker noise."""
 
@@ -188,7 +193,7 @@ def score_objective(network: nn.Module, batch: Batch, config: ScoreConfig) -> Te
     e = network(images.flatten(0, 1)).float().unflatten(0, (-1, 4))
     tested = e.gather(2, component[:, None, None].expand(-1, 4, 1))[..., 0]
     response = (tested[:, 0] - tested[:, 1]) / (2 * config.step)
-    bend = (tested[:, 2] - tested[:, 3]) / (2 * config.shear) - response
+    bend = (tested[:, 2] - tested[:, 3]) / (2 * config.shear) - response * (1 + config.shear**2 / 2)
     # Each galaxy stands for both components of the trace.
     value = e[:, :2].square().sum(-1).mean(-1) / (2 * config.amplitude) - 2 * response
     # The product of two halves' means does not count their scatter, which the square of one mean would.

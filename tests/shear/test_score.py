@@ -75,17 +75,37 @@ def test_score_of_another_population_beats_the_line() -> None:
 
 
 def test_bend_is_counted_per_galaxy_and_on_average() -> None:
-    # (x + g)³ - (x - g)³ over 2 g is 3 x² + g²: the responses at the two shears differ by S² - s².
+    # (x + g)³ - (x - g)³ over 2 g is 3 x² + g²; what leaves no m is R (1 + S² / 2).
     values = np.random.default_rng(2).normal(0, 0.3, 64)
     config = ScoreConfig(linearity=2.0, mean_linearity=3.0)
     batch = toy(values, config)
     straight = float(score_objective(Polynomial(0.5, 0.7), batch, LOOSE))
-    bend = 0.7 * (config.shear**2 - config.step**2)
-    expected = straight + 2 * bend**2 + 3 * bend**2 * len(values)
+    s, S = config.step, config.shear
+    bend = 0.7 * (S**2 - s**2) - (0.5 + 0.7 * (3 * values**2 + s**2)) * S**2 / 2
+    of_mean = bend[::2].mean() * bend[1::2].mean() * len(values)
+    expected = straight + 2 * np.mean(bend**2) + 3 * of_mean
     assert float(score_objective(Polynomial(0.5, 0.7), batch, config)) == pytest.approx(expected, rel=1e-6)
-    assert float(score_objective(Polynomial(0.5), batch, config)) == pytest.approx(
-        float(score_objective(Polynomial(0.5), batch, LOOSE)), rel=1e-9
-    )
+
+
+def test_cubic_of_one_half_leaves_no_bend_and_no_m() -> None:
+    # e = g + A g³ of a galaxy without ellipticity of its own, and its response to a shear on top of g.
+    config = ScoreConfig(step=1e-3, linearity=1.0)
+    batch = toy(np.zeros(8), config)
+    bends = [
+        float(score_objective(Polynomial(1.0, A), batch, config) - score_objective(Polynomial(1.0, A), batch, LOOSE))
+        for A in (0.3, 0.5, 0.7)
+    ]
+    assert bends[1] < 1e-3 * min(bends[0], bends[2])
+
+    def m(A: float, g: float = 0.02, d: float = 1e-5) -> float:
+        def e(shear: float) -> float:
+            return shear + A * shear**3
+
+        on_top = [(g + sign * d) / (1 + g * sign * d) for sign in (1, -1)]
+        return e(g) / g / ((e(on_top[0]) - e(on_top[1])) / (2 * d)) - 1
+
+    assert m(0.5) == pytest.approx(0, abs=1e-6)
+    assert m(-1.0) == pytest.approx(3 * 0.02**2, rel=0.02)
 
 
 def test_scatter_of_the_bend_is_not_taken_for_its_mean() -> None:
