@@ -36,9 +36,10 @@ COLUMNS = tuple(SHAPES.variables)
 
 SHIPPED = {
     name: Path(__file__).parent / "weights" / f"{name}.safetensors"
-    for name in ("d4cnn", "d4cnn-fpfs", "d4cnn-relu", "cnn")
+    for name in ("d4cnn", "d4cnn-fpfs", "d4cnn-paper", "d4cnn-relu", "cnn")
 }
-"""Networks that come with the package: the best one; one that learned FPFS ellipticities; and two ablations of that."""
+"""Networks that come with the package: the best one; a small and the paper's, which learned FPFS ellipticities; and two
+ablations of the small one."""
 
 BATCH = 64
 """Stamps per call of an estimator: their feature maps fit in the cache of a CPU core."""
