@@ -52,6 +52,8 @@ class ScoreConfig:
     """Half width of the central difference that is the response at zero shear."""
     shear: float = 0.1
     """Larger shear S, under which the ellipticity must be what leaves no m."""
+    cubic: float = 0.5
+    """A: the wanted term of third order; 0.5 leaves no m, 0 is a straight line."""
     linearity: float = 1.0
     """Weight of the squared bend, which is how much e / S misses this, galaxy by galaxy."""
     mean_linearity: float = 1.0
@@ -193,7 +195,7 @@ def score_objective(network: nn.Module, batch: Batch, config: ScoreConfig) -> Te
     e = network(images.flatten(0, 1)).float().unflatten(0, (-1, 4))
     tested = e.gather(2, component[:, None, None].expand(-1, 4, 1))[..., 0]
     response = (tested[:, 0] - tested[:, 1]) / (2 * config.step)
-    bend = (tested[:, 2] - tested[:, 3]) / (2 * config.shear) - response * (1 + config.shear**2 / 2)
+    bend = (tested[:, 2] - tested[:, 3]) / (2 * config.shear) - response * (1 + config.cubic * config.shear**2)
     # Each galaxy stands for both components of the trace.
     value = e[:, :2].square().sum(-1).mean(-1) / (2 * config.amplitude) - 2 * response
     # The product of two halves' means does not count their scatter, which the square of one mean would.

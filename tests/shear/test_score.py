@@ -216,3 +216,11 @@ def test_recipe_takes_a_score_table(tmp_path: Path) -> None:
     file.write_text("[score]\nlinearty = 3.0\n")
     with pytest.raises(InputError, match="linearty"):
         read_recipe(file)
+
+
+@pytest.mark.parametrize(
+    "name", ["d4cnn-1", "d4cnn-2", "d4cnn-3", "d4cnn-fpfs", "d4cnn-relu", "cnn", "d4cnn-paper-coarse"]
+)
+def test_recipes_in_the_repository_can_be_read(name) -> None:
+    recipe = read_recipe(Path(__file__).parents[2] / "recipes" / f"{name}.toml")
+    assert recipe.label == ("score" if name[-1] in "123" else "fpfs")
