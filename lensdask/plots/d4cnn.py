@@ -193,7 +193,7 @@ def plot_shape_noise(result: Result, path: Path) -> None:
     noise.set_ylabel("shape noise Std(e) / R (dotted: e2)")
     ratio.set(xlabel="image noise per pixel, zero point 30", ylabel="ratio")
     for axes in (noise, ratio):
-        axes.legend(frameon=False, fontsize="small")
+        axes.legend(frameon=False, fontsize="x-small")
     _finish(figure, result, path)
 
 

@@ -69,8 +69,9 @@ def trained_path(job: Job, name: str, galaxies: int | None = None) -> Path:
     galaxies
         Training stamps; those of the recipe when not given.
     """
-    recipe = _recipe(job, name, galaxies)
-    return job.parts / "networks" / f"{name}-{recipe.galaxies}-{configuration_hash(asdict(recipe))[:12]}.safetensors"
+    recipe = asdict(_recipe(job, name, galaxies))
+    del recipe["score"]  # plays no part in a training with labels
+    return job.parts / "networks" / f"{name}-{recipe['galaxies']}-{configuration_hash(recipe)[:12]}.safetensors"
 
 
 def trained(job: Job, name: str, galaxies: int | None = None) -> Path:
