@@ -16,7 +16,12 @@ RESULTS = ROOT / "lensdask" / "reproduce" / "results"
 HEAD = "# Figures and tables of the papers, measured by `make reproduce`\n"
 
 IN_README = {
-    "figure3": [(None, "largest sum of two galaxies 90 degrees apart")],
+    "figure3": [
+        (None, "largest sum of two galaxies 90 degrees apart"),
+        (None, "largest residual"),
+        ("d4cnn", "largest sum of two galaxies 90 degrees apart"),
+        ("d4cnn", "largest residual"),
+    ],
     "figure7": [(None, "largest sum of two galaxies 90 degrees apart")],
     "figure4": [(series, "largest |m|") for series in ("image noise", "PSF ellipticity", "kernel FWHM (arcsec)")],
     "figure5": [(f"smooth cut, {kind} selection response", "largest |m|") for kind in ("with", "without")],
