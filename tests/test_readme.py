@@ -4,6 +4,8 @@ import importlib.util
 import json
 from pathlib import Path
 
+from lensdask.terminal import number
+
 ROOT = Path(__file__).parent.parent
 QUANTITIES = {
     "m1": "m₁",
@@ -17,12 +19,6 @@ QUANTITIES = {
 
 def report():
     return json.loads((ROOT / "docs" / "demo.json").read_text())
-
-
-def number(value, error):
-    if value is None:
-        return "–"
-    return f"{value:+.2e}" + ("" if error is None else f" ± {error:.1e}")
 
 
 def table(results):
