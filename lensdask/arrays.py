@@ -1,20 +1,33 @@
 """One array namespace for NumPy, CuPy and torch, and the only place where data changes device.
 
 Physics is written once on ``namespace(x)`` (the array API standard, through ``array_api_compat``) and runs on
-whichever library holds ``x``.
+whichever library holds ``x``. Whole chunks run on torch, which has both the networks and the devices, so that one
+allocator owns the memory of a GPU; CuPy's arrays become torch's where they lie.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import array_api_compat
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "in_batches", "like", "namespace", "to_numpy"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Array", "constant", "held_on", "in_batches", "like", "namespace", "to_numpy", "to_torch"]
 
 Array = Any
 """An array of NumPy, CuPy or torch."""
+
+
+class _Place(NamedTuple):
+    """Where and in which precision an array is held; hashable."""
+
+    library: Any
+    device: Any
+    single: bool
 
 
 def namespace(*arrays: Array) -> Any:
@@ -31,14 +44,45 @@ def namespace(*arrays: Array) -> Any:
 def like(values: npt.ArrayLike, reference: Array) -> Array:
     """Return values as an array of the reference's library and device.
 
-    Real values take the reference's precision, complex values the complex type of that precision.
+    Real values take the reference's precision, complex values the complex type of that precision. What is an array of
+    that library already, other than NumPy's, is returned as it is.
     """
-    xp = namespace(reference)
-    values = np.asarray(values)
+    place = _place(reference)
+    if not isinstance(values, np.ndarray) and array_api_compat.is_array_api_obj(values):
+        namespace(values, reference)
+        return values
+    return _put(np.asarray(values), place)
+
+
+def constant(function: Callable[..., npt.NDArray[Any]], *arguments: Hashable, reference: Array) -> Array:
+    """Return ``like(function(*arguments), reference)``, kept for the next call.
+
+    Parameters
+    ----------
+    function
+        Pure function at module level; it and its arguments are the key.
+    arguments
+        Hashable.
+    reference
+        Array whose library, device and precision the result takes. The result must not be changed.
+    """
+    return _kept(function, arguments, _place(reference))
+
+
+@lru_cache(maxsize=128)
+def _kept(function: Callable[..., npt.NDArray[Any]], arguments: tuple[Hashable, ...], place: _Place) -> Array:
+    return _put(function(*arguments), place)
+
+
+def _place(reference: Array) -> _Place:
     single = str(reference.dtype).endswith(("float32", "complex64"))
+    return _Place(namespace(reference), array_api_compat.device(reference), single)
+
+
+def _put(values: npt.NDArray[Any], place: _Place) -> Array:
     kinds = ("complex64", "complex128") if np.iscomplexobj(values) else ("float32", "float64")
-    values = np.ascontiguousarray(values.astype(kinds[0] if single else kinds[1]))
-    return xp.asarray(values, device=array_api_compat.device(reference))
+    values = np.ascontiguousarray(values.astype(kinds[0] if place.single else kinds[1]))
+    return place.library.asarray(values, device=place.device)
 
 
 def to_numpy(array: Array) -> npt.NDArray[Any]:
@@ -50,9 +94,40 @@ def to_numpy(array: Array) -> npt.NDArray[Any]:
     return np.asarray(array)
 
 
-def in_batches(
-    function: Callable[..., npt.NDArray[Any]], arrays: tuple[npt.NDArray[Any], ...], batch: int
-) -> npt.NDArray[Any]:
+def to_torch(array: Array, device: str) -> "torch.Tensor":
+    """Return the array as a torch tensor on a device, without a copy where it is there already.
+
+    Parameters
+    ----------
+    array
+        Of NumPy, CuPy or torch.
+    device
+        "cpu" or "cuda".
+    """
+    import torch
+
+    if isinstance(array, np.ndarray):
+        # Strides below zero, such as those of a turned image, are unknown to torch; so is memory that is read only.
+        ready = array.flags.writeable and min(array.strides, default=0) >= 0
+        return torch.from_numpy(array if ready else array.copy()).to(device)
+    tensor: torch.Tensor = torch.utils.dlpack.from_dlpack(array)
+    return tensor.to(device)
+
+
+def held_on(array: npt.NDArray[Any], device: str) -> Array:
+    """Return an array in the library whose element by element operations are the fastest on a device.
+
+    Parameters
+    ----------
+    array
+        In main memory.
+    device
+        "cpu", where it is NumPy's, or "cuda", where it is torch's.
+    """
+    return array if device == "cpu" else to_torch(array, device)
+
+
+def in_batches(function: Callable[..., Array], arrays: tuple[Array, ...], batch: int) -> Array:
     """Apply a row-wise function to batches of one fixed size and join the results.
 
     Matrix and convolution libraries choose their kernel, and so their rounding, by the number of rows. The last
@@ -71,9 +146,15 @@ def in_batches(
     rows = len(arrays[0])
     results = []
     for start in range(0, rows, batch):
-        part = [array[start : start + batch] for array in arrays]
-        missing = batch - len(part[0])
-        if missing:
-            part = [np.concatenate([p, np.repeat(p[-1:], missing, axis=0)]) for p in part]
-        results.append(function(*part)[: rows - start])
-    return np.concatenate(results)
+        part = [_filled(array[start : start + batch, ...], batch) for array in arrays]
+        results.append(function(*part)[: rows - start, ...])
+    return namespace(results[0]).concat(results)
+
+
+def _filled(rows: Array, batch: int) -> Array:
+    """Return rows, filled up to a whole batch by copies of the last one."""
+    if len(rows) == batch:
+        return rows
+    xp = namespace(rows)
+    number = xp.arange(batch, device=array_api_compat.device(rows))
+    return xp.take(rows, xp.clip(number, max=len(rows) - 1), axis=0)

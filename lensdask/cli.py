@@ -1,5 +1,6 @@
 """The ``lensdask`` command."""
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -9,11 +10,23 @@ import typer
 import typer.core
 
 from lensdask.errors import InputError
-from lensdask.terminal import epochs_shown, print_experiments, print_reproduction, print_results
+from lensdask.options import (
+    AsJson,
+    Catalogue,
+    Device,
+    Estimator,
+    Galaxies,
+    Overwrite,
+    Running,
+    Seed,
+    Simulation,
+    Workers,
+    with_groups,
+)
+from lensdask.terminal import epochs_shown, print_experiments, print_reproduction, print_results, print_status
 
 if TYPE_CHECKING:
     from lensdask.compute import RunResult
-    from lensdask.shear.execution import RunOptions
     from lensdask.shear.selection import Selection
 
 
@@ -31,12 +44,18 @@ class _Commands(typer.core.TyperGroup):
         except ConnectionError as error:
             message, code = str(error), 1
         except OSError as error:
-            place = f"{error.filename}: " if error.filename else ""
-            message, code = f"{place}{error.strerror or error}; expected a place that can be read and written", 2
+            message, code = _told(error), 2
         except KeyboardInterrupt as interrupt:
             message, code = str(interrupt) or "interrupted", 130
         print(f"lensdask: {message}", file=sys.stderr)
         raise typer.Exit(code)
+
+
+def _told(error: OSError) -> str:
+    """Return what an error of the file system is about; a full disk needs no advice on where to write."""
+    place = f"{error.filename}: " if error.filename else ""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return f"{place}{error.strerror or error}" + "; expected a place that can be read and written" * (not full)
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -60,66 +79,6 @@ def root(version: Version = False) -> None:
     """Gravitational-lensing measurement with neural networks."""
 
 
-Galaxies = Annotated[int, typer.Option(help="Number of galaxies, even: they come in orthogonal pairs.")]
-Catalogue = Annotated[Path | None, typer.Option(help="Your CatSim FITS file; a parametric mock without it.")]
-NoiseSigma = Annotated[
-    float | None,
-    typer.Option(help="Noise per pixel at zero point 30; 0 for none. Default: LSST year 10."),
-]
-NoiseOfPairs = Annotated[
-    str, typer.Option("--noise", help="independent, or exchanged within orthogonal pairs: far smaller errors of m.")
-]
-NoiseFwhm = Annotated[float, typer.Option(help="FWHM of the kernel that correlates the noise, arcsec; 0 for white.")]
-MagnitudeLimit = Annotated[float, typer.Option(help="Galaxies are brighter than this in i.")]
-PsfE1 = Annotated[float, typer.Option(help="PSF ellipticity e1.")]
-PsfE2 = Annotated[float, typer.Option(help="PSF ellipticity e2.")]
-MagnitudeCut = Annotated[
-    float | None,
-    typer.Option(help="Keep galaxies that FPFS measures brighter than this; m and c are corrected for it."),
-]
-CutWidth = Annotated[float, typer.Option(help="Half width of the magnitude cut, a smooth step; 0 for a hard cut.")]
-Shear = Annotated[float, typer.Option(help="Amplitude of the applied shears.")]
-Estimator = Annotated[
-    str,
-    typer.Option(
-        help="d4cnn, d4cnn-fpfs, d4cnn-paper, d4cnn-relu, cnn, fpfs, fpfs:SIGMA,C, the path of a network, or "
-        "NETWORK:FWHM for another resmoothing kernel."
-    ),
-]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
-Workers = Annotated[int | None, typer.Option(help="Workers of a local cluster. Default: one per core.")]
-Cluster = Annotated[str, typer.Option(help="local, threads, cuda, tcp://…, tls://…, or a scheduler file.")]
-Insecure = Annotated[bool, typer.Option(help="Allow an unencrypted scheduler on another machine.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Resume = Annotated[bool, typer.Option(help="Continue a run that was interrupted.")]
-Overwrite = Annotated[bool, typer.Option(help="Replace an output that exists.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, alone, on stdout.")]
-
-
-def _options(
-    *, cluster: str, workers: int | None, insecure: bool, device: str, resume: bool, overwrite: bool
-) -> "RunOptions":
-    from lensdask.shear.execution import RunOptions
-
-    if resume and overwrite:
-        raise InputError("--resume and --overwrite: expected one of them")
-    return RunOptions(
-        cluster=cluster,
-        workers=workers,
-        insecure=insecure,
-        device=device,
-        if_exists="resume" if resume else "overwrite" if overwrite else "refuse",
-    )
-
-
-def _observation(noise_sigma: float | None, **settings: Any) -> Any:
-    from lensdask.conventions import LSST_Y10_NOISE
-    from lensdask.shear.simulate import Observation
-
-    sigma = LSST_Y10_NOISE if noise_sigma is None else noise_sigma
-    return Observation(noise_sigma=sigma, **settings)
-
-
 def _selection(magnitude: float | None, width: float) -> "Selection | None":
     from lensdask.shear.selection import magnitude_cut
 
@@ -136,24 +95,14 @@ def _finish(quarantined: int) -> None:
 
 
 @shear.command()
+@with_groups
 def simulate(
     stamps: Annotated[Path, typer.Argument(help="Store of stamps to write.")],
+    *,
     galaxies: Galaxies,
-    catalogue: Catalogue = None,
-    magnitude_limit: MagnitudeLimit = 25.3,
-    noise_sigma: NoiseSigma = None,
-    noise: NoiseOfPairs = "independent",
-    noise_fwhm: NoiseFwhm = 0.0,
-    psf_e1: PsfE1 = 0.0,
-    psf_e2: PsfE2 = 0.0,
-    shear: Shear = 0.02,
+    simulation: Simulation,
     seed: Seed = 0,
-    workers: Workers = None,
-    cluster: Cluster = "local",
-    insecure: Insecure = False,
-    device: Device = "auto",
-    resume: Resume = False,
-    overwrite: Overwrite = False,
+    running: Running,
     as_json: AsJson = False,
 ) -> None:
     """Simulate galaxies under four shears, (±g, 0) and (0, ±g)."""
@@ -162,74 +111,52 @@ def simulate(
     result = simulate_run(
         stamps,
         galaxies=galaxies,
-        observation=_observation(
-            noise_sigma, noise=noise, noise_fwhm=noise_fwhm, psf_e1=psf_e1, psf_e2=psf_e2, shear=shear
-        ),
-        catalogue=catalogue,
-        magnitude_limit=magnitude_limit,
+        observation=simulation.observation,
+        catalogue=simulation.catalogue,
+        magnitude_limit=simulation.magnitude_limit,
         seed=seed,
-        options=_options(
-            cluster=cluster,
-            workers=workers,
-            insecure=insecure,
-            device=device,
-            resume=resume,
-            overwrite=overwrite,
-        ),
+        options=running.options,
     )
     _report_store(stamps, result, as_json)
 
 
 @shear.command()
+@with_groups
 def measure(
     stamps: Annotated[Path, typer.Argument(help="Store of stamps.")],
     shapes: Annotated[Path, typer.Argument(help="Store of shapes to write.")],
+    *,
     estimator: Estimator = "d4cnn",
-    workers: Workers = None,
-    cluster: Cluster = "local",
-    insecure: Insecure = False,
-    device: Device = "auto",
-    resume: Resume = False,
-    overwrite: Overwrite = False,
+    running: Running,
     as_json: AsJson = False,
 ) -> None:
     """Measure ellipticities, fluxes and their shear responses."""
     from lensdask.shear.runs import measure_run
 
-    options = _options(
-        cluster=cluster,
-        workers=workers,
-        insecure=insecure,
-        device=device,
-        resume=resume,
-        overwrite=overwrite,
-    )
-    _report_store(shapes, measure_run(stamps, shapes, estimator=estimator, options=options), as_json)
+    _report_store(shapes, measure_run(stamps, shapes, estimator=estimator, options=running.options), as_json)
 
 
 @shear.command()
+@with_groups
 def bias(
     run_dir: Annotated[Path, typer.Argument(help="Directory of the results.")],
+    *,
     galaxies: Galaxies,
     estimator: Estimator = "d4cnn",
-    catalogue: Catalogue = None,
-    magnitude_limit: MagnitudeLimit = 25.3,
-    noise_sigma: NoiseSigma = None,
-    noise: NoiseOfPairs = "independent",
-    noise_fwhm: NoiseFwhm = 0.0,
-    psf_e1: PsfE1 = 0.0,
-    psf_e2: PsfE2 = 0.0,
-    shear: Shear = 0.02,
-    magnitude_cut: MagnitudeCut = None,
-    cut_width: CutWidth = 0.0,
+    simulation: Simulation,
+    magnitude_cut: Annotated[
+        float | None,
+        typer.Option(help="Keep galaxies that FPFS measures brighter than this; m and c are corrected for it."),
+    ] = None,
+    cut_width: Annotated[
+        float, typer.Option(help="Half width of the magnitude cut, a smooth step; 0 for a hard cut.")
+    ] = 0.0,
     bootstrap: Annotated[int, typer.Option(help="Resamplings; the paper has 20.")] = 1000,
+    galaxies_per_task: Annotated[
+        int | None, typer.Option(help="Chosen by the size of the run; does not change its result.")
+    ] = None,
     seed: Seed = 0,
-    workers: Workers = None,
-    cluster: Cluster = "local",
-    insecure: Insecure = False,
-    device: Device = "auto",
-    resume: Resume = False,
-    overwrite: Overwrite = False,
+    running: Running,
     as_json: AsJson = False,
 ) -> None:
     """Measure m, c and the shape noise on simulated galaxies."""
@@ -240,22 +167,14 @@ def bias(
         run_dir,
         galaxies=galaxies,
         estimator=estimator,
-        observation=_observation(
-            noise_sigma, noise=noise, noise_fwhm=noise_fwhm, psf_e1=psf_e1, psf_e2=psf_e2, shear=shear
-        ),
-        catalogue=catalogue,
-        magnitude_limit=magnitude_limit,
+        observation=simulation.observation,
+        catalogue=simulation.catalogue,
+        magnitude_limit=simulation.magnitude_limit,
         selection=_selection(magnitude_cut, cut_width),
         replicas=bootstrap,
+        galaxies_per_task=galaxies_per_task,
         seed=seed,
-        options=_options(
-            cluster=cluster,
-            workers=workers,
-            insecure=insecure,
-            device=device,
-            resume=resume,
-            overwrite=overwrite,
-        ),
+        options=running.options,
     )
     result = json.loads((run_dir / "result.json").read_text())
     picture = run_dir / "bias.png"
@@ -341,46 +260,56 @@ def _list_experiments(wanted: bool) -> None:
 
 
 @app.command()
+@with_groups
 def reproduce(
     experiment: Annotated[str, typer.Argument(metavar="ID", help="Experiment, as --list prints it.")],
     directory: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Directory of the results.")],
+    *,
     size: Annotated[str, typer.Option(help="tiny (seconds), small (minutes) or paper.")] = "small",
     show_list: Annotated[  # noqa: ARG001  its callback does the work
         bool, typer.Option("--list", callback=_list_experiments, is_eager=True, help="Print the experiments.")
     ] = False,
     seed: Seed = 0,
-    workers: Workers = None,
-    cluster: Cluster = "local",
-    insecure: Insecure = False,
-    device: Device = "auto",
-    resume: Resume = False,
-    overwrite: Overwrite = False,
+    running: Running,
     as_json: AsJson = False,
 ) -> None:
     """Reproduce a figure or a table of a paper."""
     from lensdask.reproduce import run_experiment
 
-    options = _options(
-        cluster=cluster,
-        workers=workers,
-        insecure=insecure,
-        device=device,
-        resume=resume,
-        overwrite=overwrite,
-    )
-    result = run_experiment(experiment, directory, size=size, seed=seed, options=options)
+    result = run_experiment(experiment, directory, size=size, seed=seed, options=running.options)
     if as_json:
         print(json.dumps(result, indent=2))
     else:
         print_reproduction(result)
         print(f"picture: {directory / experiment}.png")
+    report = running.performance_report
+    if report is not None and not report.exists():
+        print(f"no performance report: {experiment} computes in this process, on no cluster", file=sys.stderr)
     _finish(result["run"]["quarantined"])
 
 
-def _report_store(path: Path, result: "RunResult", as_json: bool) -> None:
-    from lensdask.compute import run_record
+@app.command()
+def status(
+    run: Annotated[Path, typer.Argument(help="Directory of results, store that a run wrote, or journal.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a line of JSON for each run, alone, on stdout.")
+    ] = False,
+) -> None:
+    """Say how far a run is: done, left, rate, time left, quarantined chunks. It is not disturbed."""
+    from lensdask.compute import find_journals
+    from lensdask.compute import status as status_of
 
-    record = run_record(result.device, result.wall_s, result.objects)
+    # A reproduced figure may consist of several runs.
+    found = [status_of(journal) for journal in find_journals(run)]
+    if as_json:
+        for one in found:
+            print(json.dumps(one.as_json()))
+    else:
+        print_status(found)
+
+
+def _report_store(path: Path, result: "RunResult", as_json: bool) -> None:
+    record = result.record()
     if as_json:
         print(json.dumps({"store": str(path), "run": record}, indent=2))
     else:

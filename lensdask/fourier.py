@@ -8,12 +8,10 @@ The inverse is a pair of matrix products rather than an FFT, because it can then
 centred on the origin: a band-limited image is known between its pixels too.
 """
 
-from functools import lru_cache
-
 import numpy as np
 import numpy.typing as npt
 
-from lensdask.arrays import Array, like, namespace
+from lensdask.arrays import Array, constant, namespace
 from lensdask.conventions import stamp_origin
 
 __all__ = ["centred_rfft2", "coordinates", "half_plane", "sample_plane", "wave_numbers"]
@@ -34,7 +32,6 @@ def wave_numbers(n: int, spacing: float) -> tuple[Float64, Float64]:
     return k1[None, :], k2[:, None]
 
 
-@lru_cache(maxsize=32)
 def _centring_phase(n: int) -> Complex128:
     """Return exp(i k.x0), which moves the origin of a transform from pixel 0 to the centre x0."""
     k1, k2 = wave_numbers(n, 1.0)
@@ -56,7 +53,7 @@ def centred_rfft2(images: Array) -> Array:
     """
     xp = namespace(images)
     plane = xp.fft.rfftn(images, axes=(-2, -1))
-    return plane * like(_centring_phase(images.shape[-1]), images)
+    return plane * constant(_centring_phase, images.shape[-1], reference=images)
 
 
 def half_plane(n: int) -> Float64:
@@ -67,14 +64,16 @@ def half_plane(n: int) -> Float64:
     return weight
 
 
-@lru_cache(maxsize=32)
-def _synthesis(n: int, spacing: float, grid: int, grid_spacing: float) -> tuple[Complex128, Float64]:
-    """Return the matrices that take a half plane to a grid, along k1 and then along k2."""
-    k1, k2 = wave_numbers(n, spacing)
-    x = coordinates(grid, grid_spacing)
-    along_1 = np.exp(1j * k1.T * x) * half_plane(n)[:, None] / n**2
-    along_2 = np.exp(1j * k2 * x).T
-    return along_1, np.concatenate([along_2.real, -along_2.imag], axis=1)
+def _along_1(n: int, spacing: float, grid: int, grid_spacing: float) -> Complex128:
+    """Return the matrix that takes a half plane to the points of a grid along k1, shape (n // 2 + 1, grid)."""
+    phases = np.exp(1j * wave_numbers(n, spacing)[0].T * coordinates(grid, grid_spacing))
+    return np.asarray(phases * half_plane(n)[:, None] / n**2, dtype=np.complex128)
+
+
+def _along_2(n: int, spacing: float, grid: int, grid_spacing: float) -> Float64:
+    """Return the matrix along k2, for real and imaginary parts one above the other, shape (grid, 2 n)."""
+    phases = np.exp(1j * wave_numbers(n, spacing)[1] * coordinates(grid, grid_spacing)).T
+    return np.concatenate([phases.real, -phases.imag], axis=1)
 
 
 def sample_plane(plane: Array, spacing: float, grid: int, grid_spacing: float) -> Array:
@@ -96,6 +95,6 @@ def sample_plane(plane: Array, spacing: float, grid: int, grid_spacing: float) -
         Real images, shape (..., grid, grid).
     """
     xp = namespace(plane)
-    along_1, along_2 = _synthesis(plane.shape[-2], spacing, grid, grid_spacing)
-    rows = plane @ like(along_1, plane)
-    return like(along_2, plane) @ xp.concat([xp.real(rows), xp.imag(rows)], axis=-2)
+    grids = plane.shape[-2], spacing, grid, grid_spacing
+    rows = plane @ constant(_along_1, *grids, reference=plane)
+    return constant(_along_2, *grids, reference=plane) @ xp.concat([xp.real(rows), xp.imag(rows)], axis=-2)

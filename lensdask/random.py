@@ -1,15 +1,27 @@
 """Random numbers keyed by object id.
 
 A galaxy draws the same numbers whatever chunk, worker or device it lands on, because its generator is a
-Philox counter positioned at the galaxy's own id. Two streams, or two ids, never overlap: each id owns
-2^192 draws.
+Philox counter positioned at the galaxy's own id (Salmon et al. 2011). Two streams, or two ids, never overlap.
+
+There are two of them. `generator` is NumPy's Philox4x64, with all its distributions, one object after another.
+`normals` is Philox4x32 with ten rounds in array operations, for many objects at once where they are needed: on a GPU.
+Their numbers differ; those of `normals` are the same on every device up to the rounding of a logarithm.
 """
 
 from enum import IntEnum
+from math import pi
 
 import numpy as np
 
-__all__ = ["Stream", "generator"]
+from lensdask.arrays import Array, namespace
+
+__all__ = ["Stream", "generator", "normals", "philox"]
+
+_WORD = 2**32 - 1
+# Multipliers and key increments of Philox4x32.
+_M0, _M1 = 0xD2511F53, 0xCD9E8D57
+_W0, _W1 = 0x9E3779B9, 0xBB67AE85
+_ROUNDS = 10
 
 
 class Stream(IntEnum):
@@ -49,3 +61,62 @@ def generator(seed: int, stream: Stream, object_id: int) -> np.random.Generator:
     """
     bits = np.random.Philox(key=[seed, int(stream)], counter=[0, 0, 0, object_id])
     return np.random.Generator(bits)
+
+
+def philox(counter: tuple[Array, Array, Array, Array], key: tuple[int, int]) -> tuple[Array, Array, Array, Array]:
+    """Return four random words for each value of a counter: Philox4x32-10.
+
+    Parameters
+    ----------
+    counter
+        Four words of 32 bits, least significant first, int64 arrays that broadcast.
+    key
+        Two words of 32 bits.
+
+    Returns
+    -------
+    tuple of Array
+        Four words from 0 to 2^32 - 1, int64.
+    """
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(_ROUNDS):
+        # A product of two words fills 64 bits, of which int64 keeps the pattern.
+        p0, p1 = c0 * _M0, c2 * _M1
+        c0, c1 = ((p1 >> 32) ^ c1 ^ k0) & _WORD, p1
+        c2, c3 = ((p0 >> 32) ^ c3 ^ k1) & _WORD, p0
+        k0, k1 = (k0 + _W0) & _WORD, (k1 + _W1) & _WORD
+    return c0, c1 & _WORD, c2, c3 & _WORD
+
+
+def normals(ids: Array, count: int, seed: int, stream: Stream) -> Array:
+    """Return standard normal numbers of each object, drawn where the array of ids is held.
+
+    Parameters
+    ----------
+    ids
+        Ids of the objects, 0 to 2^63, shape (object,), int64 of NumPy, CuPy or torch.
+    count
+        Numbers per object.
+    seed
+        Seed of the run, 0 to 2^63.
+    stream
+        What the numbers are for.
+
+    Returns
+    -------
+    Array
+        Shape (object, count), float32. The largest possible is 6.7.
+    """
+    xp = namespace(ids)
+    block = xp.arange(-(-count // 4), dtype=xp.int64, device=ids.device)[None, :]
+    words = philox(
+        (block, 0 * block + int(stream), (ids & _WORD)[:, None], (ids >> 32)[:, None]), (seed & _WORD, seed >> 32)
+    )
+    first, second, third, fourth = ((xp.astype(word, xp.float32) + 0.5) * 2.0**-32 for word in words)
+    # Box and Muller (1958): a radius and an angle give two normal numbers.
+    drawn = []
+    for chance, turn in ((first, second), (third, fourth)):
+        radius, angle = xp.sqrt(-2 * xp.log(chance)), 2 * pi * turn
+        drawn += [radius * xp.cos(angle), radius * xp.sin(angle)]
+    return xp.concat(drawn, axis=1)[:, :count]

@@ -1,7 +1,9 @@
 """What commands show in a terminal: tables of results, and the progress of a training."""
 
+import time
 from collections.abc import Iterable
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -11,9 +13,10 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from lensdask.compute import RunStatus
     from lensdask.training import History
 
-__all__ = ["epochs_shown", "number", "print_experiments", "print_reproduction", "print_results"]
+__all__ = ["epochs_shown", "number", "print_experiments", "print_reproduction", "print_results", "print_status"]
 
 
 @contextmanager
@@ -97,3 +100,40 @@ def print_experiments(experiments: Iterable[tuple[str, str, str]]) -> None:
     for line in experiments:
         table.add_row(*line)
     Console().print(table)
+
+
+def print_status(runs: "Iterable[RunStatus]") -> None:
+    """Print how far runs are."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    for run in runs:
+        console.print(f"{run.label}: {_state(run)}  ({run.journal})")
+        chunks = f"{run.done} of {run.chunks} done, {run.left} left"
+        console.print(f"  chunks: {chunks}" + f", {len(run.quarantined)} quarantined" * bool(run.quarantined))
+        rate = "" if run.rate is None else f", {run.rate:.4g} per s"
+        console.print(f"  {run.unit}: {run.objects_done} of {run.objects}{rate}")
+        console.print(f"  time: {_times(run)}")
+        for fault in run.quarantined:
+            console.print(f"  chunk {fault.chunk}, {run.unit} {fault.start} to {fault.stop - 1}: {fault.reason}")
+
+
+def _state(run: "RunStatus") -> str:
+    if run.running:
+        return "at work"
+    if run.left:
+        return "stopped; continue with --resume"
+    return "finished but for quarantined chunks; try them again with --resume" if run.quarantined else "finished"
+
+
+def _times(run: "RunStatus") -> str:
+    """Return how long a run worked and will, and when it was last heard of."""
+    parts = [f"{_span(run.wall_s)} of work" + f" in {run.sessions} sessions" * (run.sessions > 1)]
+    if run.left:
+        parts.append("time left unknown" if run.eta_s is None else f"{_span(run.eta_s)} left")
+    if run.updated is not None and run.running:
+        parts.append(f"last heard of {_span(time.time() - run.updated)} ago")
+    return ", ".join(parts)
+
+
+def _span(seconds: float) -> str:
+    """Return a span of time like 1:02:03."""
+    return str(timedelta(seconds=round(max(0.0, seconds))))

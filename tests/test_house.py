@@ -15,7 +15,7 @@ LAYERS = (
     {"compute", "training"},
     {"sky"},
     {"shear", "massmap", "stronglens", "lss"},
-    {"plots", "terminal"},
+    {"options", "plots", "terminal"},
     {"reproduce"},
     {"cli"},
 )

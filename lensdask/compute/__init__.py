@@ -1,34 +1,45 @@
 """Run a pure function over all chunks of a dataset, anywhere, and survive what goes wrong."""
 
-from lensdask.compute.clusters import start_cluster
+from lensdask.compute.chunks import Quarantine
+from lensdask.compute.clusters import set_up_workers, start_cluster
 from lensdask.compute.devices import choose_device, describe_device
 from lensdask.compute.journal import Journal, fingerprint, journal_path
+from lensdask.compute.journal_format import Sums
 from lensdask.compute.models import cached_model
+from lensdask.compute.record import run_record
+from lensdask.compute.report import check_report, performance_reported
 from lensdask.compute.run import (
     ChunkFunction,
-    Quarantine,
+    IfExists,
     RunResult,
-    Sums,
     Table,
     refuse_existing,
     run,
-    run_record,
 )
+from lensdask.compute.status import RunStatus, find_journals, refuse_running, status
 
 __all__ = [
     "ChunkFunction",
+    "IfExists",
     "Journal",
     "Quarantine",
     "RunResult",
+    "RunStatus",
     "Sums",
     "Table",
     "cached_model",
+    "check_report",
     "choose_device",
     "describe_device",
+    "find_journals",
     "fingerprint",
     "journal_path",
+    "performance_reported",
     "refuse_existing",
+    "refuse_running",
     "run",
     "run_record",
+    "set_up_workers",
     "start_cluster",
+    "status",
 ]

@@ -5,24 +5,19 @@ listens on the loopback interface only, and a scheduler elsewhere is reached thr
 user insists.
 """
 
-import ipaddress
-import json
 import logging
-import os
 import signal
-import socket
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import dask
 import distributed
 from dask.system import CPU_COUNT
 
+from lensdask.compute.addresses import is_loopback, knock, scheduler_address
 from lensdask.compute.devices import torch_settings
 from lensdask.errors import InputError
 
-__all__ = ["start_cluster"]
+__all__ = ["set_up_workers", "start_cluster"]
 
 # Dask's own default lets dashboards listen on every interface, whatever the host; and the workers'
 # too, if they are threads that talk without sockets, hence the protocol.
@@ -44,6 +39,7 @@ class ProcessSetup(distributed.WorkerPlugin):
     """
 
     name = "lensdask-process-setup"
+    idempotent = True
 
     def __init__(self, ignore_interrupt: bool) -> None:
         self._ignore_interrupt = ignore_interrupt
@@ -63,14 +59,20 @@ class ProcessSetup(distributed.WorkerPlugin):
 class _OwningClient(distributed.Client):
     """A client that closes the cluster that was started for it."""
 
+    _owned: distributed.LocalCluster | None = None
+
     def __init__(self, started: distributed.LocalCluster) -> None:
         distributed.Client.__init__(self, started)
         self._owned = started
 
     def close(self, *args: Any, **kwargs: Any) -> None:
-        """Close the client, then its cluster."""
+        """Close the client, then its cluster; both once."""
         distributed.Client.close(self, *args, **kwargs)
-        self._owned.close()
+        # The garbage collector closes clients again. Even a closed cluster takes the lock under which event loops
+        # start, so the start of the next cluster would wait for itself.
+        owned, self._owned = self._owned, None
+        if owned is not None:
+            owned.close()
 
 
 def start_cluster(cluster: str = "local", *, workers: int | None = None, insecure: bool = False) -> distributed.Client:
@@ -97,27 +99,39 @@ def start_cluster(cluster: str = "local", *, workers: int | None = None, insecur
     if cluster in ("local", "threads", "cuda"):
         client = _start(cluster, workers)
     else:
-        if workers is not None:
-            raise InputError(f"workers is for clusters started here; {cluster} has its own")
-        client = _connect(cluster, insecure)
+        client = _connect(cluster, workers, insecure)
     # A lost scheduler is reported by the run, in one line instead of Dask's page of traceback.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
-    client.register_plugin(ProcessSetup(ignore_interrupt=cluster in ("local", "cuda")))
+    set_up_workers(client, ignore_interrupt=cluster in ("local", "cuda"))
     return client
+
+
+def set_up_workers(client: distributed.Client, *, ignore_interrupt: bool = False) -> None:
+    """Set the workers of a cluster up, those that come later too; a second time changes nothing.
+
+    Parameters
+    ----------
+    client
+        Of any cluster.
+    ignore_interrupt
+        As for `ProcessSetup`.
+    """
+    client.register_plugin(ProcessSetup(ignore_interrupt))
 
 
 def _start(kind: str, workers: int | None) -> distributed.Client:
     # Runs report what happens to workers; at shutdown Dask also logs connections it closes itself.
-    options: dict[str, Any] = {**_LOOPBACK, "silence_logs": logging.CRITICAL}
-    if kind == "cuda":
-        started = _start_cuda(options, workers)
-    elif kind == "local":
-        count = workers or CPU_COUNT
-        with dask.config.set(_KEEP_MEMORY):
-            started = distributed.LocalCluster(n_workers=count, threads_per_worker=1, **options)
-    else:
-        threads = workers or CPU_COUNT
-        started = distributed.LocalCluster(n_workers=1, threads_per_worker=threads, processes=False, **options)
+    # A configuration that requires encryption is meant for several machines; this is loopback.
+    security = distributed.Security(require_encryption=False)
+    options: dict[str, Any] = {**_LOOPBACK, "security": security, "silence_logs": logging.CRITICAL}
+    with dask.config.set(_KEEP_MEMORY):
+        if kind == "cuda":
+            started = _start_cuda(options, workers)
+        elif kind == "local":
+            started = distributed.LocalCluster(n_workers=workers or CPU_COUNT, threads_per_worker=1, **options)
+        else:
+            threads = workers or CPU_COUNT
+            started = distributed.LocalCluster(n_workers=1, threads_per_worker=threads, processes=False, **options)
     return _OwningClient(started)
 
 
@@ -133,39 +147,19 @@ def _start_cuda(options: dict[str, Any], workers: int | None) -> Any:
         raise InputError(f"cluster 'cuda' cannot be started: {type(error).__name__} {error}") from error
 
 
-def _connect(cluster: str, insecure: bool) -> distributed.Client:
-    address = cluster if "://" in cluster else _read_scheduler_file(Path(cluster))
-    parts = urlsplit(address)
-    if parts.scheme not in ("tcp", "tls"):
-        raise InputError(f"cluster {address!r}: expected an address tcp://… or tls://…")
-    if parts.scheme == "tcp" and not _is_loopback(parts.hostname or "") and not insecure:
+def _connect(cluster: str, workers: int | None, insecure: bool) -> distributed.Client:
+    address = scheduler_address(cluster)
+    if workers is not None:
+        raise InputError(f"workers is for clusters started here; {cluster} has its own")
+    if address.startswith("tcp:") and not is_loopback(address) and not insecure:
         raise InputError(f"cluster {address} is another machine without encryption; use tls://… or --insecure")
     try:
-        # A client that fails to connect leaves its event loop to the garbage collector, which may then hold up the
-        # start of the next one. So ask first whether anybody listens.
-        socket.create_connection((parts.hostname, parts.port), timeout=_CONNECT_SECONDS).close()
+        knock(address, _CONNECT_SECONDS)
         # A client that fails to connect would stay Dask's default scheduler for the whole process.
         distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False).close()
         return distributed.Client(address, timeout=_CONNECT_SECONDS)
+    except InputError:
+        raise
     except (OSError, TypeError, ValueError, RuntimeError) as error:
         detail = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"cluster {cluster}: no scheduler at {address}: {detail}") from error
-
-
-def _read_scheduler_file(path: Path) -> str:
-    try:
-        return str(json.loads(path.read_text())["address"])
-    except OSError as error:
-        raise InputError(
-            f"cluster {os.fspath(path)!r}: no such scheduler file; expected local, threads, cuda, "
-            "tcp://…, tls://… or the path of one"
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"cluster {os.fspath(path)!r} is not a scheduler file") from error
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

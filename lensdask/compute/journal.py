@@ -1,27 +1,33 @@
-"""The journal of a run: which chunks are done, and their sums.
+"""The journal of a run: which chunks are done, and their sums; which were given up; and when.
 
-A line is appended and flushed to disk for each finished chunk, by the client alone, so a run that
-is killed at any moment loses at most the chunks in flight. Sums are stored as the bytes of their
-float64 values: a resumed run adds up the very same bits.
+A line is appended and flushed to disk for each chunk, by the client alone, so a run that is killed at any moment loses
+at most the chunks in flight. Sums are stored as the bytes of their float64 values: a resumed run adds up the very same
+bits. The lines are those of `lensdask.compute.journal_format`.
 """
 
 import fcntl
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-import numpy as np
-
+from lensdask.compute.journal_format import VERSION, Session, Sums, decode, encode, read_lines
 from lensdask.data import Schema, code_version, configuration_hash
 from lensdask.errors import InputError
 
-__all__ = ["Journal", "Sums", "fingerprint", "journal_path"]
+__all__ = ["AT_WORK", "Journal", "fingerprint", "is_locked", "journal_path"]
 
-Sums = dict[str, np.ndarray]
-"""Float64 sums of one chunk, by name."""
+_LOCK_SECONDS = 0.3
+"""How long to try for the lock: whoever asks whether a run is at work holds it for an instant."""
+
+AT_WORK = "another run is writing here; wait for it or choose another place"
+"""Why a journal is refused that another process has locked."""
+
+_IDENTITY = ("event", "fingerprint", "size", "chunk")
+"""What two headers of one run share; its names are for people."""
 
 
 def journal_path(store: str | os.PathLike[str]) -> Path:
@@ -57,13 +63,25 @@ def fingerprint(config: Mapping[str, Any], schema: Schema | None = None, weights
     )
 
 
+def is_locked(path: Path) -> bool:
+    """Return whether a run is at work on a journal."""
+    with path.open("rb") as file:
+        try:
+            # Shared, so that two who ask do not take each other for a run; and given back at once, so that a run that
+            # begins meanwhile, which tries for a while, does not mind.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 class Journal:
     """A journal, open and locked while in a ``with`` block.
 
     Parameters
     ----------
     path
-        File of the journal; made if absent.
+        File of the journal; made if absent, and removed again if nothing was written.
 
     Raises
     ------
@@ -74,22 +92,42 @@ class Journal:
     path: Path
     done: dict[int, Sums | None]
     """Sums of each finished chunk, by its number."""
+    earlier: list[Session]
+    """Sessions before this one."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self.done = {}
+        self.done, self.earlier = {}, []
 
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: IO[bytes] = self.path.open("a+b")
+        give_up = time.monotonic() + _LOCK_SECONDS
+        while not self._locked():
+            if time.monotonic() > give_up:
+                raise InputError(f"{self.path}: {AT_WORK}")
+            time.sleep(0.02)
+        return self
+
+    def _locked(self) -> bool:
+        """Open and lock the file; return whether that succeeded."""
+        # Unbuffered: what could not be written must not be tried once more when the file is closed.
+        self._file: IO[bytes] = self.path.open("ab", buffering=0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        except BlockingIOError:
             self._file.close()
-            raise InputError(
-                f"{self.path}: another run is writing here; wait for it or choose another place"
-            ) from error
-        return self
+            return False
+        if not self._is_at_path():
+            self._file.close()
+            return False
+        return True
+
+    def _is_at_path(self) -> bool:
+        """Whether the open file is the one at the path: another run may have removed it before it was locked."""
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), self.path.stat())
+        except FileNotFoundError:
+            return False
 
     def __exit__(
         self,
@@ -97,84 +135,86 @@ class Journal:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if os.fstat(self._file.fileno()).st_size == 0 and self._is_at_path():
+            self.path.unlink()
         self._file.close()
 
     @property
     def empty(self) -> bool:
         """Whether no run has left a whole line yet."""
-        self._file.seek(0)
-        return not self._file.readline().endswith(b"\n")
+        with self.path.open("rb") as file:
+            return not file.readline().endswith(b"\n")
 
     def clear(self) -> None:
         """Forget everything."""
         self._file.truncate(0)
-        self.done = {}
+        self.done, self.earlier = {}, []
 
     def begin(self, header: Mapping[str, Any]) -> None:
-        """Write the header of a new journal, or read one that a run left.
+        """Begin a session: write the header of a new journal, or read what earlier sessions left.
 
         Parameters
         ----------
         header
-            What identifies the run: its fingerprint, size and chunk.
+            What identifies the run, its fingerprint, size and chunk; and its label and unit, for people.
 
         Raises
         ------
         InputError
-            The journal is of a run with another header, or is damaged before its last line.
+            The journal is of a run with another fingerprint, size or chunk, or has another version; or it is damaged
+            before its last line.
         """
+        header = {"event": "run", "version": VERSION, **header}
         if self.empty:
             self.clear()
-            self._append(dict(header))
-            return
-        found = self._whole_lines()
-        if not found or found[0] != dict(header):
-            raise InputError(
-                f"{self.path}: the run here has another configuration; use the same one, another place, or --overwrite"
-            )
-        self.done = {line["chunk"]: _decode(line["sums"]) for line in found[1:]}
+            self._append(header)
+        else:
+            self._read(header)
+        self._append({"event": "session", "time": _now()})
 
     def append(self, chunk: int, sums: Sums | None) -> None:
         """Record a finished chunk; on return it is on disk."""
-        self._append({"chunk": chunk, "sums": _encode(sums)})
+        self._append({"event": "done", "time": _now(), "chunk": chunk, "sums": encode(sums)})
         self.done[chunk] = sums
 
-    def _append(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+    def give_up(self, chunk: int, reason: str) -> None:
+        """Record a chunk that was given up; the next session tries it again."""
+        self._append({"event": "given up", "time": _now(), "chunk": chunk, "reason": reason})
 
-    def _whole_lines(self) -> list[dict[str, Any]]:
-        """Return the lines, and cut off a last one that a killed run left unfinished."""
-        self._file.seek(0)
-        raw = self._file.read().splitlines(keepends=True)
-        lines, good = [], 0
-        for number, text in enumerate(raw, start=1):
-            try:
-                if not text.endswith(b"\n"):
-                    break
-                lines.append(json.loads(text))
-            except ValueError as error:
-                if number < len(raw):
-                    raise InputError(f"{self.path}: line {number} is damaged; start again with --overwrite") from error
-                break
-            good += len(text)
-        self._file.truncate(good)
-        return lines
+    def _append(self, line: Mapping[str, Any]) -> None:
+        """Append a line, whole or, if the disk is full, not at all."""
+        before = os.fstat(self._file.fileno()).st_size
+        text = memoryview(json.dumps(line).encode() + b"\n")
+        try:
+            while text:
+                text = text[self._file.write(text) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._file.truncate(before)
+            error.filename = str(self.path)
+            raise
+
+    def _read(self, header: Mapping[str, Any]) -> None:
+        """Take up what earlier sessions did, and cut off a last line that a killed one left unfinished."""
+        self.done, self.earlier = {}, []
+        end = 0
+        for line, end in read_lines(self.path):  # noqa: B007  the file ends where the last line does
+            if line["event"] == "run":
+                self._check(line, header)
+            elif line["event"] == "session":
+                self.earlier.append(Session(line["time"], line["time"]))
+            else:
+                self.earlier[-1].add(line)
+                if line["event"] == "done":
+                    self.done[line["chunk"]] = decode(line["sums"])
+        self._file.truncate(end)
+
+    def _check(self, found: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+        if any(found.get(key) != header[key] for key in _IDENTITY):
+            raise InputError(
+                f"{self.path}: the run here has another configuration; use the same one, another place, or --overwrite"
+            )
 
 
-def _encode(sums: Sums | None) -> dict[str, Any] | None:
-    if sums is None:
-        return None
-    return {
-        name: {"shape": array.shape, "float64": array.astype("<f8").tobytes().hex()} for name, array in sums.items()
-    }
-
-
-def _decode(sums: dict[str, Any] | None) -> Sums | None:
-    if sums is None:
-        return None
-    return {
-        name: np.frombuffer(bytes.fromhex(entry["float64"]), "<f8").astype(np.float64).reshape(entry["shape"])
-        for name, entry in sums.items()
-    }
+def _now() -> float:
+    return round(time.time(), 3)

@@ -17,6 +17,9 @@ from rich.progress import Progress as Bar
 
 __all__ = ["Progress"]
 
+_NAMED = 10
+"""Chunks given up that are named; `lensdask.compute.status` names all."""
+
 
 class Progress:
     """Progress of a run, shown on stderr while in a ``with`` block.
@@ -88,10 +91,17 @@ class Progress:
         self._retries += 1
         self._update()
 
-    def quarantined(self) -> None:
-        """Count a chunk that was given up."""
+    def quarantined(self, chunk: int, start: int, stop: int, reason: str) -> None:
+        """Count a chunk that was given up, and name it unless there are many."""
         self._quarantined += 1
+        if self._quarantined <= _NAMED:
+            self.say(f"{self._label}: chunk {chunk} ({self._unit} {start} to {stop - 1}) was given up: {reason}")
         self._update(advance=1)
+
+    def say(self, line: str) -> None:
+        """Print a line, above the bar if there is one."""
+        if self._show:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _update(self, advance: int = 0) -> None:
         self._bar.update(self._task, advance=advance, counts=self._counts())

@@ -4,37 +4,29 @@ A task computes one chunk, writes its rows to the store and returns its sums. Th
 the sums. A chunk that is computed twice, by a retry or after a crash, writes the same bytes again.
 """
 
-import importlib.metadata
-import platform
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import distributed
 import numpy as np
 
+from lensdask.compute.attempts import Event, attempt_all, is_disk_full
+from lensdask.compute.chunks import Chunks, Quarantine
 from lensdask.compute.devices import choose_device, describe_device, torch_settings
 from lensdask.compute.executors import Direct, Executor, Window
-from lensdask.compute.journal import Journal, Sums
+from lensdask.compute.journal import Journal
+from lensdask.compute.journal_format import Sums
 from lensdask.compute.progress import Progress
+from lensdask.compute.record import run_record
 from lensdask.data import remove, require_store, sweep_partial, write_chunk
 from lensdask.errors import InputError
 
-__all__ = [
-    "ChunkFunction",
-    "Quarantine",
-    "RunResult",
-    "Sums",
-    "Table",
-    "refuse_existing",
-    "run",
-    "run_record",
-]
+__all__ = ["ChunkFunction", "IfExists", "RunResult", "Table", "refuse_existing", "run"]
 
 Table = dict[str, np.ndarray]
 """Rows of one chunk: every chunked variable of the store, by name."""
@@ -45,18 +37,7 @@ dimension, device is "cpu" or "cuda". A pure function at module level: workers i
 results depend on its arguments alone."""
 
 IfExists = Literal["refuse", "resume", "overwrite"]
-
-_RECORDED = ("lensdask", "torch", "dask", "distributed", "numpy", "galsim", "zarr", "xarray")
-
-
-@dataclass(frozen=True)
-class Quarantine:
-    """A chunk that was given up, with the reason."""
-
-    chunk: int
-    start: int
-    stop: int
-    reason: str
+"""What to do about an earlier run in the same place."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +58,10 @@ class RunResult:
         Objects computed in this call, without those of an earlier one.
     device
         Name of the processor that computed.
+    sessions
+        Calls that worked on this run, this one included.
+    wall_s_of_sessions
+        Seconds that all of them took, without the time between them.
     """
 
     sums: list[Sums | None]
@@ -85,6 +70,13 @@ class RunResult:
     wall_s: float
     objects: int
     device: str
+    sessions: int
+    wall_s_of_sessions: float
+
+    def record(self) -> dict[str, Any]:
+        """Return the entry "run" of a result file: this call, and how many sessions there were in what time."""
+        sessions = {"sessions": self.sessions, "wall_s_of_sessions": self.wall_s_of_sessions}
+        return run_record(self.device, self.wall_s, self.objects) | sessions
 
 
 @dataclass(frozen=True)
@@ -93,45 +85,18 @@ class _Job:
 
     function: ChunkFunction
     config: Mapping[str, Any]
-    size: int
-    chunk: int
+    chunks: Chunks
     device: str
     store: Path | None
 
-    def __post_init__(self) -> None:
-        if self.size < 1 or self.chunk < 1:
-            raise InputError(f"run over {self.size} objects in chunks of {self.chunk}; expected at least 1")
-
-    @property
-    def chunks(self) -> int:
-        return -(-self.size // self.chunk)
-
-    def bounds(self, number: int) -> tuple[int, int]:
-        start = number * self.chunk
-        return start, min(start + self.chunk, self.size)
-
-    def length(self, number: int) -> int:
-        start, stop = self.bounds(number)
-        return stop - start
-
     def __call__(self, number: int) -> Sums | None:
-        start, stop = self.bounds(number)
+        start, stop = self.chunks.bounds(number)
         table, sums = self.function(start, stop, self.config, choose_device(self.device))
         if self.store is not None:
             if table is None:
                 raise InputError(f"{self.store}: the chunk function returned no rows to write")
             write_chunk(self.store, start, table)
         return sums and {name: np.asarray(v, dtype=np.float64) for name, v in sums.items()}
-
-
-@dataclass(frozen=True)
-class _Event:
-    """What happened to a chunk."""
-
-    kind: Literal["finished", "retried", "given up"]
-    chunk: int
-    sums: Sums | None = None
-    reason: str = ""
 
 
 def run(
@@ -185,70 +150,77 @@ def run(
     ------
     InputError
         The place is taken, in use or of another configuration; or a chunk raised it.
+    OSError
+        The disk is full, with a message on how to continue, for one.
     KeyboardInterrupt
         With a message on how to continue; what was done is in the journal.
     """
     began = time.perf_counter()
-    job = _Job(function, config, size, chunk, device, store)
+    job = _Job(function, config, Chunks(size, chunk), device, store)
     label = label or getattr(function, "__name__", "run")
     refuse_existing(journal, store, if_exists)
-    with Journal(journal) as book:
-        _prepare(book, job, fingerprint, create, if_exists)
-        todo = [n for n in range(job.chunks) if n not in book.done]
+    with Journal(journal) as book, _continuable(book, job, label):
+        _prepare(book, job, {"fingerprint": fingerprint, "label": label, "unit": unit}, if_exists)
         dashboard = client.dashboard_link if client else None
-        try:
-            with (
-                Progress(label, unit, job.chunks, len(book.done), dashboard, show_progress) as progress,
-                _executor(job, client, label) as (executor, processor),
-            ):
-                events = [_record(event, job, book, progress) for event in _events(executor, todo, attempts)]
-        except InputError:
-            if if_exists != "resume":
-                _discard(book, store)
-            raise
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(
-                f"{label}: interrupted with {len(book.done)} of {job.chunks} chunks done; continue with --resume"
-            ) from None
+        with (
+            _discarding(book, job, if_exists),
+            Progress(label, unit, job.chunks.count, len(book.done), dashboard, show_progress) as progress,
+            _executor(job, client, label, progress) as (executor, processor),
+        ):
+            if create is not None and store is not None and not store.exists():
+                create()
+            todo = [n for n in range(job.chunks.count) if n not in book.done]
+            events = attempt_all(executor, todo, attempts, partial(_record, job, book, progress))
+        return _result(job, book, events, processor, time.perf_counter() - began)
+
+
+def _result(job: _Job, book: Journal, events: list[Event], processor: str, wall_s: float) -> RunResult:
+    given_up = sorted((event.chunk, event.reason) for event in events if event.kind == "given up")
     return RunResult(
-        sums=[book.done.get(n) for n in range(job.chunks)],
-        quarantined=tuple(
-            Quarantine(event.chunk, *job.bounds(event.chunk), event.reason)
-            for event in sorted(events, key=lambda event: event.chunk)
-            if event.kind == "given up"
-        ),
+        sums=[book.done.get(n) for n in range(job.chunks.count)],
+        quarantined=tuple(Quarantine(chunk, *job.chunks.bounds(chunk), reason) for chunk, reason in given_up),
         retries=sum(event.kind == "retried" for event in events),
-        wall_s=time.perf_counter() - began,
-        objects=sum(job.length(event.chunk) for event in events if event.kind == "finished"),
+        wall_s=wall_s,
+        objects=job.chunks.objects(event.chunk for event in events if event.kind == "finished"),
         device=processor,
+        sessions=len(book.earlier) + 1,
+        wall_s_of_sessions=wall_s + sum(session.wall_s for session in book.earlier),
     )
 
 
-def run_record(device: str, wall_s: float, objects: int) -> dict[str, Any]:
-    """Return the entry "run" of a result file.
+@contextmanager
+def _continuable(book: Journal, job: _Job, label: str) -> Iterator[None]:
+    """Say how to continue a run that was stopped from outside; what was done is in the journal."""
+    try:
+        yield
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        if job.store is not None:
+            sweep_partial(job.store)
+        message = f"no space left on the device, {_done(book, job)}; free some and continue with --resume"
+        raise OSError(error.errno, message, error.filename or str(job.store or book.path)) from error
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{label}: interrupted with {_done(book, job)}; continue with --resume") from None
 
-    Parameters
-    ----------
-    device
-        Name of the processor.
-    wall_s
-        Seconds the run took.
-    objects
-        Objects computed in that time.
-    """
-    versions = {"python": platform.python_version()}
-    installed = {d.name.lower() for d in importlib.metadata.distributions()}
-    for name in _RECORDED:
-        if name in installed:
-            versions[name] = importlib.metadata.version(name)
-    return {
-        "versions": versions,
-        "date": datetime.now(UTC).date().isoformat(),
-        "device": device,
-        "wall_s": wall_s,
-        "objects": objects,
-        "objects_per_s": objects / wall_s if wall_s > 0 else 0.0,
-    }
+
+def _done(book: Journal, job: _Job) -> str:
+    return f"{len(book.done)} of {job.chunks.count} chunks done"
+
+
+@contextmanager
+def _discarding(book: Journal, job: _Job, if_exists: IfExists) -> Iterator[None]:
+    """Leave nothing behind a run whose input is refused before anything was measured, and keep what was measured."""
+    try:
+        yield
+    except InputError as error:
+        if book.done:
+            raise InputError(f"{error}; {_done(book, job)} and kept, see --resume and --overwrite") from error
+        if if_exists != "resume":
+            if job.store is not None and job.store.exists():
+                remove(job.store)
+            book.path.unlink()
+        raise
 
 
 def refuse_existing(journal: Path, store: Path | None, if_exists: IfExists) -> None:
@@ -272,8 +244,7 @@ def refuse_existing(journal: Path, store: Path | None, if_exists: IfExists) -> N
 def _prepare(
     book: Journal,
     job: _Job,
-    fingerprint: str,
-    create: Callable[[], None] | None,
+    header: Mapping[str, Any],
     if_exists: IfExists,
 ) -> None:
     """Bring journal and store into agreement, ready for the chunks that are left."""
@@ -286,31 +257,25 @@ def _prepare(
     refuse_existing(book.path, store, if_exists)
     if book.empty and store is not None and store.exists():
         raise InputError(f"{store} has no journal to resume from; replace it with --overwrite")
-    book.begin({"fingerprint": fingerprint, "size": job.size, "chunk": job.chunk})
+    book.begin({"size": job.chunks.size, "chunk": job.chunks.length, **header})
     if store is None:
         return
     sweep_partial(store)
-    if not store.exists():
-        if book.done:
-            raise InputError(f"{store} is gone, but its journal is not; start with --overwrite")
-        if create is not None:
-            create()
-
-
-def _discard(book: Journal, store: Path | None) -> None:
-    """Leave nothing half-written behind a run whose input was refused on the way."""
-    if store is not None and store.exists():
-        remove(store)
-    book.path.unlink()
+    if book.done and not store.exists():
+        raise InputError(f"{store} is gone, but its journal is not; start with --overwrite")
 
 
 @contextmanager
-def _executor(job: _Job, client: distributed.Client | None, label: str) -> Iterator[tuple[Executor, str]]:
+def _executor(
+    job: _Job, client: distributed.Client | None, label: str, progress: Progress
+) -> Iterator[tuple[Executor, str]]:
     """Give the executor and the name of its processor; nothing is left in flight afterwards."""
     if client is None:
         with torch_settings():
             yield Direct(job), _describe(job.device)
         return
+    if not client.nthreads():
+        progress.say(f"waiting for workers at {client.scheduler_info()['address']}")
     window = Window(client, job, label.replace(" ", "_"))
     try:
         yield window, client.submit(_describe, job.device, pure=False).result()
@@ -322,49 +287,12 @@ def _describe(device: str) -> str:
     return describe_device(choose_device(device))
 
 
-def _events(executor: Executor, todo: Iterable[int], attempts: int) -> Iterator[_Event]:
-    """Compute the chunks `todo`; every one ends as finished or given up."""
-    queue, suspects = deque(todo), deque[int]()
-    alone: set[int] = set()
-    failures: Counter[int] = Counter()
-    while queue or suspects or executor.pending:
-        if not queue and not executor.pending:
-            alone.add(suspects[0])
-            queue.append(suspects.popleft())
-        while queue and executor.room:
-            executor.submit(queue.popleft())
-        chunk, sums, error = executor.wait()
-        failures[chunk] += error is not None
-        if error is None:
-            yield _Event("finished", chunk, sums)
-        elif isinstance(error, InputError):
-            # Nobody may write any more when the caller clears up.
-            while executor.pending:
-                executor.wait()
-            raise error
-        elif isinstance(error, distributed.KilledWorker) and chunk not in alone:
-            # Dask also blames chunks that only waited on the worker which another one killed. By
-            # itself, at the end, an innocent one finishes.
-            suspects.append(chunk)
-        elif isinstance(error, distributed.KilledWorker) or failures[chunk] >= attempts:
-            yield _Event("given up", chunk, reason=_one_line(error))
-        else:
-            queue.appendleft(chunk)
-            yield _Event("retried", chunk)
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, distributed.KilledWorker):
-        return "its worker died at every attempt, often for lack of memory"
-    return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-def _record(event: _Event, job: _Job, book: Journal, progress: Progress) -> _Event:
+def _record(job: _Job, book: Journal, progress: Progress, event: Event) -> None:
     if event.kind == "finished":
         book.append(event.chunk, event.sums)
-        progress.finished(job.length(event.chunk))
+        progress.finished(job.chunks.objects([event.chunk]))
     elif event.kind == "retried":
         progress.retried()
     else:
-        progress.quarantined()
-    return event
+        book.give_up(event.chunk, event.reason)
+        progress.quarantined(event.chunk, *job.chunks.bounds(event.chunk), event.reason)

@@ -3,6 +3,7 @@
 Chunks that were never written read as NaN, so an unfinished store cannot pass for a complete one.
 """
 
+import glob
 import hashlib
 import importlib.metadata
 import json
@@ -87,7 +88,7 @@ def create(
     sizes
         Length of each dimension. Optional dimensions left out are absent from the store.
     coords
-        Coordinates, whole.
+        Coordinates, whole; a `range` is written piece by piece, without ever being in memory.
     attributes
         Those of the schema; schema, schema_version and code_version are filled in.
     chunk
@@ -108,7 +109,7 @@ def create(
             layout_from_sizes(schema, sizes, whole),
             sizes=sizes,
             attributes=_own_attributes(schema) | dict(attributes),
-            coords={name: np.asarray(values) for name, values in coords.items()},
+            coords={name: v if isinstance(v, range) else np.asarray(v) for name, v in coords.items()},
             whole=whole,
             chunk=schema.chunk if chunk is None else chunk,
         )
@@ -130,11 +131,11 @@ def write_chunk(path: PathLike, start: int, arrays: Mapping[str, np.ndarray]) ->
     ------
     InputError
         Start or end is not at a chunk boundary (the end of the store is one), a name is unknown or
-        missing, or a shape or type differs from the template.
+        missing, a shape or type differs from the template, or a link leads out of the store.
     """
     path = Path(path)
     group, schema = _open_group(path, "r+")
-    targets = _chunked(group, schema)
+    targets = _chunked(path, group, schema)
     for verb, names in (("lacks", set(targets) - set(arrays)), ("has", set(arrays) - set(targets))):
         if names:
             expected = ", ".join(targets)
@@ -145,6 +146,8 @@ def write_chunk(path: PathLike, start: int, arrays: Mapping[str, np.ndarray]) ->
     }
     if len({region[-1].stop for region in regions.values()}) > 1:
         raise InputError(f"{path}: the arrays of the chunk at {start} differ in length")
+    for name, region in regions.items():
+        _refuse_links(path, name, targets[name], schema.unit_dim, region)
     for name, region in regions.items():
         targets[name][region] = arrays[name]
 
@@ -207,17 +210,17 @@ def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
     """
     path = Path(path)
     group, schema = _open_group(path, "r")
-    units = {_write_unit(array, schema.unit_dim) for array in _chunked(group, schema).values()}
+    units = {_write_unit(array, schema.unit_dim) for array in _chunked(path, group, schema).values()}
     dataset: xr.Dataset = xr.open_zarr(
         path, consolidated=False, zarr_format=3, chunks={schema.unit_dim: max(units, default=-1)}
     )
-    for name, coordinate in dataset.coords.items():
-        if schema.unit_dim not in coordinate.dims:
-            dataset[name] = coordinate.load()
     try:
         schema.validate(dataset)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    for name, coordinate in dataset.coords.items():
+        if schema.unit_dim not in coordinate.dims:
+            dataset[name] = coordinate.load()
     return dataset
 
 
@@ -238,9 +241,11 @@ def remove(path: PathLike) -> None:
     Raises
     ------
     InputError
-        The path is something else, which is never deleted.
+        The path is something else, which is never deleted, or a link. Links inside are removed, not followed.
     """
     require_store(path)
+    if Path(path).is_symlink():
+        raise InputError(f"{path} is a link, which is not deleted; expected the store itself")
     shutil.rmtree(path)
 
 
@@ -248,12 +253,12 @@ def sweep_partial(path: PathLike) -> int:
     """Remove what killed writers left in and beside a store; return how many files and directories.
 
     No writer may be at work. The leftovers never replace finished chunks, since Zarr writes beside
-    and renames; they only fill the disk.
+    and renames; they only fill the disk. Links are removed, not followed.
     """
     path = Path(path)
-    leftovers = [*path.rglob("*.partial"), *path.parent.glob(f".{path.name}.*.partial")]
+    leftovers = [*path.rglob("*.partial"), *path.parent.glob(f".{glob.escape(path.name)}.*.partial")]
     for leftover in leftovers:
-        if leftover.is_dir():
+        if leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover)
         else:
             leftover.unlink()
@@ -288,7 +293,8 @@ def _read_group(path: Path, mode: Literal["r", "r+"]) -> tuple[zarr.Group, str, 
     if not path.exists():
         raise InputError(f"{path} does not exist; expected a store written by lensdask")
     try:
-        group = zarr.open_group(path, mode=mode, zarr_format=3)
+        # What lies in the store counts, not what consolidated metadata, which lensdask never writes, say of it.
+        group = zarr.open_group(path, mode=mode, zarr_format=3, use_consolidated=False)
         return group, str(group.attrs["schema"]), group.attrs["schema_version"]
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f"{path} is not a store written by lensdask") from error
@@ -304,9 +310,14 @@ def _open_group(path: Path, mode: Literal["r", "r+"]) -> tuple[zarr.Group, Schem
     return group, schema
 
 
-def _chunked(group: zarr.Group, schema: Schema) -> "dict[str, zarr.Array[Any]]":
+def _chunked(path: Path, group: zarr.Group, schema: Schema) -> "dict[str, zarr.Array[Any]]":
+    try:
+        arrays = dict(group.arrays())
+    except ValueError as error:
+        detail = str(error).splitlines()[0]
+        raise InputError(f"{path}: an array cannot be read ({detail}); expected one written by lensdask") from error
     return {
-        name: array for name, array in group.arrays() if name in schema.variables and schema.unit_dim in _dims(array)
+        name: array for name, array in arrays.items() if name in schema.variables and schema.unit_dim in _dims(array)
     }
 
 
@@ -336,3 +347,13 @@ def _region(where: str, target: "zarr.Array[Any]", unit: str, start: int, values
     if start % step or not 0 <= start < stop <= size or (stop % step and stop != size):
         raise InputError(f"{where}: {start} to {stop} of {size} along {unit!r} does not cover whole chunks of {step}")
     return (slice(None),) * axis + (slice(start, stop),)
+
+
+def _refuse_links(path: Path, name: str, target: "zarr.Array[Any]", unit: str, region: tuple[slice, ...]) -> None:
+    """Refuse to write through a link to a place outside of the store; files are replaced, folders are followed."""
+    axis, step, root = _dims(target).index(unit), _write_unit(target, unit), path.resolve()
+    for number in range(region[axis].start // step, -(-region[axis].stop // step)):
+        position = tuple(number if i == axis else 0 for i in range(target.ndim))
+        chunk = path / name / target.metadata.encode_chunk_key(position)
+        if not chunk.parent.resolve().is_relative_to(root):
+            raise InputError(f"{path}: a link in {name!r} leads out of the store; expected a folder of its own")

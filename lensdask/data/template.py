@@ -44,7 +44,7 @@ def write_template(
     *,
     sizes: Mapping[str, int],
     attributes: Mapping[str, Any],
-    coords: Mapping[str, np.ndarray],
+    coords: Mapping[str, np.ndarray | range],
     whole: Mapping[str, np.ndarray],
     chunk: int,
 ) -> None:
@@ -87,19 +87,25 @@ def _dims(schema: Schema, variable: Variable, sizes: Mapping[str, int], whole: b
 
 
 def _write_whole(
-    group: zarr.Group, schema: Schema, name: str, values: np.ndarray, sizes: Mapping[str, int], chunk: int
+    group: zarr.Group, schema: Schema, name: str, values: np.ndarray | range, sizes: Mapping[str, int], chunk: int
 ) -> None:
     is_coord = name in schema.coords
     variable = schema.coords[name] if is_coord else schema.variables[name]
     # A dataset cut at one shear keeps that shear as a number without dimensions.
-    dims = _dims(schema, variable, sizes, not is_coord) if values.ndim else ()
+    shape = (len(values),) if isinstance(values, range) else values.shape
+    dims = _dims(schema, variable, sizes, not is_coord) if shape else ()
     expected = tuple(sizes[d] for d in dims)
-    if values.shape != expected:
-        raise InputError(f"{schema.name} store: {name!r} has shape {values.shape}; expected {expected}")
-    schema.check_array(name, variable, dims, values.dtype)
+    if shape != expected:
+        raise InputError(f"{schema.name} store: {name!r} has shape {shape}; expected {expected}")
+    schema.check_array(name, variable, dims, np.asarray(values[:1] if shape else values).dtype)
     # Only the index of a dimension is read at every opening; other coordinates are opened lazily, like variables.
     array = _create_array(group, schema, name, dims, expected, _COORDINATE_CHUNK if name in sizes else chunk)
-    array[...] = values
+    if isinstance(values, range):
+        # Piece by piece: the ids of a survey need not fit in memory.
+        for start in range(0, len(values), _COORDINATE_CHUNK):
+            array[start : start + _COORDINATE_CHUNK] = np.asarray(values[start : start + _COORDINATE_CHUNK])
+    else:
+        array[...] = values
 
 
 def _create_array(

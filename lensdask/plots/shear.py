@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
-__all__ = ["plot_bias"]
+__all__ = ["plot_bias", "plot_bias_in_bins"]
 
 LSST_REQUIREMENT = 2e-3
 """Tolerated |m| of LSST after ten years."""
@@ -106,3 +108,48 @@ def _draw(axes: Axes, place: int, rows: dict[str, dict[str, Any]], quantity: str
                 elinewidth=0.8,
                 label="published (40 million galaxies)",
             )
+
+
+def plot_bias_in_bins(binned: xr.Dataset, path: str | Path, expected: xr.DataArray | None = None) -> None:
+    """Draw m in bins with 1σ errors, with and without the response of the edges, over the number of galaxies.
+
+    Parameters
+    ----------
+    binned
+        From `lensdask.shear.bias_in_bins`.
+    path
+        Picture to write.
+    expected
+        True m in each bin, where it is known.
+    """
+    figure = Figure(figsize=(8, 5.5), layout="constrained")
+    axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    axes.axhspan(-LSST_REQUIREMENT, LSST_REQUIREMENT, color="0.9", zorder=0, label="LSST requirement")
+    axes.axhline(0, color="black", lw=0.8)
+    if expected is not None:
+        axes.plot(binned["mean"], expected, color="black", ls="--", lw=1, label="truth")
+    for component, colour in zip((1, 2), _COLOURS, strict=True):
+        _points_in_bins(axes, binned, f"m{component}", colour)
+    axes.set_ylabel("multiplicative bias m")
+    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize="small")
+    counts.stairs(binned["selected"], [*binned["lower"].values, binned["upper"].values[-1]], color="0.3", fill=True)
+    counts.set(xlabel=str(binned.attrs["quantity"]), ylabel="galaxies", yscale="log")
+    counts.yaxis.set_minor_formatter(NullFormatter())
+    figure.savefig(path, dpi=150)
+
+
+def _points_in_bins(axes: Axes, binned: xr.Dataset, quantity: str, colour: str) -> None:
+    """Draw one component: filled points, and hollow ones for an analysis that forgets the response of the edges."""
+    # The components side by side.
+    shift = 0.02 * (binned["upper"] - binned["lower"]) * (-1 if quantity == "m1" else 1)
+    for suffix, face, label in (("", colour, "corrected"), ("_uncorrected", "white", "edges forgotten")):
+        axes.errorbar(
+            binned["mean"] + shift,
+            binned[f"{quantity}{suffix}"],
+            yerr=binned[f"{quantity}{suffix}_error"],
+            fmt="o",
+            ms=5,
+            color=colour,
+            mfc=face,
+            label=f"{quantity}, {label}",
+        )

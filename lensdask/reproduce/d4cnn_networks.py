@@ -8,7 +8,7 @@ from typing import Literal
 from lensdask.data import configuration_hash
 from lensdask.reproduce.experiment import Job
 from lensdask.shear.d4cnn import PAPER, SHIPPED, D4CNNConfig
-from lensdask.shear.measurement import find_estimator
+from lensdask.shear.estimators import find_estimator
 from lensdask.shear.train import Recipe, train_d4cnn
 from lensdask.training import TrainingConfig
 
@@ -96,6 +96,6 @@ def weights_of(*names: str) -> Callable[[Job], list[Path]]:
 
     def files(job: Job) -> list[Path]:
         is_shipped = job.size == "small"
-        return [Path(str(find_estimator(name).path)) if is_shipped else trained_path(job, name) for name in names]
+        return [find_estimator(name).weights if is_shipped else trained_path(job, name) for name in names]
 
     return files

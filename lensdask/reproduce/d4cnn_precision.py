@@ -15,7 +15,7 @@ from lensdask.reproduce.d4cnn_published import MS_PER_GALAXY, SHAPE_NOISE_RATIO,
 from lensdask.reproduce.experiment import Job, Outcome, Row, on_cluster, row
 from lensdask.shear.comparison import Comparison
 from lensdask.shear.demo import milliseconds_per_galaxy
-from lensdask.shear.measurement import find_estimator
+from lensdask.shear.estimators import find_estimator
 from lensdask.shear.simulate import Observation
 
 __all__ = ["FPFS_SCAN", "NETWORKS", "shape_noise", "speed", "training_row"]
@@ -120,7 +120,7 @@ def speed(job: Job) -> Outcome:
     """Time the measurement of shape, flux and responses, and look up how long the network was trained (section 5)."""
     stamps = _STAMPS[job.size]
     name = network(job, "d4cnn")
-    card = load_card(str(find_estimator(name).path))
+    card = load_card(find_estimator(name).weights)
     devices = dict.fromkeys(("cpu", job.device_here))
     rows = [_cost("D4CNN", name, device, stamps) for device in devices]
     rows.append(_cost("FPFS", "fpfs", "cpu", stamps))

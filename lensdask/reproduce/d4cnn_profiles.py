@@ -22,8 +22,9 @@ from lensdask.conventions import flux_from_magnitude
 from lensdask.reproduce.d4cnn_networks import ABLATIONS, network
 from lensdask.reproduce.d4cnn_published import CUBIC
 from lensdask.reproduce.experiment import Job, Outcome, Row, row
+from lensdask.shear.estimators import find_estimator
 from lensdask.shear.instrument import instrument_of_observation
-from lensdask.shear.measurement import find_estimator, measure_stamps
+from lensdask.shear.measurement import measure_stamps
 from lensdask.shear.simulate import Observation, draw_profiles
 
 __all__ = ["ROTATED", "cubic_fit", "nonlinearity", "rotation_of_cnn", "rotation_of_d4cnn"]

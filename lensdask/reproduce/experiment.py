@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lensdask.compute import choose_device, describe_device, run_record, start_cluster
+from lensdask.compute import choose_device, describe_device, refuse_running, run_record
 from lensdask.data import load_card
 from lensdask.errors import InputError
-from lensdask.shear.execution import RunOptions
+from lensdask.shear.execution import RunOptions, cluster_of
 from lensdask.shear.results import write_json
 
 __all__ = ["SIZES", "Experiment", "Job", "Outcome", "Row", "conduct", "identity", "on_cluster", "row"]
@@ -139,13 +139,9 @@ def row(
 
 @contextmanager
 def on_cluster(job: Job) -> Iterator[Job]:
-    """Give the job with one cluster for all its runs, started here if it is asked for by name."""
-    options = job.options
-    if not isinstance(options.cluster, str):
-        yield job
-        return
-    with start_cluster(options.cluster, workers=options.workers, insecure=options.insecure) as client:
-        yield replace(job, options=replace(options, cluster=client))
+    """Give the job with one cluster for all its runs, and one report on it, started here if it is asked for by name."""
+    with cluster_of(job.options) as client:
+        yield replace(job, options=replace(job.options, cluster=client, performance_report=None))
 
 
 def identity(experiment: Experiment, job: Job) -> dict[str, Any]:
@@ -193,6 +189,7 @@ def _finished(experiment: Experiment, job: Job) -> bool:
         return False
     if how == "refuse":
         raise InputError(f"{directory} is not empty; continue it with --resume or replace it with --overwrite")
+    refuse_running(job.parts)
     marker, result = directory / "experiment.json", directory / "result.json"
     found = _read(marker) if marker.exists() else {}
     wanted = identity(experiment, job)

@@ -16,11 +16,11 @@ import numpy.typing as npt
 import xarray as xr
 
 from lensdask.errors import InputError
-from lensdask.shear.measurement import COLUMNS
+from lensdask.shear.dataset_sums import galaxies_per_block, sums_of_dataset
 from lensdask.shear.selection import Selection
 from lensdask.shear.shape_sums import SUMS, check_selected, means_of, shape_noise, shape_sums
 from lensdask.shear.simulate import four_shears
-from lensdask.stats import block_length, bootstrap_error, delta_error
+from lensdask.stats import bootstrap_error, delta_error
 
 __all__ = [
     "BIAS_QUANTITIES",
@@ -28,8 +28,10 @@ __all__ = [
     "Calibration",
     "bias",
     "bias_of_sums",
+    "bias_of_totals",
     "calibrate",
     "calibrations",
+    "shear_amplitude",
 ]
 
 Float64 = npt.NDArray[np.float64]
@@ -82,8 +84,23 @@ class Calibration:
     """Galaxies of weight above 0."""
 
 
-def _bias_of_totals(totals: Float64, g: float, corrected: bool) -> Float64:
-    """Return `BIAS_QUANTITIES`, shape (..., 6), of totals, shape (..., 4 * statistic)."""
+def bias_of_totals(totals: Float64, g: float, corrected: bool) -> Float64:
+    """Return the biases that totals amount to (equations 20, 22 and 23).
+
+    Parameters
+    ----------
+    totals
+        Shape (..., 4 * statistic): four shears, statistics as in `lensdask.shear.shape_sums.SUMS`.
+    g
+        Amplitude of the shears.
+    corrected
+        Whether the response contains that of the cut.
+
+    Returns
+    -------
+    Float64
+        Shape (..., 6), in the order of `BIAS_QUANTITIES`.
+    """
     totals = totals.reshape(*totals.shape[:-1], 4, len(SUMS))
     mean = means_of(totals, corrected=corrected)
     # Component i is tested by the shear versions 2i (+g) and 2i + 1 (-g).
@@ -120,7 +137,7 @@ def bias_of_sums(sums: Float64, g: float, *, seed: int, replicas: int = 1000, co
     table = sums.reshape(len(sums), -1)
 
     def statistic(totals: Float64) -> Float64:
-        return _bias_of_totals(totals, g, corrected)
+        return bias_of_totals(totals, g, corrected)
 
     total = sums.sum(axis=0)
     mean = means_of(total, corrected=corrected)
@@ -136,39 +153,35 @@ def bias_of_sums(sums: Float64, g: float, *, seed: int, replicas: int = 1000, co
     )
 
 
-def _packed(shapes: xr.Dataset) -> Float64:
-    # All columns at once: a lazy dataset would be measured anew for each of them.
-    loaded = shapes[list(COLUMNS)].compute()
-    table = np.stack([np.asarray(loaded[name].values, dtype=np.float64) for name in COLUMNS], axis=-1)
-    broken = ~np.isfinite(table.reshape(len(table), -1)).all(axis=1)
-    if broken.any():
-        raise InputError(f"shapes: {broken.sum()} of {len(table)} galaxies are not finite; drop them or resume the run")
-    return table
+def _sums_of_selections(shapes: xr.Dataset, selections: Sequence[Selection | None]) -> list[Float64]:
+    """Return block sums for each selection, all of them in one pass."""
+
+    def sums(table: Float64, length: int) -> Float64:
+        return np.stack([shape_sums(table, length, selection) for selection in selections], axis=1)
+
+    packed = sums_of_dataset(shapes, galaxies_per_block(shapes), sums)
+    return [np.ascontiguousarray(packed[:, i]) for i in range(len(selections))]
 
 
-def _sums_of_dataset(
-    shapes: xr.Dataset, galaxies_per_block: int, selections: Sequence[Selection | None]
-) -> list[Float64]:
-    """Return block sums for each selection, loading a bounded number of galaxies at a time, and once."""
-    step = max(1, 2**18 // galaxies_per_block) * galaxies_per_block
-    parts = []
-    for start in range(0, shapes.sizes["galaxy"], step):
-        table = _packed(shapes.isel(galaxy=slice(start, start + step)))
-        parts.append([shape_sums(table, galaxies_per_block, selection) for selection in selections])
-    return [np.concatenate(part) for part in zip(*parts, strict=True)]
+def shear_amplitude(shapes: xr.Dataset) -> float:
+    """Return the amplitude g of shapes measured under the four shears (±g, 0), (0, ±g).
 
+    Parameters
+    ----------
+    shapes
+        Dataset of the shapes schema.
 
-def _galaxies_per_block(shapes: xr.Dataset) -> int:
-    """Return the length of a block: simulated galaxies, known by their shear, come in orthogonal pairs."""
-    if "g1" not in shapes.coords:
-        return block_length(shapes.sizes["galaxy"])
-    ids = shapes["galaxy"].values
-    if len(ids) % 2 or (ids[::2] % 2).any() or (ids[1::2] != ids[::2] + 1).any():
-        raise InputError(
-            "shapes: galaxies are not in orthogonal pairs 2p, 2p + 1; expected whole pairs side by side, and cuts as a "
-            "selection"
-        )
-    return 2 * block_length(len(ids) // 2)
+    Raises
+    ------
+    InputError
+        The shapes are not those of four sheared versions.
+    """
+    if shapes.sizes.get("shear") != 4:
+        raise InputError("shapes: no dimension 'shear' of length 4; expected simulated shapes, or use calibrate")
+    g = float(shapes["g1"].values[0])
+    if not np.array_equal(np.stack([shapes["g1"].values, shapes["g2"].values], axis=-1), four_shears(g)):
+        raise InputError("shapes: the shears are not (+g, 0), (-g, 0), (0, +g), (0, -g), in this order")
+    return g
 
 
 def bias(shapes: xr.Dataset, selection: Selection | None = None, *, seed: int = 0, replicas: int = 1000) -> Bias:
@@ -188,12 +201,8 @@ def bias(shapes: xr.Dataset, selection: Selection | None = None, *, seed: int = 
     InputError
         The shapes are not those of four sheared versions.
     """
-    if shapes.sizes.get("shear") != 4:
-        raise InputError("shapes: no dimension 'shear' of length 4; expected simulated shapes, or use calibrate")
-    g = float(shapes["g1"].values[0])
-    if not np.array_equal(np.stack([shapes["g1"].values, shapes["g2"].values], axis=-1), four_shears(g)):
-        raise InputError("shapes: the shears are not (+g, 0), (-g, 0), (0, +g), (0, -g), in this order")
-    (sums,) = _sums_of_dataset(shapes, _galaxies_per_block(shapes), [selection])
+    g = shear_amplitude(shapes)
+    (sums,) = _sums_of_selections(shapes, [selection])
     return bias_of_sums(sums, g, seed=seed, replicas=replicas)
 
 
@@ -245,7 +254,7 @@ def calibrations(
     count = shapes.sizes["galaxy"]
     if count < 2:
         raise InputError(f"shapes: {count} galaxies; expected at least 2")
-    tables = _sums_of_dataset(shapes, _galaxies_per_block(shapes), selections)
+    tables = _sums_of_selections(shapes, selections)
     return [_calibration(table, seed=seed, replicas=replicas) for table in tables]
 
 

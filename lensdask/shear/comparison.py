@@ -17,9 +17,9 @@ from lensdask.compute import RunResult, Sums
 from lensdask.errors import InputError
 from lensdask.shear.calibration import Bias, bias_of_sums
 from lensdask.shear.catalogue import MAGNITUDE_LIMIT
+from lensdask.shear.estimators import find_estimator
 from lensdask.shear.execution import RunOptions, carry_out
-from lensdask.shear.measurement import find_estimator
-from lensdask.shear.runs import GALAXIES_PER_TASK, blocks_and_tasks, simulated_shapes
+from lensdask.shear.runs import blocks_and_tasks, simulated_shapes
 from lensdask.shear.selection import Selection
 from lensdask.shear.shape_sums import check_selected, shape_noise, shape_sums
 from lensdask.shear.simulate import Observation
@@ -131,7 +131,7 @@ def compare(
     catalogue: Path | None = None,
     magnitude_limit: float = MAGNITUDE_LIMIT,
     seed: int = 0,
-    galaxies_per_task: int = GALAXIES_PER_TASK,
+    galaxies_per_task: int | None = None,
     replicas: int = 1000,
     options: RunOptions | None = None,
 ) -> Comparison:
@@ -150,7 +150,7 @@ def compare(
     observation, catalogue, magnitude_limit, seed
         Of the simulation, as in `lensdask.shear.simulate_run`.
     galaxies_per_task
-        Rounded up to whole blocks of the bootstrap; does not change the result.
+        Rounded up to whole blocks of the bootstrap, chosen when none; does not change the result.
     replicas
         Bootstrap resamplings.
     options

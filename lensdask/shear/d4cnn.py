@@ -21,7 +21,7 @@ from lensdask.errors import InputError
 from lensdask.fourier import coordinates
 from lensdask.shear.resmooth import Grid
 
-__all__ = ["D4CNN", "PAPER", "SHIPPED", "D4CNNConfig", "build_d4cnn", "orbit"]
+__all__ = ["D4CNN", "PAPER", "SHIPPED", "D4CNNConfig", "Layer", "build_d4cnn", "orbit"]
 
 SIGNS = torch.tensor(
     [[1, -1, 1, -1, 1, -1, 1, -1], [1, -1, 1, -1, -1, 1, -1, 1]],
@@ -124,8 +124,18 @@ def _gaussian(grid: Grid, fwhm: float) -> Tensor:
     return torch.exp(-(x**2 + x[:, None] ** 2) / (2 * sigma**2)).float()
 
 
-class _Layer(nn.Module):
-    """Convolution, layer norm and GELU, added to the input where the shapes agree."""
+class Layer(nn.Module):
+    """Convolution, layer norm and activation, added to the input where the shapes agree.
+
+    Parameters
+    ----------
+    inputs, outputs
+        Channels before and after.
+    stride
+        Step of the convolution in grid points.
+    config
+        The rest of the architecture.
+    """
 
     def __init__(self, inputs: int, outputs: int, stride: int, config: D4CNNConfig) -> None:
         super().__init__()
@@ -137,6 +147,7 @@ class _Layer(nn.Module):
         self.residual = config.residual if inputs == outputs and stride == 1 else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return maps of maps, shape (image, channel, y, x)."""
         y = self.activation(self.norm(self.convolution(x)))
         return y if self.residual is None else x + self.residual * y
 
@@ -159,7 +170,7 @@ class D4CNN(nn.Module):
         self.config = config
         inputs = (1, *config.channels[:-1])
         self.backbone = nn.Sequential(
-            *(_Layer(i, o, s, config) for i, o, s in zip(inputs, config.channels, config.strides, strict=True))
+            *(Layer(i, o, s, config) for i, o, s in zip(inputs, config.channels, config.strides, strict=True))
         )
         self.log_softening = nn.Parameter(torch.tensor(3.0))
         width = config.channels[-1]
@@ -179,13 +190,24 @@ class D4CNN(nn.Module):
         self.register_buffer("flux_weight", flux_weight, persistent=False)
         self.register_buffer("signs", SIGNS / 8 if config.equivariant else torch.ones(2, 1), persistent=False)
 
+    def flux(self, f_h: Tensor) -> Tensor:
+        """Return the Gaussian-weighted flux F of images, shape (..., 1, 1)."""
+        return (f_h * self.flux_weight).sum((-2, -1), keepdim=True)
+
+    def brightness(self, flux: Tensor) -> Tensor:
+        """Return sqrt(F² + C²) with a learned C."""
+        return torch.sqrt(flux**2 + torch.exp(2 * self.log_softening))
+
     def normalise(self, f_h: Tensor) -> Tensor:
-        """Return images divided by sqrt(F² + C²), F their Gaussian-weighted flux, C learned.
+        """Return images divided by their brightness.
 
         Bright galaxies lose their brightness, which says nothing of their shape; images without flux stay finite.
         """
-        flux = (f_h * self.flux_weight).sum((-2, -1), keepdim=True)
-        return f_h / torch.sqrt(flux**2 + torch.exp(2 * self.log_softening))
+        return f_h / self.brightness(self.flux(f_h))
+
+    def members(self, images: Tensor) -> Tensor:
+        """Return what the backbone sees of images: their orbit, or each alone, shape (galaxy, member, n, n)."""
+        return orbit(images) if self.config.equivariant else images[:, None]
 
     def forward(self, f_h: Tensor) -> Tensor:
         """Return (e1, e2) of resmoothed images.
@@ -200,8 +222,7 @@ class D4CNN(nn.Module):
         Tensor
             Shape (galaxy, 2).
         """
-        images = self.normalise(f_h)
-        members = orbit(images) if self.config.equivariant else images[:, None]
+        members = self.members(self.normalise(f_h))
         maps = self.backbone(members.flatten(0, 1)[:, None])
         features = (maps * self.pooling).sum((-2, -1)).unflatten(0, (-1, members.shape[1]))
         spins = torch.einsum("so,goc->sgc", self.signs, features)

@@ -1,26 +1,31 @@
 """How the runs of the shear pillar are carried out: where, resumed or anew, with a store or for their sums alone."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import distributed
 
 from lensdask.compute import (
     ChunkFunction,
+    IfExists,
     RunResult,
+    check_report,
     choose_device,
     fingerprint,
     journal_path,
+    performance_reported,
     refuse_existing,
     run,
+    set_up_workers,
     start_cluster,
 )
 from lensdask.data import Schema, create
+from lensdask.errors import InputError
 
-__all__ = ["RunOptions", "carry_out", "write_store"]
+__all__ = ["RunOptions", "carry_out", "cluster_of", "write_store"]
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,18 @@ class RunOptions:
     """Whether to talk to another machine unencrypted."""
     device: str = "auto"
     """"auto", "cpu" or "cuda"."""
-    if_exists: Literal["refuse", "resume", "overwrite"] = "refuse"
+    if_exists: IfExists = "refuse"
     """What to do with an output that exists."""
     show_progress: bool = True
     """Whether to draw a progress bar."""
+    performance_report: Path | None = None
+    """HTML file to write about what the cluster did, with Dask's plots; no report when none."""
+
+    def __post_init__(self) -> None:
+        if self.performance_report is not None:
+            check_report(self.performance_report)
+            if self.cluster is None:
+                raise InputError(f"performance report {self.performance_report}: no cluster; expected one to report on")
 
     @property
     def is_here(self) -> bool:
@@ -123,7 +136,7 @@ def carry_out(
         choose_device(options.device)
     # Before a cluster is started: a mistake in the command should not cost seconds.
     refuse_existing(journal, store, options.if_exists)
-    with _client(options) as client:
+    with cluster_of(options) as client:
         return run(
             function,
             config,
@@ -150,7 +163,27 @@ def _identity(config: Any) -> Any:
     return [_identity(value) for value in config] if isinstance(config, list | tuple) else config
 
 
+@contextmanager
+def cluster_of(options: RunOptions) -> Iterator[distributed.Client | None]:
+    """Give the client of the cluster that the options ask for, started here if by name, and report on it if asked.
+
+    Parameters
+    ----------
+    options
+        How to run.
+
+    Raises
+    ------
+    InputError
+        The cluster cannot be started or reached, or would be reached unencrypted.
+    """
+    with _client(options) as client, performance_reported(client, options.performance_report):
+        yield client
+
+
 def _client(options: RunOptions) -> AbstractContextManager[distributed.Client | None]:
     if isinstance(options.cluster, str):
         return start_cluster(options.cluster, workers=options.workers, insecure=options.insecure)
+    if options.cluster is not None:
+        set_up_workers(options.cluster)
     return nullcontext(options.cluster)

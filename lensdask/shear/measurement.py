@@ -2,10 +2,13 @@
 
 Ellipticities come from the chosen estimator, the flux always from FPFS with its default settings, whose response is
 known in closed form: one cut on the flux selects the same galaxies whatever the estimator.
+
+Stamps are measured in parts of some galaxies. A part is moved to the device once, where renoise, resmoothing, network
+and response follow each other in batches of one size, and its table comes back once.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +18,11 @@ import numpy.typing as npt
 import torch
 import xarray as xr
 
-from lensdask.arrays import in_batches, to_numpy
+from lensdask.arrays import Array, held_on, in_batches, like, to_numpy, to_torch
 from lensdask.compute import cached_model, choose_device
-from lensdask.data import SHAPES, STAMPS, common_attributes, load_card
-from lensdask.errors import InputError
+from lensdask.data import SHAPES, STAMPS, common_attributes
 from lensdask.shear.d4cnn import D4CNN, build_d4cnn
+from lensdask.shear.estimators import Estimator, find_estimator
 from lensdask.shear.fpfs import FPFS, fpfs_shapes, make_moments
 from lensdask.shear.instrument import Instrument, instrument_of_stamps
 from lensdask.shear.noise import draw_renoise
@@ -27,146 +30,79 @@ from lensdask.shear.resmooth import make_resmoother, resmooth
 from lensdask.shear.response import shapes_with_response
 from lensdask.shear.stamps import check_finite
 
-__all__ = ["COLUMNS", "Estimator", "Instrument", "find_estimator", "measure", "measure_stamps"]
+__all__ = ["COLUMNS", "PART", "measure", "measure_parts", "measure_stamps"]
 
 Float64 = npt.NDArray[np.float64]
+Columns = Callable[..., torch.Tensor]
+"""From a batch of images, renoise and PSFs to columns."""
 
 COLUMNS = tuple(SHAPES.variables)
 """Columns of a table of shapes, in order."""
 
-SHIPPED = {
-    name: Path(__file__).parent / "weights" / f"{name}.safetensors"
-    for name in ("d4cnn", "d4cnn-fpfs", "d4cnn-paper", "d4cnn-relu", "cnn")
-}
-"""Networks that come with the package: the best one; a small and the paper's, which learned FPFS ellipticities; and two
-ablations of the small one."""
+BATCH = {"cpu": 64, "cuda": 256}
+"""Stamps per call of an estimator: on a CPU core their feature maps fit in its cache; not yet measured on a GPU."""
 
-BATCH = 64
-"""Stamps per call of an estimator: their feature maps fit in the cache of a CPU core."""
-
-
-@dataclass(frozen=True)
-class Estimator:
-    """Which estimator measures the ellipticity; small enough to travel with every task."""
-
-    name: str
-    """``fpfs``, ``fpfs:SIGMA,C``, ``d4cnn`` or the path of a network."""
-    path: str | None = None
-    """File of the network's weights; none for FPFS."""
-    sha256: str | None = None
-    """Checksum of these weights."""
-    sigma: float = FPFS.sigma
-    """Scale of FPFS, arcsec, where it measures the ellipticity."""
-    C: float = FPFS.C
-    """Its weighting constant."""
-    kernel_fwhm: float | None = None
-    """FWHM of the resmoothing kernel of a network, arcsec; that of its training when none."""
-
-
-def find_estimator(name: str | Path) -> Estimator:
-    """Return the estimator of a name.
-
-    Parameters
-    ----------
-    name
-        ``fpfs``; ``fpfs:SIGMA,C``, such as ``fpfs:0.70,25``, for FPFS with another scale (arcsec) and weighting
-        constant (flux at zero point 30); a network that comes with the package, ``d4cnn``, ``d4cnn-fpfs``,
-        ``d4cnn-paper``, ``d4cnn-relu`` or ``cnn``; or the path of a network's weights. ``NETWORK:FWHM``, such as
-        ``d4cnn:0.935``, resmooths with another kernel than the network was trained with (arcsec).
-
-    Raises
-    ------
-    InputError
-        There is no such estimator, or its weights cannot be read.
-    """
-    method, _, settings = str(name).partition(":")
-    if method == "fpfs":
-        return _fpfs_estimator(str(name), settings)
-    network, kernel_fwhm = _network_and_kernel(str(name))
-    path = SHIPPED.get(network, Path(network))
-    if path.suffix != ".safetensors":
-        raise InputError(
-            f"estimator {str(name)!r} is unknown; expected fpfs, {', '.join(SHIPPED)} or a .safetensors file"
-        )
-    card = load_card(path)
-    if card["architecture"] != "d4cnn":
-        raise InputError(f"{path}: weights of architecture {card['architecture']!r}; expected 'd4cnn'")
-    # Read now what the workers will read later: damaged weights must not cost a cluster or an older result.
-    cached_model(build_d4cnn, str(path.resolve()), card["sha256"], "cpu")
-    return Estimator(str(name), str(path.resolve()), card["sha256"], kernel_fwhm=kernel_fwhm)
-
-
-def _network_and_kernel(name: str) -> tuple[str, float | None]:
-    """Split ``NETWORK:FWHM``; a path may have colons of its own."""
-    network, _, fwhm = name.rpartition(":")
-    if not network or fwhm.endswith(".safetensors"):
-        return name, None
-    try:
-        width = float(fwhm)
-    except ValueError:
-        width = np.nan
-    if not 0 < width < np.inf:
-        raise InputError(f"estimator {name!r}: expected NETWORK:FWHM, a kernel in arcsec such as d4cnn:0.935")
-    return network, width
-
-
-def _fpfs_estimator(name: str, settings: str) -> Estimator:
-    if name == "fpfs":
-        return Estimator(name)
-    try:
-        sigma, C = map(float, settings.split(","))
-    except ValueError:
-        sigma = C = np.nan
-    if not (0 < sigma < np.inf and 0 < C < np.inf):
-        raise InputError(f"estimator {name!r}: expected fpfs:SIGMA,C, two positive numbers such as fpfs:0.70,25")
-    return Estimator(name, sigma=sigma, C=C)
+PART = {"cpu": 64, "cuda": 1024}
+"""Galaxies that are simulated and measured together; of a chunk, no more than that many are in memory as stamps."""
 
 
 def _prepared(instrument: Instrument, *, own: Callable[..., Any], shared: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function from what a batch brings along, PSFs or their indices, to what was prepared of the PSFs."""
     if instrument.psf.ndim > 2 and instrument.psf_index is None:
-        return own
+        return lambda psf: own(to_numpy(psf))
     prepared = shared(instrument.psf)
     return (lambda: prepared) if instrument.psf_index is None else prepared.pick
 
 
-def _fpfs_columns(instrument: Instrument, settings: FPFS) -> Callable[..., Float64]:
+def _placed(prepared: Any, device: str) -> Any:
+    """Return what was prepared with its arrays, which are double precision, as the measurement needs them."""
+    reference = torch.empty(0, device=device)
+    arrays = {field.name: getattr(prepared, field.name) for field in fields(prepared)}
+    return replace(prepared, **{n: like(a, reference) for n, a in arrays.items() if isinstance(a, np.ndarray)})
+
+
+def _fpfs_columns(instrument: Instrument, settings: FPFS, device: str) -> Columns:
     """Return a function from images and renoise to (stamp, 9) columns."""
     prepare = partial(make_moments, pixel_scale=instrument.pixel_scale, settings=settings)
-    of_batch = _prepared(instrument, own=prepare, shared=partial(prepare, shared=True))
+    of_batch = _prepared(instrument, own=prepare, shared=lambda psf: _placed(prepare(psf, shared=True), device))
 
-    def columns(images: Any, renoise: Any, *psf: Any) -> Float64:
-        moments = of_batch(*psf)
+    def columns(images: torch.Tensor, renoise: torch.Tensor, *psf: Any) -> torch.Tensor:
         second = renoise if instrument.noise_sigma > 0 else None
-        return np.asarray(fpfs_shapes(images, moments, second).T)
+        shapes: torch.Tensor = fpfs_shapes(images, of_batch(*psf), second)
+        return shapes.T.double()
 
     return columns
 
 
-def _network_columns(instrument: Instrument, chosen: Estimator, device: str) -> Callable[..., Float64]:
+def _network_columns(instrument: Instrument, chosen: Estimator, device: str) -> Columns:
     """Return a function from images and renoise to (stamp, 6) columns."""
-    network = cached_model(build_d4cnn, str(chosen.path), str(chosen.sha256), device)
+    network = cached_model(build_d4cnn, chosen.weights, str(chosen.sha256), device)
     if not isinstance(network, D4CNN):
-        raise TypeError(f"{chosen.path} is no D4CNN")
+        raise TypeError(f"{chosen.weights} is no D4CNN")
     prepare = partial(
         make_resmoother,
         pixel_scale=instrument.pixel_scale,
         fwhm=chosen.kernel_fwhm or network.config.kernel_fwhm,
         grid=network.config.grid,
     )
-    of_batch = _prepared(instrument, own=prepare, shared=prepare)
+    of_batch = _prepared(instrument, own=prepare, shared=lambda psf: _placed(prepare(psf), device))
 
-    def columns(images: Any, renoise: Any, *psf: Any) -> Float64:
-        image = torch.from_numpy(images).to(device)
-        second = torch.from_numpy(renoise).to(device) if instrument.noise_sigma > 0 else None
-        resmoothed = resmooth(image, of_batch(*psf), second)
-        return to_numpy(shapes_with_response(network, resmoothed)).T.astype(np.float64)
+    def columns(images: torch.Tensor, renoise: torch.Tensor, *psf: Any) -> torch.Tensor:
+        second = renoise if instrument.noise_sigma > 0 else None
+        return shapes_with_response(network, resmooth(images, of_batch(*psf), second)).T.double()
 
     return columns
 
 
+def _shape_columns(instrument: Instrument, chosen: Estimator, device: str) -> Columns:
+    """Return a function from images and renoise to columns, of which the first six are the estimator's shapes."""
+    if chosen.path is not None:
+        return _network_columns(instrument, chosen, device)
+    return _fpfs_columns(instrument, chosen.fpfs, device)
+
+
 def measure_stamps(
-    images: npt.NDArray[np.float32],
+    images: Array,
     ids: npt.NDArray[np.int64],
     instrument: Instrument,
     chosen: Estimator,
@@ -179,7 +115,8 @@ def measure_stamps(
     Parameters
     ----------
     images
-        Observed stamps, shape (galaxy, n, n), or (galaxy, shear, n, n) with one noise realisation per galaxy.
+        Observed stamps, shape (galaxy, n, n), or (galaxy, shear, n, n) with one noise realisation per galaxy; of NumPy,
+        CuPy or torch.
     ids
         Galaxy ids, shape (galaxy,); they key the renoise.
     instrument
@@ -201,31 +138,95 @@ def measure_stamps(
     InputError
         Pixels are not finite.
     """
-    check_finite(images, ids, "stamps")
-    n = images.shape[-1]
-    versions = images[:, None] if images.ndim == 3 else images
-    count = versions.shape[1]
-    flat = np.ascontiguousarray(versions.reshape(-1, n, n), dtype=np.float32)
-    if instrument.noise_sigma > 0:
-        renoise = draw_renoise(ids, n, instrument.noise, seed)
-    else:
-        renoise = np.zeros((len(ids), n, n), np.float32)
-    arrays = [flat, np.repeat(renoise, count, axis=0)]
+
+    def finite(part: slice) -> Array:
+        check_finite(images[part], ids[part], "stamps")
+        return images[part]
+
+    return measure_parts(finite, ids, instrument, [chosen], seed=seed, device=device)[0]
+
+
+def measure_parts(
+    draw: Callable[[slice], Array],
+    ids: npt.NDArray[np.int64],
+    instrument: Instrument,
+    estimators: Sequence[Estimator],
+    *,
+    seed: int,
+    device: str = "cpu",
+) -> list[Float64]:
+    """Measure stamps part by part with several estimators: of all galaxies, no more than the tables stay in memory.
+
+    Parameters
+    ----------
+    draw
+        From a slice of the galaxies to their stamps, as `measure_stamps` takes them.
+    ids, instrument, seed, device
+        As for `measure_stamps`.
+    estimators
+        Estimators of the ellipticity.
+
+    Returns
+    -------
+    list of Float64
+        What `measure_stamps` returns, for each estimator.
+    """
+    instrument, psf = _psf_of_galaxies(instrument)
+    flux = _fpfs_columns(instrument, FPFS(), device)
+    shapes = [None if _is_default(e) else _shape_columns(instrument, e, device) for e in estimators]
+    tables = []
+    for start in range(0, len(ids), PART[device]):
+        part = slice(start, start + PART[device])
+        stamps = to_torch(draw(part), device)
+        renoise = _renoise_of(ids[part], stamps, instrument, seed)
+        batches = _batches(stamps, renoise, [p[part] for p in psf], device)
+        common = batches(flux)
+        tables.append([_table(common if of is None else batches(of), common) for of in shapes])
+    # Only here does the host wait for the device: while that measures a part, the host prepares the next.
+    return [to_numpy(torch.cat(table)) for table in zip(*tables, strict=True)]
+
+
+def _is_default(estimator: Estimator) -> bool:
+    """Whether the shapes are those of the very FPFS that measures the flux."""
+    return estimator.path is None and estimator.fpfs == FPFS()
+
+
+def _psf_of_galaxies(instrument: Instrument) -> tuple[Instrument, list[npt.NDArray[Any]]]:
+    """Return what galaxies have of their own, PSFs or their indices, and the instrument with no more than they use."""
     if instrument.psf_index is not None:
-        # A chunk prepares no more PSFs than its galaxies have.
         present, index = np.unique(instrument.psf_index, return_inverse=True)
-        instrument = replace(instrument, psf=instrument.psf[present], psf_index=index)
-        arrays.append(np.repeat(index, count))
-    elif instrument.psf.ndim > 2:
-        arrays.append(np.repeat(instrument.psf, count, axis=0))
-    table = np.ones((len(flat), len(COLUMNS)))
-    settings = FPFS(chosen.sigma, chosen.C)
-    table[:, :9] = in_batches(_fpfs_columns(instrument, FPFS()), tuple(arrays), BATCH)
-    if chosen.path is not None:
-        table[:, :6] = in_batches(_network_columns(instrument, chosen, device), tuple(arrays), BATCH)
-    elif settings != FPFS():
-        table[:, :6] = in_batches(_fpfs_columns(instrument, settings), tuple(arrays), BATCH)[:, :6]
-    return table.reshape(*images.shape[:-2], len(COLUMNS))
+        return replace(instrument, psf=instrument.psf[present], psf_index=index), [index]
+    return instrument, [instrument.psf] * (instrument.psf.ndim > 2)
+
+
+def _renoise_of(ids: npt.NDArray[np.int64], stamps: torch.Tensor, instrument: Instrument, seed: int) -> torch.Tensor:
+    """Return the renoise of each galaxy, shape (galaxy, n, n), beside its stamps."""
+    device, n = stamps.device.type, stamps.shape[-1]
+    if instrument.noise_sigma == 0:
+        return stamps.new_zeros(len(ids), n, n)
+    return to_torch(draw_renoise(held_on(ids, device), n, instrument.noise, seed), device)
+
+
+def _batches(
+    stamps: torch.Tensor, renoise: torch.Tensor, psf: list[npt.NDArray[Any]], device: str
+) -> Callable[[Columns], torch.Tensor]:
+    """Return a function that gives the columns of stamps, shape (galaxy, ..., n, n), in batches of one size."""
+    versions, n = stamps.shape[1:-2], stamps.shape[-1]
+    count = versions.numel()
+    arrays: list[Array] = [stamps.reshape(-1, n, n).float(), renoise.repeat_interleave(count, 0)]
+    # Indices pick among what lies on the device; PSFs are prepared on the host.
+    arrays += [to_torch(p, device) if p.ndim == 1 else p for p in (np.repeat(p, count, axis=0) for p in psf)]
+
+    def columns(of: Columns) -> torch.Tensor:
+        table: torch.Tensor = in_batches(of, tuple(arrays), BATCH[device])
+        return table.reshape(len(stamps), *versions, table.shape[-1])
+
+    return columns
+
+
+def _table(shapes: torch.Tensor, flux: torch.Tensor) -> torch.Tensor:
+    """Return a table of shapes: six columns of the estimator, those of the flux, and weight 1."""
+    return torch.cat([shapes[..., :6], flux[..., 6:9], torch.ones_like(flux[..., :1])], dim=-1)
 
 
 def as_table(columns: Float64) -> Mapping[str, npt.NDArray[np.float32]]:

@@ -39,14 +39,16 @@ of offset and shear biases m as much as with independent noise.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from lensdask.arrays import Array, in_batches, like, namespace
 from lensdask.conventions import FWHM_PER_SIGMA
 from lensdask.errors import InputError
-from lensdask.random import Stream, generator
+from lensdask.random import Stream, normals
 
 __all__ = [
     "Noise",
@@ -58,9 +60,10 @@ __all__ = [
     "gaussian_correlation",
 ]
 
-Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
-Ids = npt.NDArray[np.int64]
+
+_BATCH = 16
+"""Images per Fourier transform of correlated noise."""
 
 NoiseOfPairs = Literal["independent", "exchanged"]
 """Whether galaxies 2p and 2p + 1 have noise of their own, or the same two noise images, exchanged and turned."""
@@ -78,21 +81,18 @@ class Noise:
     """How the noise of the two members of an orthogonal pair is drawn."""
 
 
-def draw_noise(ids: Ids, size: int, sigma: float, seed: int, stream: Stream) -> Float32:
-    """Return white Gaussian noise keyed by galaxy id, shape (galaxy, size, size)."""
-    noise = np.empty((len(ids), size, size), np.float32)
-    for image, galaxy in zip(noise, ids, strict=True):
-        generator(seed, stream, int(galaxy)).standard_normal(out=image, dtype=np.float32)
-    return noise * np.float32(sigma)
+def draw_noise(ids: Array, size: int, sigma: float, seed: int, stream: Stream) -> Array:
+    """Return white Gaussian noise keyed by galaxy id, shape (galaxy, size, size), float32, where the ids are held."""
+    return namespace(ids).reshape(normals(ids, size**2, seed, stream), (-1, size, size)) * sigma
 
 
-def draw_image_noise(ids: Ids, size: int, noise: Noise, seed: int) -> Float32:
-    """Return the noise of the images of simulated galaxies, shape (galaxy, size, size).
+def draw_image_noise(ids: Array, size: int, noise: Noise, seed: int) -> Array:
+    """Return the noise of the images of simulated galaxies, shape (galaxy, size, size), where the ids are held.
 
     Parameters
     ----------
     ids
-        Galaxy ids, in any order; they key the noise.
+        Galaxy ids, in any order, int64 of NumPy, CuPy or torch; they key the noise.
     size
         Pixels on a side.
     noise
@@ -103,33 +103,44 @@ def draw_image_noise(ids: Ids, size: int, noise: Noise, seed: int) -> Float32:
     return _draw_of_pairs(ids, size, noise, seed, Stream.NOISE, Stream.RENOISE)
 
 
-def draw_renoise(ids: Ids, size: int, noise: Noise, seed: int) -> Float32:
+def draw_renoise(ids: Array, size: int, noise: Noise, seed: int) -> Array:
     """Return the second noise realisation, independent of the image's, with the parameters of `draw_image_noise`."""
     return _draw_of_pairs(ids, size, noise, seed, Stream.RENOISE, Stream.NOISE)
 
 
-def _draw_of_pairs(ids: Ids, size: int, noise: Noise, seed: int, own: Stream, exchanged: Stream) -> Float32:
-    drawn = _draw(ids, size, noise, seed, own)
-    if noise.of_pairs == "exchanged":
-        second = ids % 2 == 1
-        drawn[second] = _turned(_draw(ids[second] - 1, size, noise, seed, exchanged))
+def _draw_of_pairs(ids: Array, size: int, noise: Noise, seed: int, own: Stream, exchanged: Stream) -> Array:
+    if noise.of_pairs == "independent":
+        return _draw(ids, size, noise, seed, own)
+    xp = namespace(ids)
+    second = ids % 2 == 1
+    drawn = xp.empty((len(ids), size, size), dtype=xp.float32, device=ids.device)
+    drawn[~second] = _draw(ids[~second], size, noise, seed, own)
+    drawn[second] = _turned(_draw(ids[second] - 1, size, noise, seed, exchanged))
     return drawn
 
 
-def _draw(ids: Ids, size: int, noise: Noise, seed: int, stream: Stream) -> Float32:
+def _draw(ids: Array, size: int, noise: Noise, seed: int, stream: Stream) -> Array:
     drawn = draw_noise(ids, size, noise.sigma, seed, stream)
-    if noise.correlation is None:
+    if noise.correlation is None or not len(ids):
         return drawn
     amplitude = np.sqrt(np.maximum(_power(noise.correlation), 0.0))[:, : size // 2 + 1]
-    for image in drawn:  # one by one, so that the bits do not depend on the chunk
-        image[...] = np.fft.irfft2(np.fft.rfft2(image.astype(np.float64)) * amplitude, s=(size, size))
+    drawn = in_batches(partial(_correlated, amplitude=amplitude), (drawn,), _BATCH)
     # White noise needs no turn, since its law is that of the turned one.
     return _turned(drawn) if stream == Stream.RENOISE else drawn
 
 
-def _turned(images: Float32) -> Float32:
+def _correlated(images: Array, amplitude: Float64) -> Array:
+    """Return white images with their modes multiplied by an amplitude."""
+    xp = namespace(images)
+    modes = xp.fft.rfftn(xp.astype(images, xp.float64), axes=(-2, -1))
+    coloured = xp.fft.irfftn(modes * like(amplitude, modes), s=images.shape[-2:], axes=(-2, -1))
+    return xp.astype(coloured, xp.float32)
+
+
+def _turned(images: Array) -> Array:
     """Return images turned by +90 degrees, as the second galaxy of a pair is: from x to y, which grows upwards."""
-    return np.rot90(images, axes=(-1, -2))
+    xp = namespace(images)
+    return xp.matrix_transpose(xp.flip(images, axis=-2))
 
 
 def _power(correlation: Float64) -> Float64:

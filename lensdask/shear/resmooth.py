@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lensdask.arrays import Array, like, namespace
+from lensdask.arrays import Array, constant, like, namespace
 from lensdask.conventions import FWHM_PER_SIGMA
 from lensdask.fourier import centred_rfft2, coordinates, sample_plane, wave_numbers
 
@@ -119,6 +119,12 @@ def make_resmoother(
     )
 
 
+def _multipliers(n: int, pixel_scale: float, sigma: float) -> npt.NDArray[np.complex128]:
+    """Return what makes G1, G2, J1, J2 of the module's formulas of a plane, shape (4, n, n // 2 + 1)."""
+    k1, k2 = wave_numbers(n, pixel_scale)
+    return np.stack([sigma**2 * (k1**2 - k2**2), sigma**2 * 2 * k1 * k2, -1j * k1 + 0 * k2, -1j * k2 + 0 * k1])
+
+
 def resmooth(images: Array, resmoother: Resmoother, renoise: Array | None = None) -> Resmoothed:
     """Return resmoothed images and the shear response of their pixels.
 
@@ -137,18 +143,12 @@ def resmooth(images: Array, resmoother: Resmoother, renoise: Array | None = None
     if renoise is not None:
         second = centred_rfft2(renoise) * like(resmoother.kernel90, images)
         value, response = value + second, value - second
-    k1, k2 = wave_numbers(images.shape[-1], resmoother.pixel_scale)
-    variance = resmoother.sigma**2
-    multipliers = [
-        variance * (k1**2 - k2**2),
-        variance * 2 * k1 * k2,
-        -1j * k1 + 0 * k2,
-        -1j * k2 + 0 * k1,
-    ]
-    planes = xp.stack([value, *(response * like(m, value) for m in multipliers)])
+    scales = images.shape[-1], resmoother.pixel_scale, resmoother.sigma
+    multipliers = constant(_multipliers, *scales, reference=value)
+    planes = xp.stack([value, *(response * multipliers[i, ...] for i in range(4))])
     sampled = sample_plane(planes, resmoother.pixel_scale, *resmoother.grid)
     # The array API standard does not iterate over arrays.
     value, G1, G2, J1, J2 = (sampled[i, ...] for i in range(5))
-    x1 = like(coordinates(*resmoother.grid), value)
+    x1 = constant(coordinates, *resmoother.grid, reference=value)
     x2 = x1[:, None]
     return Resmoothed(value, G1 + x1 * J1 - x2 * J2, G2 + x2 * J1 + x1 * J2)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from lensdask.compute import RunResult, run_record
+from lensdask.compute import RunResult
 from lensdask.data import load_card
 from lensdask.shear.calibration import BIAS_QUANTITIES, Bias
 from lensdask.shear.catalogue import MAGNITUDE_LIMIT
+from lensdask.shear.estimators import Estimator
 from lensdask.shear.simulate import Observation
 from lensdask.stats import MINIMUM_BLOCKS
 
@@ -76,10 +77,10 @@ def _is_setup_of_paper(config: Mapping[str, Any]) -> bool:
     estimator = config["estimator"]
     if estimator["path"] is None or estimator["kernel_fwhm"] is not None or config["selection"] is not None:
         return False
-    network = load_card(estimator["path"])["config"]
+    network = load_card(Estimator(**estimator).weights)["config"]
     is_smooth = network.get("equivariant", True) and network.get("activation", "gelu") == "gelu"
-    # Exchanged noise changes the errors, not what is measured.
-    observation = asdict(Observation(noise=config["observation"]["noise"]))
+    # Exchanged noise changes the errors, not what is measured; nor does it matter who draws the galaxies.
+    observation = asdict(Observation()) | {name: config["observation"][name] for name in ("noise", "renderer")}
     limit = config["catalogue"]["magnitude_limit"]
     return bool(is_smooth and config["observation"] == observation and limit == MAGNITUDE_LIMIT)
 
@@ -96,7 +97,7 @@ def bias_result(outcome: BiasRun, config: Mapping[str, Any], galaxies: int) -> d
         "selection": config["selection"],
         "selected": outcome.bias.selected if outcome.bias else 0.0,
         "rows": rows,
-        "run": run_record(outcome.run.device, outcome.run.wall_s, outcome.run.objects),
+        "run": outcome.run.record(),
     }
 
 
@@ -117,5 +118,11 @@ def write_results(directory: Path, outcome: BiasRun, config: Mapping[str, Any], 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file, whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(path)
+    try:
+        partial.write_text(json.dumps(content, indent=2) + "\n")
+        partial.replace(path)
+    except OSError as error:
+        # A full disk, for one; the system does not say which file did not fit.
+        partial.unlink(missing_ok=True)
+        error.filename = str(path)
+        raise

@@ -3,7 +3,7 @@
 Each is a chunk function of `lensdask.compute.run` with the configuration that decides its result.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache, partial
 from pathlib import Path
@@ -13,20 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from lensdask.arrays import Array
 from lensdask.compute import RunResult, Sums, Table
 from lensdask.data import SHAPES, STAMPS, common_attributes
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
 from lensdask.shear.calibration import bias_of_sums
 from lensdask.shear.catalogue import MAGNITUDE_LIMIT
+from lensdask.shear.estimators import Estimator, find_estimator
 from lensdask.shear.execution import RunOptions, write_store
 from lensdask.shear.instrument import instrument_of_observation, instrument_of_stamps
-from lensdask.shear.measurement import (
-    Estimator,
-    as_table,
-    find_estimator,
-    measure_stamps,
-)
+from lensdask.shear.measurement import as_table, measure_parts, measure_stamps
 from lensdask.shear.results import BiasRun, write_results
 from lensdask.shear.selection import Selection
 from lensdask.shear.shape_sums import shape_sums
@@ -41,7 +38,6 @@ from lensdask.shear.stamps import (
 from lensdask.stats import block_length
 
 __all__ = [
-    "GALAXIES_PER_TASK",
     "BiasRun",
     "blocks_and_tasks",
     "measure_run",
@@ -50,8 +46,11 @@ __all__ = [
     "simulated_shapes",
 ]
 
-GALAXIES_PER_TASK = 256
-"""With four shears a task of the bias test takes some seconds on a CPU core."""
+_TASK = 1024
+"""Galaxies per task of a usual run: with four shears some seconds of a CPU core, and a fifth of one of a GPU."""
+
+_TASKS = 8192
+"""Tasks of a huge run: each writes a file per column, and a fault costs no more than minutes."""
 
 
 def _even(galaxies: int) -> int:
@@ -68,7 +67,7 @@ def simulate_run(
     catalogue: Path | None = None,
     magnitude_limit: float = MAGNITUDE_LIMIT,
     seed: int = 0,
-    chunk: int = GALAXIES_PER_TASK,
+    chunk: int = 256,
     options: RunOptions | None = None,
 ) -> RunResult:
     """Simulate a store of stamps: orthogonal pairs of galaxies under four shears.
@@ -121,14 +120,9 @@ def _opened(path: str, _hash: str) -> xr.Dataset:
 def measure_chunk(start: int, stop: int, config: Mapping[str, Any], device: str) -> tuple[Table, Sums | None]:
     """Chunk function that measures a chunk of a store of stamps."""
     stamps = _opened(config["stamps"], config["stamps_hash"]).isel(galaxy=slice(start, stop))
-    columns = measure_stamps(
-        stamps["image"].values,
-        stamps["galaxy"].values,
-        instrument_of_stamps(stamps),
-        Estimator(**config["estimator"]),
-        seed=config["seed"],
-        device=device,
-    )
+    images, ids = stamps["image"].values, stamps["galaxy"].values
+    chosen, instrument = Estimator(**config["estimator"]), instrument_of_stamps(stamps)
+    columns = measure_stamps(images, ids, instrument, chosen, seed=config["seed"], device=device)
     return dict(as_table(columns)), None
 
 
@@ -189,13 +183,16 @@ def measure_run(
 
 def simulated_shapes(
     start: int, stop: int, config: Mapping[str, Any], device: str, estimators: Sequence[Mapping[str, Any]]
-) -> Iterator[npt.NDArray[np.float64]]:
-    """Simulate a chunk of galaxies once, and yield what each estimator measures, shape (galaxy, 4, column)."""
+) -> list[npt.NDArray[np.float64]]:
+    """Simulate a chunk of galaxies once; return what each estimator measures, shape (galaxy, 4, column)."""
     rows, ids, observation = simulated_galaxies(start, stop, config)
-    images = observed_stamps(rows, ids, observation, config["seed"])
-    instrument = instrument_of_observation(observation, ids, config["seed"])
-    for estimator in estimators:
-        yield measure_stamps(images, ids, instrument, Estimator(**estimator), seed=config["seed"], device=device)
+    seed = config["seed"]
+
+    def draw(part: slice) -> Array:
+        return observed_stamps(rows[part], ids[part], observation, seed, device)
+
+    instrument, chosen = instrument_of_observation(observation, ids, seed), [Estimator(**e) for e in estimators]
+    return measure_parts(draw, ids, instrument, chosen, seed=seed, device=device)
 
 
 def bias_chunk(start: int, stop: int, config: Mapping[str, Any], device: str) -> tuple[Table, Sums | None]:
@@ -205,10 +202,16 @@ def bias_chunk(start: int, stop: int, config: Mapping[str, Any], device: str) ->
     return dict(as_table(columns)), {"shapes": shape_sums(columns, config["galaxies_per_block"], selection)}
 
 
-def blocks_and_tasks(galaxies: int, galaxies_per_task: int) -> tuple[int, int]:
-    """Return how many of so many simulated galaxies make a block, and how many a task: whole blocks."""
+def blocks_and_tasks(galaxies: int, per_task: int | None = None) -> tuple[int, int]:
+    """Return how many of so many simulated galaxies make a block, and how many a task: whole blocks.
+
+    Without a wish, small runs have some tens of tasks, to share among workers, usual ones tasks of seconds, and huge
+    ones some thousands of tasks.
+    """
     per_block = 2 * block_length(_even(galaxies) // 2)
-    return per_block, -(-max(galaxies_per_task, 1) // per_block) * per_block
+    if per_task is None:
+        per_task = max(min(_TASK, galaxies // 64), galaxies // _TASKS)
+    return per_block, -(-max(per_task, 1) // per_block) * per_block
 
 
 def run_bias(
@@ -220,7 +223,7 @@ def run_bias(
     catalogue: Path | None = None,
     magnitude_limit: float = MAGNITUDE_LIMIT,
     seed: int = 0,
-    galaxies_per_task: int = GALAXIES_PER_TASK,
+    galaxies_per_task: int | None = None,
     replicas: int = 1000,
     selection: Selection | None = None,
     options: RunOptions | None = None,
@@ -238,7 +241,7 @@ def run_bias(
     observation, catalogue, magnitude_limit, seed
         Of the simulation, as in `simulate_run`.
     galaxies_per_task
-        Rounded up to whole blocks of the bootstrap; does not change the result.
+        Rounded up to whole blocks of the bootstrap, chosen when none; does not change the result.
     replicas
         Bootstrap resamplings.
     selection
@@ -266,7 +269,7 @@ def run_bias(
     shears = four_shears(observation.shear)
     template = {
         "sizes": {"galaxy": galaxies, "shear": 4},
-        "coords": {"galaxy": np.arange(galaxies), "g1": shears[:, 0], "g2": shears[:, 1]},
+        "coords": {"galaxy": range(galaxies), "g1": shears[:, 0], "g2": shears[:, 1]},
         "attributes": common_attributes(SHAPES, config) | {"estimator": chosen.name},
     }
     result = write_store(

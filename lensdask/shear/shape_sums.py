@@ -19,7 +19,7 @@ from lensdask.shear.measurement import COLUMNS
 from lensdask.shear.selection import Selection
 from lensdask.stats import block_sums
 
-__all__ = ["SUMS", "Means", "check_selected", "means_of", "shape_noise", "shape_sums"]
+__all__ = ["SUMS", "Means", "check_selected", "enough_selected", "means_of", "shape_noise", "shape_sums"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -130,6 +130,18 @@ def shape_noise(totals: Float64, *, corrected: bool = True) -> Float64:
     return np.asarray(np.sqrt((mean.noise**2).mean(axis=-2)) / R)
 
 
+def enough_selected(sums: Float64) -> bool:
+    """Whether sums, shape (block, ..., statistic), are of enough selected galaxies for a bootstrap error.
+
+    Parameters
+    ----------
+    sums
+        Statistics as in `SUMS`.
+    """
+    filled = _filled_blocks(sums)
+    return bool((1 - filled / len(sums)) ** len(sums) <= _CHANCE)
+
+
 def check_selected(sums: Float64) -> None:
     """Refuse sums, shape (block, ..., statistic), of too few selected galaxies for an error.
 
@@ -138,11 +150,15 @@ def check_selected(sums: Float64) -> None:
     InputError
         Galaxies of too few blocks are selected.
     """
-    selected = sums[..., 1].reshape(len(sums), -1)
-    filled = int((selected > 0).all(axis=1).sum())
-    if (1 - filled / len(sums)) ** len(sums) > _CHANCE:
+    if not enough_selected(sums):
+        selected = sums[..., 1].reshape(len(sums), -1)
         kept, count = selected.mean(axis=1).sum(), sums[..., 0].sum() / selected.shape[1]
         raise InputError(
-            f"selection: {kept:.0f} of {count:.0f} galaxies are kept, in {filled} of {len(sums)} blocks; "
+            f"selection: {kept:.0f} of {count:.0f} galaxies are kept, in {_filled_blocks(sums)} of {len(sums)} blocks; "
             "expected enough of them for a bootstrap: more galaxies, or a wider cut"
         )
+
+
+def _filled_blocks(sums: Float64) -> int:
+    """Return in how many blocks every shear has selected galaxies."""
+    return int((sums[..., 1].reshape(len(sums), -1) > 0).all(axis=1).sum())

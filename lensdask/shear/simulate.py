@@ -28,6 +28,7 @@ from lensdask.shear.noise import Noise, NoiseOfPairs, gaussian_correlation
 
 __all__ = [
     "Observation",
+    "Pose",
     "distortion_labels",
     "draw_profiles",
     "draw_psf",
@@ -35,7 +36,9 @@ __all__ = [
     "draw_stamps",
     "four_shears",
     "noise_of",
+    "pose_of",
     "psf_index",
+    "psf_profiles",
 ]
 
 Float32 = npt.NDArray[np.float32]
@@ -45,6 +48,7 @@ Galaxies = npt.NDArray[Any]
 
 
 Offset = Literal["before_shear", "after_shear", "none"]
+Renderer = Literal["batched", "galsim"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ class Observation:
     """Second component."""
     noise: NoiseOfPairs = "independent"
     """Noise of the two members of a pair; ``exchanged`` makes the error of m and c far smaller, and biases nothing."""
+    renderer: Renderer = "batched"
+    """Who draws the galaxies: `lensdask.shear.render`, many at once where they are measured, or GalSim, one by one."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be observed."""
@@ -88,7 +94,11 @@ class Observation:
             _require(name, getattr(self, name), 0 < getattr(self, name) < np.inf, "a positive number")
         _require("noise sigma", self.noise_sigma, 0 <= self.noise_sigma < np.inf, "0 (noiseless) or a positive number")
         _require("noise_fwhm", self.noise_fwhm, 0 <= self.noise_fwhm < np.inf, "0 (white noise) or a positive number")
-        for name, options in (("offset", get_args(Offset)), ("noise", get_args(NoiseOfPairs))):
+        for name, options in (
+            ("offset", get_args(Offset)),
+            ("noise", get_args(NoiseOfPairs)),
+            ("renderer", get_args(Renderer)),
+        ):
             _require(name, getattr(self, name), getattr(self, name) in options, " or ".join(options))
         for name, e1, e2 in (("PSF", self.psf_e1, self.psf_e2), ("noise", self.noise_e1, self.noise_e2)):
             _require(f"{name} ellipticity", (e1, e2), np.hypot(e1, e2) < 1, "|e| < 1")
@@ -125,8 +135,8 @@ def _psf(observation: Observation) -> galsim.GSObject:
     return moffat.shear(e1=observation.psf_e1, e2=observation.psf_e2)
 
 
-def _psfs(observation: Observation, seed: int) -> list[galsim.GSObject]:
-    """Return the profiles of all PSFs."""
+def psf_profiles(observation: Observation, seed: int) -> list[galsim.GSObject]:
+    """Return the profiles of all PSFs of an observation."""
     limit = 3**0.5 * observation.psf_scatter
     profiles = []
     for number in range(observation.psfs):
@@ -148,7 +158,7 @@ def draw_psf(observation: Observation) -> Float64:
 
 def draw_psfs(observation: Observation, seed: int) -> Float64:
     """Return the images of all PSFs, shape (psf, size, size)."""
-    return np.stack([_draw(psf, observation) for psf in _psfs(observation, seed)])
+    return np.stack([_draw(psf, observation) for psf in psf_profiles(observation, seed)])
 
 
 def _draw(profile: galsim.GSObject, observation: Observation) -> Float64:
@@ -181,7 +191,7 @@ def _galaxy(row: Any) -> galsim.GSObject:
 
 
 @dataclass(frozen=True)
-class _Pose:
+class Pose:
     """Random orientation and offset of one galaxy."""
 
     angle: float
@@ -192,17 +202,18 @@ class _Pose:
     """Arcsec."""
 
 
-def _pose(galaxy: int, seed: int, observation: Observation) -> _Pose:
+def pose_of(galaxy: int, seed: int, observation: Observation) -> Pose:
+    """Return the random orientation and offset of a galaxy; the second of a pair has those of the first, turned."""
     rng = generator(seed, Stream.ORIENTATION, galaxy // 2)
     angle, dx, dy = rng.uniform([0, -0.5, -0.5], [2 * np.pi, 0.5, 0.5])
     if observation.offset == "none":
         dx = dy = 0.0
     if galaxy % 2:
         angle, dx, dy = angle + np.pi / 2, -dy, dx
-    return _Pose(angle, dx * observation.pixel_scale, dy * observation.pixel_scale)
+    return Pose(angle, dx * observation.pixel_scale, dy * observation.pixel_scale)
 
 
-def _posed(profile: galsim.GSObject, pose: _Pose, shear: npt.ArrayLike, observation: Observation) -> galsim.GSObject:
+def _posed(profile: galsim.GSObject, pose: Pose, shear: npt.ArrayLike, observation: Observation) -> galsim.GSObject:
     g1, g2 = np.asarray(shear)
     turned = profile.rotate(pose.angle * galsim.radians)
     if observation.offset == "after_shear":
@@ -238,10 +249,10 @@ def draw_stamps(
         Shape (galaxy, shear, size, size), flux at zero point 30 per pixel.
     """
     shears = four_shears(observation.shear) if shears is None else shears
-    psfs = _psfs(observation, seed)
+    psfs = psf_profiles(observation, seed)
     stamps = np.empty((len(ids), len(shears), observation.size, observation.size), np.float32)
     for stamp, row, galaxy, number in zip(stamps, galaxies, ids, psf_index(ids, observation), strict=True):
-        profile, pose = _galaxy(row), _pose(int(galaxy), seed, observation)
+        profile, pose = _galaxy(row), pose_of(int(galaxy), seed, observation)
         for image, shear in zip(stamp, shears, strict=True):
             image[...] = _draw(galsim.Convolve(_posed(profile, pose, shear, observation), psfs[number]), observation)
     return stamps
@@ -275,7 +286,7 @@ def distortion_labels(galaxies: Galaxies, ids: npt.NDArray[np.int64], observatio
     """
     labels = np.empty((len(ids), 2), np.float32)
     for label, row, galaxy in zip(labels, galaxies, ids, strict=True):
-        turn = _pose(int(galaxy), seed, observation).angle
+        turn = pose_of(int(galaxy), seed, observation).angle
         total = row["fluxnorm_disk"] + row["fluxnorm_bulge"] + row["fluxnorm_agn"]
         spin = 0j
         for part, a, b, angle in (

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from lensdask.arrays import Array, held_on, namespace, to_numpy
 from lensdask.compute import Sums, Table
 from lensdask.conventions import stamp_origin
 from lensdask.data import STAMPS, common_attributes
@@ -20,6 +21,7 @@ from lensdask.fourier import coordinates
 from lensdask.shear.catalogue import Catalogue, Galaxies, MockCatalogue, galaxies, read_catalogue
 from lensdask.shear.instrument import instrument_of_observation
 from lensdask.shear.noise import check_correlation, draw_image_noise
+from lensdask.shear.render import render_stamps
 from lensdask.shear.simulate import Observation, draw_stamps, four_shears, noise_of
 
 __all__ = ["make_stamps", "observed_stamps", "simulate_chunk", "stamps_template"]
@@ -117,7 +119,7 @@ def _check_number(name: str, value: float, lowest: float) -> None:
         raise InputError(f"{name}: {value}; expected a {'positive number' if lowest else 'number >= 0'}")
 
 
-def check_finite(images: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], where: str) -> None:
+def check_finite(images: Array, ids: npt.NDArray[np.int64], where: str) -> None:
     """Refuse stamps, shape (galaxy, ...), with pixels that are not finite, and name their galaxies.
 
     Raises
@@ -125,7 +127,10 @@ def check_finite(images: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], wh
     InputError
         There are such pixels.
     """
-    broken = ids[~np.isfinite(images.reshape(len(images), -1)).all(axis=1)]
+    # NumPy's test is sixteen times as fast as torch's.
+    pixels = to_numpy(images) if str(images.device) == "cpu" else images
+    xp = namespace(pixels)
+    broken = ids[to_numpy(~xp.all(xp.isfinite(pixels), axis=tuple(range(1, pixels.ndim))))]
     if broken.size:
         more = f" and {broken.size - 5} more" if broken.size > 5 else ""
         listed = ", ".join(str(i) for i in broken[:5])
@@ -177,12 +182,18 @@ def _off_centre(psf: npt.NDArray[np.float64]) -> float:
 
 
 def observed_stamps(
-    rows: Galaxies, ids: npt.NDArray[np.int64], observation: Observation, seed: int
-) -> npt.NDArray[np.float32]:
-    """Return stamps under the four shears with one noise realisation per galaxy, shape (galaxy, 4, n, n)."""
-    images = draw_stamps(rows, ids, observation, seed)
+    rows: Galaxies, ids: npt.NDArray[np.int64], observation: Observation, seed: int, device: str = "cpu"
+) -> Array:
+    """Return stamps under the four shears with one noise realisation per galaxy, shape (galaxy, 4, n, n).
+
+    On the CPU they are NumPy's, on "cuda" torch's.
+    """
+    if observation.renderer == "galsim":
+        images = held_on(draw_stamps(rows, ids, observation, seed), device)
+    else:
+        images = render_stamps(rows, ids, observation, seed, device=None if device == "cpu" else device)
     if observation.noise_sigma > 0:
-        images += draw_image_noise(ids, observation.size, noise_of(observation), seed)[:, None]
+        images += draw_image_noise(held_on(ids, device), observation.size, noise_of(observation), seed)[:, None]
     return images
 
 

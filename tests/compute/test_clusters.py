@@ -4,11 +4,13 @@ import json
 import os
 
 import dask
+import distributed
 import psutil
 import pytest
 import torch
 
-from lensdask.compute import choose_device, describe_device, start_cluster
+from lensdask.compute import choose_device, describe_device, set_up_workers, start_cluster
+from lensdask.compute.clusters import ProcessSetup
 from lensdask.errors import InputError
 
 
@@ -47,6 +49,17 @@ def test_threads_stay_in_this_process_and_put_torch_back():
         torch.set_num_threads(before)
 
 
+def test_garbage_collection_leaves_a_closed_cluster_alone(monkeypatch):
+    with start_cluster("threads", workers=1) as client:
+        owned = client.cluster
+
+    def close_again():
+        raise AssertionError("this takes a lock, which the start of another cluster may hold")
+
+    monkeypatch.setattr(owned, "close", close_again)
+    client.__del__()
+
+
 def test_connect_by_address_and_by_scheduler_file(tmp_path):
     with start_cluster("local", workers=1) as owner:
         address = owner.scheduler.address
@@ -68,7 +81,7 @@ def test_workers_of_a_cluster_of_others():
     ("cluster", "message"),
     [
         ("tcp://127.0.0.1:1", "no scheduler at tcp://127.0.0.1:1"),
-        ("tls://127.0.0.1:1", "no scheduler at tls://127.0.0.1:1"),
+        ("tls://127.0.0.1:1", "has no certificates"),
         ("tcp://10.1.2.3:8786", "without encryption; use tls://… or --insecure"),
         ("tcp://login.example.org:8786", "without encryption"),
         ("http://127.0.0.1:8786", "expected an address"),
@@ -87,7 +100,7 @@ def test_insecure_is_tried(monkeypatch):
     def refused(*_args, **_kwargs):
         raise OSError("nobody answers")
 
-    monkeypatch.setattr("lensdask.compute.clusters.socket.create_connection", refused)
+    monkeypatch.setattr("lensdask.compute.addresses.socket.create_connection", refused)
     with pytest.raises(InputError, match="no scheduler at"):
         start_cluster("tcp://192.0.2.1:8786", insecure=True)
 
@@ -130,3 +143,12 @@ def test_devices(monkeypatch):
     monkeypatch.setattr("lensdask.compute.devices._count_cuda_devices", lambda: 1)
     assert choose_device("auto") == choose_device("cuda") == "cuda"
     assert describe_device("cpu")
+
+
+def test_workers_of_any_client_are_set_up_once():
+    options = {"n_workers": 1, "processes": False, "dashboard_address": None, "host": "127.0.0.1", "protocol": "tcp://"}
+    with distributed.LocalCluster(**options) as own, distributed.Client(own) as client:
+        for _ in range(2):
+            set_up_workers(client)
+        (names,) = client.run(lambda dask_worker: list(dask_worker.plugins)).values()
+        assert names.count(ProcessSetup.name) == 1

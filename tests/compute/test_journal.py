@@ -1,15 +1,20 @@
-"""The journal gives back the very bits, survives a torn line, and refuses strangers."""
+"""The journal gives back the very bits, survives a torn line and a full disk, and refuses strangers."""
 
+import errno
+import fcntl
 import json
+import threading
+import time
 
 import numpy as np
 import pytest
 
 from lensdask.compute import Journal, fingerprint, journal_path
+from lensdask.compute.journal import is_locked
 from lensdask.data import SHAPES, STAMPS
 from lensdask.errors import InputError
 
-HEADER = {"fingerprint": "abc", "size": 10, "chunk": 5}
+HEADER = {"fingerprint": "abc", "size": 10, "chunk": 5, "label": "test", "unit": "galaxies"}
 ODD = np.array([[0.1, 1 / 3, -0.0], [np.inf, 5e-324, 1.7976931348623157e308]])
 # The NaN that x86 makes of 0/0 has its sign bit set, which text would lose.
 MINUS_NAN = np.array(0xFFF8000000000000, np.uint64).view(np.float64)
@@ -25,6 +30,10 @@ def path(tmp_path):
     return path
 
 
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
 def test_round_trip_to_the_bit(path):
     with Journal(path) as journal:
         journal.begin(HEADER)
@@ -35,6 +44,36 @@ def test_round_trip_to_the_bit(path):
             assert journal.done[1][name].shape == value.shape
 
 
+def test_what_the_lines_say(path):
+    before = time.time()
+    with Journal(path) as journal:
+        journal.begin(HEADER)
+        journal.give_up(1, "RuntimeError: why")
+    found = lines(path)
+    assert found[0] == {"event": "run", "version": 1, **HEADER}
+    assert [line["event"] for line in found[1:]] == ["session", "done", "done", "session", "given up"]
+    times = [line["time"] for line in found[1:]]
+    assert times == sorted(times)
+    assert before - 1e-3 <= times[-1] <= time.time() + 1e-3
+    assert (found[-1]["chunk"], found[-1]["reason"]) == (1, "RuntimeError: why")
+
+
+def test_a_chunk_given_up_is_not_done_until_a_later_session_finishes_it(tmp_path):
+    path = tmp_path / "a.journal.jsonl"
+    with Journal(path) as journal:
+        journal.begin(HEADER)
+        journal.give_up(1, "why")
+    with Journal(path) as journal:
+        journal.begin(HEADER)
+        assert journal.done == {}
+        assert journal.earlier[0].given_up == {1: "why"}
+        journal.append(1, {"odd": ODD})
+    with Journal(path) as journal:
+        journal.begin(HEADER)
+        assert list(journal.done) == [1]
+        assert [session.done for session in journal.earlier] == [[], [1]]
+
+
 @pytest.mark.parametrize("cut", [1, 2, 20])
 def test_torn_last_line_is_cut_off(path, cut):
     whole = path.read_bytes()
@@ -42,8 +81,8 @@ def test_torn_last_line_is_cut_off(path, cut):
     with Journal(path) as journal:
         journal.begin(HEADER)
         assert list(journal.done) == [1]
-        journal.append(0, None)
-    assert path.read_bytes() == whole
+    kept = whole.splitlines(keepends=True)[:-1]
+    assert path.read_bytes().splitlines(keepends=True)[:-1] == kept
 
 
 def test_garbage_after_a_power_cut_is_cut_off(path):
@@ -52,7 +91,8 @@ def test_garbage_after_a_power_cut_is_cut_off(path):
     with Journal(path) as journal:
         journal.begin(HEADER)
         assert list(journal.done) == [1, 0]
-    assert path.read_bytes() == whole
+    assert path.read_bytes().startswith(whole)
+    assert lines(path)[-1]["event"] == "session"
 
 
 def test_torn_header_is_an_empty_journal(path):
@@ -62,20 +102,35 @@ def test_torn_header_is_an_empty_journal(path):
         journal.begin(HEADER)
         assert not journal.empty
         assert journal.done == {}
-    assert json.loads(path.read_text()) == HEADER
+    assert [line["event"] for line in lines(path)] == ["run", "session"]
 
 
 def test_damage_before_the_last_line_is_refused(path):
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(lines[0] + lines[1][:5] + b"\n" + lines[2])
+    text = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(text[0] + text[1][:5] + b"\n" + text[2])
     with Journal(path) as journal, pytest.raises(InputError, match="line 2 is damaged"):
         journal.begin(HEADER)
 
 
-@pytest.mark.parametrize("name", list(HEADER))
+@pytest.mark.parametrize("name", ["fingerprint", "size", "chunk"])
 def test_another_header_is_refused(path, name):
     with Journal(path) as journal, pytest.raises(InputError, match="another configuration"):
         journal.begin(HEADER | {name: "other"})
+
+
+def test_names_are_no_part_of_what_a_run_is(path):
+    with Journal(path) as journal:
+        journal.begin(HEADER | {"label": "a network that moved"})
+        assert list(journal.done) == [1, 0]
+
+
+@pytest.mark.parametrize("header", [{"fingerprint": "abc", "size": 10, "chunk": 5}, {"event": "run", "version": 2}])
+def test_another_version_is_refused(tmp_path, header):
+    path = tmp_path / "a.journal.jsonl"
+    path.write_text(json.dumps(header) + "\n")
+    with Journal(path) as journal, pytest.raises(InputError, match=r"a journal of version .* this lensdask reads 1"):
+        journal.begin(HEADER)
+    assert lines(path) == [header]
 
 
 def test_second_run_is_refused(path):
@@ -89,11 +144,80 @@ def test_second_run_is_refused(path):
         journal.begin(HEADER)
 
 
+def test_a_run_that_begins_is_not_disturbed_by_those_who_ask(path):
+    stop = threading.Event()
+    answers = set()
+
+    def ask():
+        while not stop.is_set():
+            answers.add(is_locked(path))
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(100):
+            with Journal(path):
+                time.sleep(1e-3)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert answers == {True, False}
+
+
+def test_a_journal_that_is_removed_before_it_is_locked_is_not_used(path, monkeypatch):
+    lock, removed = fcntl.flock, []
+
+    def flock(file, how):
+        # Another run, whose input was refused, clears up between opening and locking.
+        if not removed:
+            path.unlink()
+            removed.append(path)
+        lock(file, how)
+
+    monkeypatch.setattr("lensdask.compute.journal.fcntl.flock", flock)
+    with Journal(path) as journal:
+        journal.begin(HEADER)
+        assert journal.done == {}
+    assert len(lines(path)) == 2
+
+
+def test_nothing_is_left_of_a_journal_that_was_not_begun(tmp_path):
+    with Journal(tmp_path / "a.journal.jsonl"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_that_does_not_fit_the_disk_leaves_no_trace(path, monkeypatch):
+    whole = path.read_bytes()
+
+    def full(_file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Journal(path) as journal:
+        journal.begin(HEADER)
+        begun = path.read_bytes()
+        monkeypatch.setattr("lensdask.compute.journal.os.fsync", full)
+        with pytest.raises(OSError, match="No space left") as caught:
+            journal.append(2, {"odd": ODD})
+        assert caught.value.filename == str(path)
+        assert 2 not in journal.done
+        monkeypatch.undo()
+        assert path.read_bytes() == begun
+        journal.append(2, {"odd": ODD})
+    assert path.read_bytes().startswith(whole)
+    with Journal(path) as journal:
+        journal.begin(HEADER)
+        assert list(journal.done) == [1, 0, 2]
+
+
 def test_clear(path):
     with Journal(path) as journal:
         journal.clear()
         journal.begin(HEADER | {"size": 20})
-    assert json.loads(path.read_text())["size"] == 20
+    assert lines(path)[0]["size"] == 20
+    assert len(lines(path)) == 2
 
 
 def test_journal_lies_beside_the_store(tmp_path):

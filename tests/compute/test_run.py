@@ -1,5 +1,6 @@
 """A run gives the same bits wherever it runs, and tells inputs at fault from chunks at fault."""
 
+import importlib
 from functools import partial
 from pathlib import Path
 
@@ -48,8 +49,12 @@ def raises(start, stop, config, device):
     return draw(start, stop, config, device)
 
 
+def raises_always(start, stop, config, device):  # noqa: ARG001
+    raise RuntimeError(f"{start} to {stop}")
+
+
 def refuses(start, stop, config, device):
-    if start == 10:
+    if start == config.get("refused", 10):
         raise InputError("catalogue.fits: row 13 has no flux; expected a number")
     return draw(start, stop, config, device)
 
@@ -156,6 +161,13 @@ def test_interrupt_says_how_to_continue(tmp_path):
 def test_input_error_stops_the_run_at_once(tmp_path):
     with pytest.raises(InputError, match="row 13"):
         start_run(tmp_path / "a.zarr", refuses)
+    # What was measured before that is kept.
+    assert start_run(tmp_path / "a.zarr", if_exists="resume").objects == SIZE - 10
+
+
+def test_input_error_before_anything_is_measured_leaves_nothing(tmp_path):
+    with pytest.raises(InputError, match="row 13"):
+        start_run(tmp_path / "a.zarr", refuses, config={"refused": 0})
     assert list(tmp_path.iterdir()) == []
     assert start_run(tmp_path / "a.zarr").objects == SIZE
 
@@ -195,6 +207,25 @@ def test_resume_of_a_finished_run_computes_nothing(tmp_path):
 
 def test_resume_of_a_run_that_has_not_started(tmp_path):
     assert start_run(tmp_path / "a.zarr", if_exists="resume").objects == SIZE
+
+
+@pytest.mark.parametrize("if_exists", ["refuse", "overwrite"])
+def test_a_template_that_is_refused_leaves_nothing(tmp_path, if_exists):
+    def create():
+        raise InputError("no such schema")
+
+    with pytest.raises(InputError, match="no such schema"):
+        start_run(tmp_path / "a.zarr", create=create, if_exists=if_exists)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_another_run_left_is_not_discarded(tmp_path, monkeypatch):
+    # As if the other one had ended between the first look and the lock.
+    monkeypatch.setattr(importlib.import_module("lensdask.compute.run"), "refuse_existing", lambda *_: None)
+    make_store(tmp_path / "a.zarr", 10)
+    with pytest.raises(InputError, match="no journal to resume from"):
+        start_run(tmp_path / "a.zarr")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
 
 
 def test_existing_run_is_refused(tmp_path):
@@ -249,6 +280,13 @@ def test_empty_run_is_refused(tmp_path, change):
         start_run(tmp_path / "a.zarr", **change)
 
 
+def test_many_chunks_that_are_given_up_are_counted(tmp_path, capfd):
+    start_run(tmp_path / "a.zarr", raises_always, chunk=5, attempts=1, show_progress=True)
+    lines = capfd.readouterr().err.splitlines()
+    assert sum("was given up" in line for line in lines) == 10
+    assert lines[-1].endswith(", 18 quarantined")
+
+
 def test_torch_is_put_back(tmp_path):
     before = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -263,8 +301,10 @@ def test_one_line_at_the_end_when_not_in_a_terminal(tmp_path, capfd):
     start_run(tmp_path / "a.zarr", raises, attempts=2, show_progress=True, label="shapes")
     out, err = capfd.readouterr()
     assert out == ""
-    assert err.startswith("shapes: 80 galaxies (")
-    assert err.endswith(", 1 retries, 1 quarantined\n")
+    fault, summary = err.splitlines()
+    assert fault == "shapes: chunk 1 (galaxies 10 to 19) was given up: RuntimeError: first line"
+    assert summary.startswith("shapes: 80 galaxies (")
+    assert summary.endswith(", 1 retries, 1 quarantined")
     start_run(tmp_path / "b.zarr")
     assert capfd.readouterr() == ("", "")
 

@@ -106,6 +106,14 @@ def test_other_arrays_are_refused(store, spoil, message):
     assert np.isnan(data.open(store)["e2"].values).all()
 
 
+def test_a_range_of_ids_is_written_piece_by_piece(tmp_path, monkeypatch):
+    monkeypatch.setattr("lensdask.data.template._COORDINATE_CHUNK", 10)
+    coords = {"galaxy": range(7, 32), "g1": [0.02, -0.02], "g2": [0.0, 0.0]}
+    sizes = {"galaxy": 25, "shear": 2}
+    data.create(tmp_path / "s.zarr", SHAPES, sizes=sizes, coords=coords, attributes=ATTRIBUTES)
+    np.testing.assert_array_equal(data.open(tmp_path / "s.zarr")["galaxy"], np.arange(7, 32))
+
+
 def test_existing_path_is_refused(store):
     with pytest.raises(InputError, match="--overwrite"):
         data.create(store, SHAPES, sizes={}, coords={}, attributes={})

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -29,10 +31,10 @@ def attempt(folder: Path, start: int) -> int:
 
 
 def compute(start, stop, config, device):  # noqa: ARG001  the signature of chunk functions
-    """Compute rows and sums, after what the plan has for this attempt: "raise", "kill" or "pass".
+    """Compute rows and sums, after what the plan has for this attempt.
 
-    ``config["plan"]`` maps the start of a chunk to one word per attempt; the last one holds for all
-    later attempts too.
+    ``config["plan"]`` maps the start of a chunk to one word per attempt, "raise", "kill", "full" or "pass"; the last
+    one holds for all later attempts too.
     """
     plan = config.get("plan", {}).get(str(start), ["pass"])
     number = attempt(Path(config["attempts"]), start) if "attempts" in config else 0
@@ -41,6 +43,10 @@ def compute(start, stop, config, device):  # noqa: ARG001  the signature of chun
         raise RuntimeError(f"attempt {number}")
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if action == "full":
+        # As a write leaves it that was not even able to clear up.
+        (Path(config["store"]) / "e1" / f"{start}.partial").write_bytes(b"half")
+        raise OSError(config["errno"], os.strerror(config["errno"]))
     time.sleep(config.get("sleep", 0))
     draws = np.stack([generator(1, Stream.NOISE, i).normal(size=len(SHAPES.variables)) for i in range(start, stop)])
     table = {name: draws[:, k].astype("float32") for k, name in enumerate(SHAPES.variables)}
@@ -77,3 +83,29 @@ def result_bytes(folder: Path, sums) -> tuple[bytes, bytes]:
     dataset = data.open(folder / "shapes.zarr").load()
     rows = b"".join(dataset[name].values.tobytes() for name in SHAPES.variables)
     return rows, b"".join(v.tobytes() for chunk in sums if chunk for v in chunk.values())
+
+
+def start_driver(folder: Path, cluster: str) -> subprocess.Popen:
+    """Start `driver.py` with a process group of its own."""
+    driver = Path(__file__).with_name("driver.py")
+    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return subprocess.Popen(
+        [sys.executable, str(driver), str(folder), cluster],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_until_done(folder: Path, chunks: int, driver: subprocess.Popen) -> None:
+    """Wait until a driver has finished so many chunks."""
+    journal = journal_path(folder / "shapes.zarr")
+    for _ in range(600):
+        text = journal.read_bytes() if journal.exists() else b""
+        if b'"session"' in text and text.count(b'"done"') >= chunks:
+            return
+        assert driver.poll() is None, driver.stderr.read()
+        time.sleep(0.05)
+    raise TimeoutError(f"{journal} has not reached {chunks} chunks")

@@ -2,61 +2,19 @@
 
 import os
 import signal
-import subprocess
-import sys
+import threading
 import time
-from pathlib import Path
 
-import dask
 import numpy as np
 import psutil
 import pytest
-from faults import CHUNK, SIZE, result_bytes, start_run
+from faults import CHUNK, SIZE, result_bytes, start_driver, start_run, wait_until_done
 
 from lensdask import data
-from lensdask.compute import journal_path, start_cluster
+from lensdask.compute import journal_path
 from lensdask.errors import InputError
 
 CHUNKS = SIZE // CHUNK
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed")
-    return result_bytes(folder, start_run(folder).sums)
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    # Fewer worker deaths than usual until Dask blames a chunk: each costs a restart.
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
-        start_cluster("local", workers=2) as client,
-    ):
-        yield client
-
-
-def start_driver(folder: Path, cluster: str) -> subprocess.Popen:
-    driver = Path(__file__).with_name("driver.py")
-    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    return subprocess.Popen(
-        [sys.executable, str(driver), str(folder), cluster],
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def wait_until_done(folder: Path, chunks: int, driver: subprocess.Popen) -> None:
-    journal = journal_path(folder / "shapes.zarr")
-    for _ in range(600):
-        if journal.exists() and journal.read_bytes().count(b"\n") > chunks:
-            return
-        assert driver.poll() is None, driver.stderr.read()
-        time.sleep(0.05)
-    raise TimeoutError(f"{journal} has not reached {chunks} chunks")
 
 
 @pytest.mark.parametrize("where", ["direct", "local"])
@@ -134,6 +92,38 @@ def test_killed_worker_is_replaced(tmp_path, undisturbed, cluster):
     config = {"attempts": str(tmp_path / "attempts"), "plan": {"16": ["kill", "pass"]}}
     result = start_run(tmp_path, config, client=cluster)
     assert result.quarantined == ()
+    assert result_bytes(tmp_path, result.sums) == undisturbed
+
+
+def kill_a_busy_worker(client) -> None:
+    """Kill a worker from outside while it computes."""
+    while True:
+        busy = [worker.name for worker in list(client.cluster.scheduler.workers.values()) if worker.processing]
+        pids = [client.cluster.workers[name].pid for name in busy]
+        if pids and pids[0]:
+            os.kill(pids[0], signal.SIGKILL)
+            return
+        time.sleep(0.01)
+
+
+def test_three_workers_killed_from_outside(tmp_path, undisturbed, cluster, monkeypatch):
+    # Dask's own setting, under which three deaths are no fault of the chunk.
+    monkeypatch.setattr(cluster.cluster.scheduler, "allowed_failures", 3)
+    struck = []
+
+    def strike():
+        for done in (2, 7, 12):
+            while len(list((tmp_path / "shapes.zarr").glob("e1/c/*"))) < done:
+                time.sleep(0.01)
+            kill_a_busy_worker(cluster)
+            struck.append(done)
+
+    killer = threading.Thread(target=strike)
+    killer.start()
+    result = start_run(tmp_path, {"sleep": 0.1}, client=cluster)
+    killer.join()
+    assert struck == [2, 7, 12]
+    assert (result.quarantined, result.retries, result.objects) == ((), 0, SIZE)
     assert result_bytes(tmp_path, result.sums) == undisturbed
 
 

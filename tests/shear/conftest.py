@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from lensdask.shear.catalogue import mock_galaxies
-from lensdask.shear.measurement import Estimator, Instrument, measure_stamps
+from lensdask.shear.estimators import Estimator
+from lensdask.shear.instrument import Instrument
+from lensdask.shear.measurement import measure_stamps
 from lensdask.shear.simulate import Observation, draw_psf, draw_stamps
 
 SIZE, SCALE = 64, 0.2

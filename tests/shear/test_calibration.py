@@ -7,7 +7,8 @@ import xarray as xr
 from lensdask.errors import InputError
 from lensdask.shear.calibration import BIAS_QUANTITIES, bias, bias_of_sums, calibrate
 from lensdask.shear.catalogue import mock_galaxies
-from lensdask.shear.measurement import COLUMNS, Estimator, find_estimator
+from lensdask.shear.estimators import Estimator, find_estimator
+from lensdask.shear.measurement import COLUMNS
 from lensdask.shear.shape_sums import shape_sums
 
 ROUND, ELLIPTICAL = (0.0, 0.0), (0.02, -0.02)

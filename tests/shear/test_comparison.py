@@ -6,12 +6,13 @@ import pytest
 from lensdask.errors import InputError
 from lensdask.shear import Observation, RunOptions, Selection, compare, draw_psf, magnitude_cut, run_bias
 from lensdask.shear import comparison as comparison_module
+from lensdask.shear.estimators import find_estimator
 from lensdask.shear.fpfs import FPFS, fpfs_shapes, make_moments
 from lensdask.shear.instrument import Instrument
-from lensdask.shear.measurement import COLUMNS, find_estimator, measure_stamps
+from lensdask.shear.measurement import COLUMNS, measure_stamps
 from lensdask.shear.shape_sums import SUMS
 
-GALAXIES, SEED = 96, 5
+GALAXIES, SEED = 96, 6
 ESTIMATORS = ("fpfs", "fpfs:0.70,25", "d4cnn")
 CUTS = (None, magnitude_cut(25.0), magnitude_cut(25.0, 0.3))
 NUMBERS = ("values", "errors", "delta_errors", "response", "selection_response", "galaxies", "selected", "blocks")

@@ -1,14 +1,16 @@
 """Correlated noise: drawn with the covariance asked for, and made isotropic by the turned renoise."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import lensdask
 from lensdask.data import write
 from lensdask.errors import InputError
-from lensdask.random import Stream, generator
+from lensdask.random import Stream, normals
 from lensdask.shear import Instrument, Observation, find_estimator, make_stamps, measure, measure_run, measure_stamps
 from lensdask.shear.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.noise import Noise, check_correlation, draw_image_noise, draw_renoise, gaussian_correlation
@@ -87,8 +89,18 @@ def test_noise_is_keyed_by_id(drawn) -> None:
 
 def test_white_noise_is_the_plain_stream() -> None:
     for draw, stream in ((draw_image_noise, Stream.NOISE), (draw_renoise, Stream.RENOISE)):
-        expected = generator(4, stream, 9).standard_normal((N, N), dtype=np.float32) * np.float32(0.594)
+        expected = normals(np.array([9]), N * N, 4, stream).reshape(N, N) * np.float32(0.594)
         np.testing.assert_array_equal(draw(np.array([9]), N, Noise(0.594), 4)[0], expected)
+
+
+@pytest.mark.parametrize("law", [Noise(0.594), LAW, replace(LAW, of_pairs="exchanged")], ids=["white", "LAW", "pairs"])
+def test_noise_is_the_same_on_every_device(law) -> None:
+    # What a GPU draws, drawn by torch on the CPU.
+    ids = np.array([0, 1, 6, 7, 2**40, 2**40 + 1])
+    for draw in (draw_image_noise, draw_renoise):
+        there = draw(torch.from_numpy(ids), N, law, 5)
+        assert there.dtype == torch.float32
+        np.testing.assert_allclose(there, draw(ids, N, law, 5), atol=3e-6)
 
 
 def test_resmoothed_noise_is_the_same_along_both_axes(drawn) -> None:

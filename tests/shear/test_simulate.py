@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import galsim
 import numpy as np
@@ -11,6 +12,7 @@ from lensdask.errors import InputError
 from lensdask.random import Stream
 from lensdask.shear.catalogue import mock_galaxies
 from lensdask.shear.noise import draw_noise
+from lensdask.shear.render import render_stamps
 from lensdask.shear.simulate import (
     Observation,
     distortion_labels,
@@ -92,7 +94,9 @@ def test_noise_has_its_variance_and_its_stream() -> None:
 
 
 def test_noiseless_observation_has_no_noise() -> None:
-    np.testing.assert_array_equal(observed_stamps(ROWS, IDS, NOISELESS, 3), draw_stamps(ROWS, IDS, NOISELESS, 3))
+    by_galsim = replace(NOISELESS, renderer="galsim")
+    np.testing.assert_array_equal(observed_stamps(ROWS, IDS, by_galsim, 3), draw_stamps(ROWS, IDS, NOISELESS, 3))
+    np.testing.assert_array_equal(observed_stamps(ROWS, IDS, NOISELESS, 3), render_stamps(ROWS, IDS, NOISELESS, 3))
 
 
 def centroid(image: np.ndarray) -> np.ndarray:

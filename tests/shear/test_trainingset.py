@@ -15,8 +15,8 @@ from lensdask.fourier import coordinates, half_plane
 from lensdask.shear import train as train_module
 from lensdask.shear.catalogue import MockCatalogue
 from lensdask.shear.d4cnn import PAPER, SHIPPED, D4CNNConfig
+from lensdask.shear.estimators import find_estimator
 from lensdask.shear.fpfs import fpfs_shapes, make_moments
-from lensdask.shear.measurement import find_estimator
 from lensdask.shear.resmooth import Grid
 from lensdask.shear.train import FIRST_PAIR, Recipe, read_recipe, train_d4cnn
 from lensdask.shear.trainingset import TrainingSet, make_training_set

@@ -1,0 +1,180 @@
+"""Collect what the benchmarks measured into ``docs/bench``, and write its page of tables: the end of `make bench`."""
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bench_model import model_rows
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "docs" / "bench"
+BUSY = 0.2
+"""Cores that others may keep busy; above that the page says so."""
+
+HEAD = """# Speed and memory, measured by `make bench`
+
+A simulated galaxy is four 64 x 64 stamps, one for each applied shear, with noise and renoise of its own. Times are
+medians with half the distance between the quartiles; things compared were measured in turns."""
+
+STAGES = """Operations and bytes are counted from the shapes of every array operation, each of which reads its inputs
+and writes its outputs once. Beside them is the share of what the device can do: {flops:.0f} GFLOP/s in a float32 matrix
+product and {bytes:.1f} GB/s in a copy, measured in the same run. What stays in a cache moves faster than the copy."""
+
+SPEED = """At 100,000 galaxies the run has {running} of the speed of a plain loop in two processes, without Dask,
+store and journal; the command, with the start of Python and of the cluster, bootstrap and picture, {whole} of that of
+the loop with the start of its processes. Store and journal are in bytes per galaxy, memory is the peak of a process."""
+
+DASK = """FPFS, {galaxies} galaxies in {tasks} tasks of {per_task}, the usual length: two workers that keep sums only take
+{share} more than a plain loop in two processes. An empty task takes {task} ms from the window to the journal, which for as
+many tasks is {by_task} of the run."""
+
+MODEL = """Nobody ran this: it is the measured throughput, and the measured bytes of a galaxy, times 40 million galaxies
+(160 million stamps). The goal for a GPU is less than 2.5 hours with `d4cnn-paper`, or 0.05 ms per stamp."""
+
+
+def table(header: list[str], rows: Iterable[Iterable[Any]]) -> str:
+    """Return a table in Markdown."""
+    lines = [header, ["---"] * len(header), *([str(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def with_error(value: float, error: float, digits: int = 2) -> str:
+    """Return a value with its spread as a cell."""
+    return f"{value:,.{digits}f} ± {error:.{digits}f}"
+
+
+def about(part: dict[str, Any]) -> str:
+    """Return the line that says on what a part was measured, and when it was not alone there."""
+    m = part["machine"]
+    gpu = m["GPU"] or "no GPU"
+    versions = ", ".join(f"{name} {m['versions'][name]}" for name in ("python", "torch", "numpy", "dask"))
+    line = f"{m['date']}, {m['cores']} cores of {m['processor']}, {gpu}; {versions}."
+    if part["busy_cores"] > BUSY:
+        line += f" **Others kept {part['busy_cores']} cores busy meanwhile.**"
+    return line
+
+
+def _rate(count: float | None, microseconds: float, ceiling: float) -> str:
+    """Return millions per unit, and the share of a ceiling that is reached."""
+    return "–" if count is None else f"{count / 1e6:.2f} ({count / microseconds * 1e6 / ceiling:.0%})"
+
+
+def stages_section(part: dict[str, Any]) -> str:
+    """Return the tables of stages and of whole chunk functions on one device."""
+    ceiling, device = part["ceilings"], part["machine"]["GPU"] or "one CPU thread"
+    rows = [
+        (
+            r["stage"],
+            f"{with_error(r['microseconds'], r['spread'], 1)} per {r['unit']}",
+            f"{r['ms_per_galaxy']:.3f}",
+            _rate(r["flops"], r["microseconds"], ceiling["flops_per_s"]),
+            _rate(r["bytes"], r["microseconds"], ceiling["bytes_per_s"]),
+        )
+        for r in part["rows"]
+    ]
+    header = ["stage", "µs", "ms per galaxy", "MFLOP (share of rate)", "MB (share of bandwidth)"]
+    whole = [
+        (c["estimator"], with_error(c["ms_per_galaxy"], c["spread"]), f"{c['stages_ms']:.2f}") for c in part["chunks"]
+    ]
+    text = STAGES.format(flops=ceiling["flops_per_s"] / 1e9, bytes=ceiling["bytes_per_s"] / 1e9)
+    chunks = table(["chunk function", "ms per galaxy", "its stages together"], whole)
+    return "\n\n".join([f"## Stages, {device}", about(part), text, table(header, rows), chunks])
+
+
+def runs_section(parts: list[dict[str, Any]]) -> str:
+    """Return the table of one and two workers."""
+    rows = [
+        (
+            part["part"].partition("-")[2],
+            f"{part['galaxies']:,} in {part['tasks']} tasks",
+            *(f"{np.median(part['seconds'][way]):.1f}" for way in ("1 worker", "2 workers")),
+            with_error(*part["speedup"]),
+            with_error(*part["speedup_of_processes"]),
+        )
+        for part in parts
+    ]
+    header = ["estimator", "galaxies", "1 worker, s", "2 workers, s", "2 workers over 1", "without Dask and store"]
+    return "\n\n".join(["## One worker and two", about(parts[0]), table(header, rows)])
+
+
+def dask_section(part: dict[str, Any]) -> str:
+    """Return what Dask takes of a run in tasks of the usual length."""
+    share, task = part["share"], part["s_per_empty_task"]
+    text = DASK.format(
+        **{name: f"{part[name]:,}" for name in ("galaxies", "tasks", "per_task")},
+        share=f"{100 * share[0]:.1f} ± {100 * share[1]:.1f} %",
+        task=with_error(1e3 * task[0], 1e3 * task[1], 1),
+        by_task=f"{100 * part['share_by_task']:.1f} %",
+    )
+    return "\n\n".join(["## Dask's share", about(part), text])
+
+
+def survey_section(part: dict[str, Any]) -> str:
+    """Return the table of the command at growing sizes: speed and memory."""
+    rows = []
+    for size, commands in part["commands"].items():
+        last, n = commands[-1], int(size)
+        memory = [last["driver_peak"], max(last["worker_peaks"])]
+        disk = [last["store_bytes"] / n, last["journal_bytes"] / n]
+        rows.append(
+            (
+                f"{n:,}",
+                f"{last['run_s']:.1f}",
+                f"{n / last['run_s']:,.0f}",
+                f"{last['wall_s']:.1f}",
+                *(f"{value / 2**20:.0f}" for value in memory),
+                *(f"{value:.0f}" for value in disk),
+            )
+        )
+    header = ["galaxies", "run s", "per s", "command s", "driver MiB", "worker MiB", "store B", "journal B"]
+    speed = SPEED.format(running=with_error(*part["running"]), whole=with_error(*part["whole"]))
+    title = f"## `lensdask shear bias --estimator {part['estimator']} --workers 2`"
+    return "\n\n".join([title, about(part), speed, table(header, rows)])
+
+
+def anacal_section(parts: list[dict[str, Any]]) -> str:
+    """Return the table of FPFS beside anacal, without and with renoise."""
+    rows = [
+        (part["part"].partition("-")[2], name, f"{cost:.1f}", f"{cost / part['microseconds']['lensdask']:.1f}")
+        for part in parts
+        for name, cost in part["microseconds"].items()
+    ]
+    text = "The same moments, shapes and responses of 64 x 64 stamps, one thread, least of several CPU times."
+    header = ["", "code", "µs per stamp", "over lensdask"]
+    return "\n\n".join(["## FPFS beside anacal", about(parts[0]), text, table(header, rows)])
+
+
+def model_section(found: dict[str, dict[str, Any]]) -> str:
+    """Return the table of what 40 million galaxies would cost."""
+    header = ["estimator, from", "hours here", "core hours", "shapes GB", "journal MB", "tasks", "Dask s"]
+    text = MODEL
+    if not any(name.endswith(".cuda") for name in found):
+        text += " No GPU was measured, so no row is of one."
+    return "\n\n".join(["## Model: 40 million galaxies", text, table(header, model_rows(found))])
+
+
+def page(found: dict[str, dict[str, Any]]) -> str:
+    """Return the page of committed results, by the names of their files without suffix."""
+    sections = [HEAD]
+    sections += [stages_section(found[name]) for name in ("stages.cpu", "stages.cuda") if name in found]
+    for prefix, make in (("runs-", runs_section), ("anacal-", anacal_section)):
+        parts = [part for name, part in found.items() if name.startswith(prefix)]
+        sections += [make(parts)] if parts else []
+    for name, make in (("dask.cpu", dask_section), ("survey.cpu", survey_section)):
+        sections += [make(found[name])] if name in found else []
+    return "\n\n".join([*sections, model_section(found)]) + "\n"
+
+
+def committed() -> dict[str, dict[str, Any]]:
+    """Return the committed results, of this machine and others."""
+    return {file.stem: json.loads(file.read_text()) for file in sorted(RESULTS.glob("*.json"))}
+
+
+if __name__ == "__main__":
+    RESULTS.mkdir(exist_ok=True)
+    for file in (ROOT / "build" / "bench").glob("*.json"):
+        shutil.copy(file, RESULTS)
+    (RESULTS / "README.md").write_text(page(committed()))

@@ -1,0 +1,177 @@
+"""Runs to compare: a plain loop over the chunk function in some processes, and the command; with their peak memory.
+
+Linux only: the peak of a process is ``VmHWM`` in /proc, which the kernel keeps; polling it misses nothing but what a
+process does after the last look.
+"""
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+
+from lensdask.compute.devices import torch_settings
+from lensdask.shear.runs import bias_chunk
+
+LOOK_SECONDS = 0.2
+MEMORY = {f"MALLOC_{name}_THRESHOLD_": str(2**30) for name in ("TRIM", "MMAP")}
+"""Settings of the C library that lensdask's workers have."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What a plain loop took."""
+
+    wall_s: float
+    """From the first call of the chunk function to the end of the last, everything loaded."""
+    cold_s: float
+    """With the start of Python, imports and a first call of few galaxies."""
+    cpu_s: float
+    """CPU time of all processes in ``wall_s``, which other load hardly changes."""
+
+
+def plain_loop(config: Mapping[str, Any], bounds: list[tuple[int, int]], processes: int) -> Loop:
+    """Call the chunk function on all chunks, dealt out to processes: no Dask, no store, no journal.
+
+    Parameters
+    ----------
+    config
+        Of `bias_chunk`.
+    bounds
+        Start and stop of each chunk.
+    processes
+        How many; each begins when all are ready.
+    """
+    spawned = multiprocessing.get_context("spawn")
+    barrier, spans = spawned.Barrier(processes), spawned.Queue()
+    began = time.monotonic()
+    with _environment(MEMORY):
+        workers = [
+            spawned.Process(target=_loop, args=(config, bounds[i::processes], barrier, spans)) for i in range(processes)
+        ]
+        for worker in workers:
+            worker.start()
+    starts, stops, cpu_s = zip(*(spans.get(timeout=600) for _ in workers), strict=True)
+    for worker in workers:
+        worker.join()
+    return Loop(max(stops) - min(starts), time.monotonic() - began, sum(cpu_s))
+
+
+def _loop(config: Mapping[str, Any], bounds: list[tuple[int, int]], barrier: Barrier, spans: "Queue[Any]") -> None:
+    with torch_settings():
+        bias_chunk(0, config["galaxies_per_block"], config, "cpu")
+        barrier.wait()
+        began, cpu_s = time.monotonic(), time.process_time()
+        for start, stop in bounds:
+            bias_chunk(start, stop, config, "cpu")
+        spans.put((began, time.monotonic(), time.process_time() - cpu_s))
+
+
+@contextmanager
+def _environment(changes: Mapping[str, str]):
+    """Set variables for the processes started meanwhile."""
+    before = dict(os.environ)
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command did."""
+
+    wall_s: float
+    """From the start of Python to its end."""
+    result: dict[str, Any]
+    """Content of its ``result.json``."""
+    driver_peak: int
+    """Largest resident memory of the process of the command, in bytes."""
+    worker_peaks: list[int]
+    """The same of each worker."""
+    driver_cpu_s: float
+    """CPU time of the process of the command, which holds client and scheduler."""
+    worker_cpu_s: list[float]
+    """CPU time of each worker, with its start and imports."""
+    store_bytes: int
+    """Size of the files of the store of shapes, as the disk counts them."""
+    journal_bytes: int
+    """Size of its journal."""
+
+
+def bias_command(folder: Path, galaxies: int, estimator: str, workers: int = 2) -> Finished:
+    """Run ``lensdask shear bias`` and watch its memory.
+
+    Parameters
+    ----------
+    folder
+        Directory of the results.
+    galaxies, estimator, workers
+        Of the command.
+    """
+    arguments = ["shear", "bias", str(folder), "--galaxies", str(galaxies), "--estimator", estimator]
+    arguments += ["--workers", str(workers), "--device", "cpu"]
+    program = "from lensdask.cli import main; main()"
+    began = time.monotonic()
+    seen: dict[int, Seen] = {}
+    with subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=subprocess.DEVNULL) as command:
+        while command.poll() is None:
+            _look(command.pid, seen)
+            time.sleep(LOOK_SECONDS)
+    wall_s = time.monotonic() - began
+    assert command.returncode == 0, arguments
+    driver = seen.pop(command.pid)
+    # The other children, such as the resource tracker, are a few megabytes.
+    largest = sorted(seen.values())[-workers:]
+    return Finished(
+        wall_s=wall_s,
+        result=json.loads((folder / "result.json").read_text()),
+        driver_peak=driver.peak,
+        worker_peaks=[worker.peak for worker in largest],
+        driver_cpu_s=driver.cpu_s,
+        worker_cpu_s=[worker.cpu_s for worker in largest],
+        store_bytes=_disk_bytes(folder / "shapes.zarr"),
+        journal_bytes=(folder / "shapes.zarr.journal.jsonl").stat().st_size,
+    )
+
+
+class Seen(NamedTuple):
+    """The last that was seen of a process."""
+
+    peak: int
+    """Largest resident memory, in bytes."""
+    cpu_s: float
+    """CPU time."""
+
+
+def _look(pid: int, seen: dict[int, Seen]) -> None:
+    """Note peak and CPU time of a process and of all that it started."""
+    try:
+        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+            times = process.cpu_times()
+            seen[process.pid] = Seen(peak_memory(process.pid), times.user + times.system)
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError, KeyError):
+        pass  # it ended meanwhile
+
+
+def peak_memory(pid: int) -> int:
+    """Return the largest resident memory that a process has had, in bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    kilobytes = dict(line.split(":", 1) for line in lines)["VmHWM"].split()[0]
+    return 1024 * int(kilobytes)
+
+
+def _disk_bytes(folder: Path) -> int:
+    return sum(512 * file.stat().st_blocks for file in folder.rglob("*") if file.is_file())

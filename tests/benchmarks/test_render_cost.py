@@ -1,0 +1,40 @@
+"""Cost of drawing galaxies of the mock under four shears: GalSim against the batched renderer, one thread."""
+
+import os
+import time
+
+import numpy as np
+import pytest
+
+from lensdask.compute.devices import torch_settings
+from lensdask.shear.catalogue import mock_galaxies
+from lensdask.shear.render import render_stamps
+from lensdask.shear.simulate import Observation, draw_stamps
+
+PAIRS, REPEATS = 64, 5
+
+
+@pytest.mark.benchmark
+def test_numpy_is_the_fastest_on_a_cpu():
+    threads = [os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")]
+    assert "1" in threads, "set OMP_NUM_THREADS=1: the comparison is between single threads"
+    ids, rows = np.arange(2 * PAIRS), np.repeat(mock_galaxies(1, np.arange(PAIRS)), 2)
+    draw = {
+        "batched, NumPy": lambda: render_stamps(rows, ids, Observation(), 1),
+        "batched, torch": lambda: render_stamps(rows, ids, Observation(), 1, device="cpu"),
+        "GalSim": lambda: draw_stamps(rows, ids, Observation(), 1),
+    }
+    best = dict.fromkeys(draw, np.inf)
+    with torch_settings():
+        # In turns, so that other load disturbs them alike; the first round prepares tables, and never is the best.
+        for _ in range(REPEATS):
+            for name, function in draw.items():
+                start = time.process_time()
+                function()
+                best[name] = min(best[name], time.process_time() - start)
+    print(f"\nStamps of 64 x 64 pixels, {len(ids)} galaxies of the mock under four shears, one thread")
+    for name, seconds in best.items():
+        stamp = 1e3 * seconds / (4 * len(ids))
+        print(f"  {name:15s} {stamp:6.3f} ms a stamp   {seconds / best['batched, NumPy']:5.1f} times batched NumPy")
+    assert best["batched, NumPy"] < best["batched, torch"]
+    assert best["GalSim"] > 4 * best["batched, NumPy"]

@@ -1,0 +1,116 @@
+"""Runs of one and of two workers beside a plain loop over the chunk function, and what Dask costs a task."""
+
+import os
+from functools import partial
+
+import numpy as np
+import pytest
+from machine import median_and_spread
+from processes import plain_loop
+from stages import bounds_of_tasks, chunk_config
+
+from lensdask.compute import run, start_cluster
+from lensdask.shear import RunOptions
+from lensdask.shear.execution import carry_out
+from lensdask.shear.runs import bias_chunk, run_bias
+
+pytestmark = [
+    pytest.mark.benchmark,
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two workers need two cores"),
+]
+
+GALAXIES = {"fpfs": 24_000, "d4cnn": 1_600}
+"""A dozen seconds of one core."""
+SURVEY = 65_536
+"""The fewest galaxies in tasks of the length that large runs have."""
+ROUNDS, EMPTY_TASKS = 3, 400
+
+
+def empty_chunk(start, stop, config, device):  # noqa: ARG001  the signature of chunk functions
+    """Return sums of the size that `bias_chunk` returns, at once."""
+    return None, {"shapes": np.zeros((20, 4, 15))}
+
+
+def options(client):
+    return RunOptions(cluster=client, device="cpu", if_exists="overwrite", show_progress=False)
+
+
+def with_store(folder, name, galaxies, client):
+    """Return the seconds of a run, from the template of its store to its last journal line."""
+    return run_bias(folder, galaxies=galaxies, estimator=name, options=options(client)).run.wall_s
+
+
+def for_sums(folder, name, galaxies, client):
+    """Return the seconds of a run that keeps no store."""
+    per_block, bounds = bounds_of_tasks(galaxies)
+    config, journal = chunk_config(name, per_block), folder / "sums.journal.jsonl"
+    plan = {"size": galaxies, "chunk": bounds[0][1], "label": "bias", "options": options(client)}
+    return carry_out(bias_chunk, config, journal, **plan).wall_s
+
+
+def loop(name, galaxies, processes):
+    """Return the seconds of the same chunks without Dask, store and journal."""
+    per_block, bounds = bounds_of_tasks(galaxies)
+    return plain_loop(chunk_config(name, per_block), bounds, processes).wall_s
+
+
+def in_turns(ways):
+    """Return the seconds of each way to do the same work, in each round."""
+    rounds = [{way: function() for way, function in ways.items()} for _ in range(ROUNDS)]
+    return {way: [found[way] for found in rounds] for way in ways}
+
+
+def ratio(first, second):
+    """Return the median over rounds of a ratio of times, and its spread."""
+    return median_and_spread([a / b for a, b in zip(first, second, strict=True)])
+
+
+def cost_of_a_task(folder, client):
+    """Return the seconds that an empty task takes, from the window to the journal."""
+    arguments = {"size": EMPTY_TASKS, "chunk": 1, "fingerprint": "0", "client": client, "device": "cpu"}
+    arguments |= {"if_exists": "overwrite", "show_progress": False}
+    times = [run(empty_chunk, {}, journal=folder / "empty", **arguments).wall_s / EMPTY_TASKS for _ in range(ROUNDS)]
+    return median_and_spread(times)
+
+
+@pytest.mark.parametrize("name", GALAXIES)
+def test_two_workers_are_twice_as_fast_as_one(name, tmp_path, record):
+    galaxies = GALAXIES[name]
+    with start_cluster(workers=1) as one, start_cluster(workers=2) as two:
+        ways = {
+            "1 worker": partial(with_store, tmp_path, name, galaxies, one),
+            "2 workers": partial(with_store, tmp_path, name, galaxies, two),
+            "1 process, no Dask": partial(loop, name, galaxies, 1),
+            "2 processes, no Dask": partial(loop, name, galaxies, 2),
+        }
+        for client in (one, two):
+            with_store(tmp_path, name, galaxies // 8, client)  # workers import and prepare
+        seconds = in_turns(ways)
+    speedup = ratio(seconds["1 worker"], seconds["2 workers"])
+    limit = ratio(seconds["1 process, no Dask"], seconds["2 processes, no Dask"])
+    tasks = len(bounds_of_tasks(galaxies)[1])
+    content = {"galaxies": galaxies, "tasks": tasks, "seconds": seconds}
+    record(f"runs-{name}", content | {"speedup": speedup, "speedup_of_processes": limit})
+    print(seconds, speedup, limit)
+    assert speedup[0] >= 1.8
+
+
+def test_dask_takes_a_twentieth_at_the_most(tmp_path, record):
+    bounds = bounds_of_tasks(SURVEY)[1]
+    with start_cluster(workers=2) as client:
+        for_sums(tmp_path, "fpfs", SURVEY // 16, client)
+        ways = {
+            "2 workers, sums only": partial(for_sums, tmp_path, "fpfs", SURVEY, client),
+            "2 processes, no Dask": partial(loop, "fpfs", SURVEY, 2),
+        }
+        seconds = in_turns(ways)
+        task = cost_of_a_task(tmp_path, client)
+    plain = ratio(seconds["2 processes, no Dask"], seconds["2 workers, sums only"])
+    by_task = len(bounds) * task[0] / float(np.median(seconds["2 workers, sums only"]))
+    content = {"galaxies": SURVEY, "tasks": len(bounds), "per_task": bounds[0][1], "seconds": seconds}
+    shares = {"share": (1 - plain[0], plain[1]), "s_per_empty_task": task, "share_by_task": by_task}
+    record("dask", content | shares)
+    print(seconds, shares)
+    assert shares["share"][0] < 0.05
+    assert by_task < 0.05

@@ -1,0 +1,60 @@
+"""A cluster whose workers are still to come is waited for, aloud, and Ctrl-C ends the wait."""
+
+import os
+import signal
+import threading
+import time
+
+import distributed
+import pytest
+from faults import CHUNK, SIZE, result_bytes, start_driver, start_run
+
+from lensdask.compute import start_cluster, status
+
+
+@pytest.fixture
+def scheduler():
+    """Give a cluster without workers."""
+    with distributed.LocalCluster(
+        n_workers=0, processes=False, host="127.0.0.1", protocol="tcp://", dashboard_address="127.0.0.1:0"
+    ) as empty:
+        yield empty
+
+
+def test_workers_that_come_later_do_the_work(tmp_path, undisturbed, scheduler, capfd):
+    come = threading.Timer(0.5, scheduler.scale, [1])
+    with start_cluster(scheduler.scheduler_address) as client:
+        come.start()
+        began = time.monotonic()
+        result = start_run(tmp_path, client=client, show_progress=True)
+        assert time.monotonic() - began > 0.4
+    come.join()
+    assert result_bytes(tmp_path, result.sums) == undisturbed
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0] == f"waiting for workers at {scheduler.scheduler_address}"
+    assert len(lines) == 2
+    assert lines[1].startswith(f"compute: {SIZE} galaxies")
+
+
+def test_a_cluster_with_workers_is_not_waited_for(tmp_path, scheduler, capfd):
+    scheduler.scale(1)
+    with start_cluster(scheduler.scheduler_address) as client:
+        client.wait_for_workers(1)
+        start_run(tmp_path, client=client, show_progress=True)
+    assert "waiting" not in capfd.readouterr().err
+
+
+def test_ctrl_c_while_waiting(tmp_path, undisturbed, scheduler):
+    with start_driver(tmp_path, scheduler.scheduler_address) as driver:
+        assert driver.stderr.readline() == f"waiting for workers at {scheduler.scheduler_address}\n"
+        assert status(tmp_path).running
+        began = time.monotonic()
+        os.killpg(driver.pid, signal.SIGINT)
+        message = driver.communicate(timeout=30)[1]
+    assert time.monotonic() - began < 10
+    last = message.strip().splitlines()[-1]
+    assert (
+        last == f"KeyboardInterrupt: compute: interrupted with 0 of {SIZE // CHUNK} chunks done; continue with --resume"
+    )
+    assert not status(tmp_path).running
+    assert result_bytes(tmp_path, start_run(tmp_path, if_exists="resume").sums) == undisturbed
