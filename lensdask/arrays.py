@@ -16,7 +16,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Array", "constant", "held_on", "in_batches", "like", "namespace", "to_numpy", "to_torch"]
+__all__ = ["Array", "constant", "held_on", "in_batches", "index_like", "like", "namespace", "to_numpy", "to_torch"]
 
 Array = Any
 """An array of NumPy, CuPy or torch."""
@@ -54,6 +54,11 @@ def like(values: npt.ArrayLike, reference: Array) -> Array:
     return _put(np.asarray(values), place)
 
 
+def index_like(values: npt.NDArray[np.integer[Any]], reference: Array) -> Array:
+    """Return whole numbers as an array of the reference's library and device, to index it with."""
+    return _moved(np.asarray(values, dtype=np.int64), _place(reference))
+
+
 def constant(function: Callable[..., npt.NDArray[Any]], *arguments: Hashable, reference: Array) -> Array:
     """Return ``like(function(*arguments), reference)``, kept for the next call.
 
@@ -81,7 +86,12 @@ def _place(reference: Array) -> _Place:
 
 def _put(values: npt.NDArray[Any], place: _Place) -> Array:
     kinds = ("complex64", "complex128") if np.iscomplexobj(values) else ("float32", "float64")
-    values = np.ascontiguousarray(values.astype(kinds[0] if place.single else kinds[1]))
+    return _moved(np.ascontiguousarray(values.astype(kinds[0] if place.single else kinds[1])), place)
+
+
+def _moved(values: npt.NDArray[Any], place: _Place) -> Array:
+    if array_api_compat.is_torch_namespace(place.library):
+        return to_torch(values, place.device)
     return place.library.asarray(values, device=place.device)
 
 
@@ -94,8 +104,10 @@ def to_numpy(array: Array) -> npt.NDArray[Any]:
     return np.asarray(array)
 
 
-def to_torch(array: Array, device: str) -> "torch.Tensor":
+def to_torch(array: Array, device: "str | torch.device") -> "torch.Tensor":
     """Return the array as a torch tensor on a device, without a copy where it is there already.
+
+    The host does not wait for a copy to the device, nor for what the device has still to do before it.
 
     Parameters
     ----------
@@ -107,10 +119,12 @@ def to_torch(array: Array, device: str) -> "torch.Tensor":
     import torch
 
     if isinstance(array, np.ndarray):
-        # Strides below zero, such as those of a turned image, are unknown to torch; so is memory that is read only.
-        ready = array.flags.writeable and min(array.strides, default=0) >= 0
-        return torch.from_numpy(array if ready else array.copy()).to(device)
-    tensor: torch.Tensor = torch.utils.dlpack.from_dlpack(array)
+        # Torch knows no strides below zero, such as those of a turned image, nor the byte order of FITS files, nor
+        # memory that is read only.
+        array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+        tensor = torch.from_numpy(array if array.flags.writeable else array.copy())
+        return tensor.to(device, non_blocking=True)
+    tensor = torch.utils.dlpack.from_dlpack(array)
     return tensor.to(device)
 
 

@@ -89,7 +89,7 @@ def philox(counter: tuple[Array, Array, Array, Array], key: tuple[int, int]) -> 
     return c0, c1 & _WORD, c2, c3 & _WORD
 
 
-def normals(ids: Array, count: int, seed: int, stream: Stream) -> Array:
+def normals(ids: Array, count: int, seed: int, stream: "Stream | Array") -> Array:
     """Return standard normal numbers of each object, drawn where the array of ids is held.
 
     Parameters
@@ -101,18 +101,17 @@ def normals(ids: Array, count: int, seed: int, stream: Stream) -> Array:
     seed
         Seed of the run, 0 to 2^63.
     stream
-        What the numbers are for.
+        What the numbers are for; or the number of a stream for each object, shape (object,), int64.
 
     Returns
     -------
     Array
-        Shape (object, count), float32. The largest possible is 6.7.
+        Shape (object, count), float32. The largest possible is 6.76.
     """
     xp = namespace(ids)
     block = xp.arange(-(-count // 4), dtype=xp.int64, device=ids.device)[None, :]
-    words = philox(
-        (block, 0 * block + int(stream), (ids & _WORD)[:, None], (ids >> 32)[:, None]), (seed & _WORD, seed >> 32)
-    )
+    streams = (0 * ids + stream)[:, None]
+    words = philox((block, streams, (ids & _WORD)[:, None], (ids >> 32)[:, None]), (seed & _WORD, seed >> 32))
     first, second, third, fourth = ((xp.astype(word, xp.float32) + 0.5) * 2.0**-32 for word in words)
     # Box and Muller (1958): a radius and an angle give two normal numbers.
     drawn = []

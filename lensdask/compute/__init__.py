@@ -2,7 +2,7 @@
 
 from lensdask.compute.chunks import Quarantine
 from lensdask.compute.clusters import set_up_workers, start_cluster
-from lensdask.compute.devices import choose_device, describe_device
+from lensdask.compute.devices import choose_device, describe_device, full_precision
 from lensdask.compute.journal import Journal, fingerprint, journal_path
 from lensdask.compute.journal_format import Sums
 from lensdask.compute.models import cached_model
@@ -33,6 +33,7 @@ __all__ = [
     "describe_device",
     "find_journals",
     "fingerprint",
+    "full_precision",
     "journal_path",
     "performance_reported",
     "refuse_existing",

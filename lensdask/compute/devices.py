@@ -1,14 +1,15 @@
 """Which device computes, and how torch is set up for it."""
 
 import platform
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lensdask.errors import InputError
 
-__all__ = ["Device", "choose_device", "describe_device", "torch_settings"]
+__all__ = ["Device", "choose_device", "describe_device", "full_precision", "torch_settings"]
 
 Device = Literal["cpu", "cuda"]
 """Where a chunk is computed."""
@@ -49,30 +50,58 @@ def describe_device(device: str) -> str:
     return models[0] if models else platform.processor() or platform.machine()
 
 
+class _FullPrecision:
+    """How many are inside `full_precision`, and what the first of them found."""
+
+    lock = threading.Lock()
+    inside = 0
+    before: tuple[bool, ...] = ()
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Keep GPUs from multiplying in TF32, which has 10 bits of the mantissa and moves m by 3e-4 (``make science``).
+
+    The setting is one for all threads of a process: the last to leave puts it back.
+    """
+    import torch
+
+    backends, state = (torch.backends.cuda.matmul, torch.backends.cudnn), _FullPrecision
+    with state.lock:
+        state.inside += 1
+        if state.inside == 1:
+            state.before = tuple(backend.allow_tf32 for backend in backends)
+            _allow_tf32(backends, (False, False))
+    try:
+        yield
+    finally:
+        with state.lock:
+            state.inside -= 1
+            if state.inside == 0:
+                _allow_tf32(backends, state.before)
+
+
+def _allow_tf32(backends: tuple[Any, ...], allowed: tuple[bool, ...]) -> None:
+    for backend, value in zip(backends, allowed, strict=True):
+        backend.allow_tf32 = value
+
+
 @contextmanager
 def torch_settings() -> Iterator[None]:
     """Set torch up so that every process computes the same bits, and put it back afterwards.
 
-    One thread: workers share the cores already, and the order of summation depends on the number of
-    threads. No TF32: it keeps 10 bits of the mantissa.
+    One thread: workers share the cores already, and the order of summation depends on the number of threads. And full
+    precision.
     """
     import torch
 
-    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    before = (torch.get_num_threads(), *(backend.allow_tf32 for backend in backends))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
-        _set_torch(1, False, False)
-        yield
+        with full_precision():
+            yield
     finally:
-        _set_torch(*before)
-
-
-def _set_torch(threads: int, matmul_tf32: bool, cudnn_tf32: bool) -> None:
-    import torch
-
-    torch.set_num_threads(threads)
-    torch.backends.cuda.matmul.allow_tf32 = matmul_tf32
-    torch.backends.cudnn.allow_tf32 = cudnn_tf32
+        torch.set_num_threads(threads)
 
 
 def _count_cuda_devices() -> int:

@@ -87,7 +87,7 @@ def bias_in_bins(
     return xr.Dataset(
         {name: ("bin", values) for name, values in table.items()},
         {"lower": ("bin", limits[:-1]), "upper": ("bin", limits[1:])},
-        {"quantity": "magnitude" if by is None else str(by.name), "galaxies": shapes.sizes["galaxy"]},
+        {"quantity": "magnitude" if by is None else str(by.name or "by"), "galaxies": shapes.sizes["galaxy"]},
     )
 
 

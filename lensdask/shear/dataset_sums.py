@@ -1,8 +1,9 @@
 """One pass over a dataset of shapes: sums over blocks of galaxies, chunk by chunk.
 
 Every chunk of a lazy dataset is loaded once and leaves nothing but its sums, on as many workers as Dask has. Memory is
-that of a few chunks, whatever the number of galaxies. A block that chunks cut is put together again before it is summed
-up, so the sums are the same to the last bit however the dataset is chunked.
+that of a few chunks and of the ids: eight bytes for each galaxy, and as much again while they are checked. A block that
+chunks cut is put together again before it is summed up, so the sums are the same to the last bit however the dataset is
+chunked.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -47,12 +47,12 @@ class FPFS:
 class Moments:
     """The linear map from pixels to the six moments, for the PSF and for the PSF turned by 90 degrees."""
 
-    plane: npt.NDArray[np.complex128]
-    """Weights in Fourier space, shape (6, n, n // 2 + 1), or (6, galaxy, n, n // 2 + 1)."""
-    plane90: npt.NDArray[np.complex128]
+    plane: npt.NDArray[np.complex128] | None
+    """Weights in Fourier space, shape (6, galaxy, n, n // 2 + 1), where each stamp has its own PSF."""
+    plane90: npt.NDArray[np.complex128] | None
     """The same for the turned PSF."""
     pixels: Float64 | None
-    """Weights in real space, shape (n, n, 6), or (psf, n, n, 6); none where each stamp has its own PSF."""
+    """Weights in real space, shape (n, n, 6), or (psf, n, n, 6), where stamps share PSFs."""
     pixels90: Float64 | None
     """The same for the turned PSF."""
     settings: FPFS
@@ -122,10 +122,10 @@ def make_moments(
     if psf.ndim > 2 and not shared:
         return Moments(plane, plane90, None, None, settings)
     pixels, pixels90 = _pixel_weights(plane, pixel_scale), _pixel_weights(plane90, pixel_scale)
-    return Moments(plane, plane90, pixels, pixels90, settings)
+    return Moments(None, None, pixels, pixels90, settings)
 
 
-def _project(images: Array, plane: npt.NDArray[np.complex128], pixels: Float64 | None) -> Array:
+def _project(images: Array, plane: Array, pixels: Array | None) -> Array:
     """Return the six moments, shape (6, galaxy): one matrix product, or per-stamp Fourier sums."""
     xp = namespace(images)
     if pixels is not None:

@@ -19,7 +19,7 @@ import torch
 import xarray as xr
 
 from lensdask.arrays import Array, held_on, in_batches, like, to_numpy, to_torch
-from lensdask.compute import cached_model, choose_device
+from lensdask.compute import cached_model, choose_device, full_precision
 from lensdask.data import SHAPES, STAMPS, common_attributes
 from lensdask.shear.d4cnn import D4CNN, build_d4cnn
 from lensdask.shear.estimators import Estimator, find_estimator
@@ -40,10 +40,10 @@ COLUMNS = tuple(SHAPES.variables)
 """Columns of a table of shapes, in order."""
 
 BATCH = {"cpu": 64, "cuda": 256}
-"""Stamps per call of an estimator: on a CPU core their feature maps fit in its cache; not yet measured on a GPU."""
+"""Stamps per call of an estimator; a guess for GPUs, not yet measured."""
 
 PART = {"cpu": 64, "cuda": 1024}
-"""Galaxies that are simulated and measured together; of a chunk, no more than that many are in memory as stamps."""
+"""Galaxies that are simulated and measured together: of a chunk, no more are in memory as stamps. A guess for GPUs."""
 
 
 def _prepared(instrument: Instrument, *, own: Callable[..., Any], shared: Callable[..., Any]) -> Callable[..., Any]:
@@ -138,6 +138,8 @@ def measure_stamps(
     InputError
         Pixels are not finite.
     """
+    if not len(ids):
+        return np.empty((*images.shape[:-2], len(COLUMNS)))
 
     def finite(part: slice) -> Array:
         check_finite(images[part], ids[part], "stamps")
@@ -162,7 +164,7 @@ def measure_parts(
     draw
         From a slice of the galaxies to their stamps, as `measure_stamps` takes them.
     ids, instrument, seed, device
-        As for `measure_stamps`.
+        As for `measure_stamps`; at least one galaxy.
     estimators
         Estimators of the ellipticity.
 
@@ -175,14 +177,15 @@ def measure_parts(
     flux = _fpfs_columns(instrument, FPFS(), device)
     shapes = [None if _is_default(e) else _shape_columns(instrument, e, device) for e in estimators]
     tables = []
-    for start in range(0, len(ids), PART[device]):
-        part = slice(start, start + PART[device])
-        stamps = to_torch(draw(part), device)
-        renoise = _renoise_of(ids[part], stamps, instrument, seed)
-        batches = _batches(stamps, renoise, [p[part] for p in psf], device)
-        common = batches(flux)
-        tables.append([_table(common if of is None else batches(of), common) for of in shapes])
-    # Only here does the host wait for the device: while that measures a part, the host prepares the next.
+    with full_precision():
+        for start in range(0, len(ids), PART[device]):
+            part = slice(start, start + PART[device])
+            stamps = to_torch(draw(part), device)
+            renoise = _renoise_of(ids[part], stamps, instrument, seed)
+            batches = _batches(stamps, renoise, [p[part] for p in psf], device)
+            common = batches(flux)
+            tables.append([_table(common if of is None else batches(of), common) for of in shapes])
+    # Here, once, the host waits for the device.
     return [to_numpy(torch.cat(table)) for table in zip(*tables, strict=True)]
 
 

@@ -39,7 +39,6 @@ of offset and shear biases m as much as with independent noise.
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -62,7 +61,7 @@ __all__ = [
 
 Float64 = npt.NDArray[np.float64]
 
-_BATCH = 16
+_BATCH = 64
 """Images per Fourier transform of correlated noise."""
 
 NoiseOfPairs = Literal["independent", "exchanged"]
@@ -81,7 +80,7 @@ class Noise:
     """How the noise of the two members of an orthogonal pair is drawn."""
 
 
-def draw_noise(ids: Array, size: int, sigma: float, seed: int, stream: Stream) -> Array:
+def draw_noise(ids: Array, size: int, sigma: float, seed: int, stream: Stream | Array) -> Array:
     """Return white Gaussian noise keyed by galaxy id, shape (galaxy, size, size), float32, where the ids are held."""
     return namespace(ids).reshape(normals(ids, size**2, seed, stream), (-1, size, size)) * sigma
 
@@ -109,32 +108,31 @@ def draw_renoise(ids: Array, size: int, noise: Noise, seed: int) -> Array:
 
 
 def _draw_of_pairs(ids: Array, size: int, noise: Noise, seed: int, own: Stream, exchanged: Stream) -> Array:
-    if noise.of_pairs == "independent":
-        return _draw(ids, size, noise, seed, own)
-    xp = namespace(ids)
-    second = ids % 2 == 1
-    drawn = xp.empty((len(ids), size, size), dtype=xp.float32, device=ids.device)
-    drawn[~second] = _draw(ids[~second], size, noise, seed, own)
-    drawn[second] = _turned(_draw(ids[second] - 1, size, noise, seed, exchanged))
-    return drawn
+    second = ids % 2 * (noise.of_pairs == "exchanged")
+    streams = own + second * (exchanged - own)
+    drawn = draw_noise(ids - second, size, noise.sigma, seed, streams)
+    if noise.correlation is not None:
+        # White noise needs no turn, since its law is that of the turned one.
+        drawn = _turned_where(streams == Stream.RENOISE, _correlated(drawn, noise.correlation))
+    return drawn if noise.of_pairs == "independent" else _turned_where(second == 1, drawn)
 
 
-def _draw(ids: Array, size: int, noise: Noise, seed: int, stream: Stream) -> Array:
-    drawn = draw_noise(ids, size, noise.sigma, seed, stream)
-    if noise.correlation is None or not len(ids):
-        return drawn
-    amplitude = np.sqrt(np.maximum(_power(noise.correlation), 0.0))[:, : size // 2 + 1]
-    drawn = in_batches(partial(_correlated, amplitude=amplitude), (drawn,), _BATCH)
-    # White noise needs no turn, since its law is that of the turned one.
-    return _turned(drawn) if stream == Stream.RENOISE else drawn
-
-
-def _correlated(images: Array, amplitude: Float64) -> Array:
-    """Return white images with their modes multiplied by an amplitude."""
+def _correlated(images: Array, correlation: Float64) -> Array:
+    """Return white images with the modes of a correlation function."""
     xp = namespace(images)
-    modes = xp.fft.rfftn(xp.astype(images, xp.float64), axes=(-2, -1))
-    coloured = xp.fft.irfftn(modes * like(amplitude, modes), s=images.shape[-2:], axes=(-2, -1))
-    return xp.astype(coloured, xp.float32)
+    amplitude = np.sqrt(np.maximum(_power(correlation), 0.0))[:, : images.shape[-1] // 2 + 1]
+    factor = like(amplitude, xp.empty(0, dtype=xp.float64, device=images.device))
+
+    def coloured(white: Array) -> Array:
+        modes = xp.fft.rfftn(xp.astype(white, xp.float64), axes=(-2, -1)) * factor
+        return xp.astype(xp.fft.irfftn(modes, s=white.shape[-2:], axes=(-2, -1)), xp.float32)
+
+    return in_batches(coloured, (images,), _BATCH)
+
+
+def _turned_where(chosen: Array, images: Array) -> Array:
+    """Return images of which those chosen, shape (galaxy,), are turned."""
+    return namespace(images).where(chosen[:, None, None], _turned(images), images)
 
 
 def _turned(images: Array) -> Array:

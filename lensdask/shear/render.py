@@ -38,7 +38,7 @@ import array_api_compat
 import numpy as np
 import numpy.typing as npt
 
-from lensdask.arrays import Array, like, namespace, to_torch
+from lensdask.arrays import Array, index_like, like, namespace, to_torch
 from lensdask.compute import choose_device
 from lensdask.conventions import flux_from_magnitude
 from lensdask.errors import InputError
@@ -52,7 +52,7 @@ from lensdask.shear.profiles import (
     moffat_reach,
     moffat_transform,
 )
-from lensdask.shear.simulate import Galaxies, Observation, four_shears, pose_of, psf_index, psf_profiles
+from lensdask.shear.simulate import Galaxies, Observation, four_shears, poses_of, psf_index, psf_profiles
 
 __all__ = ["render_stamps"]
 
@@ -72,8 +72,8 @@ NUCLEUS = 1e-4
 PROFILES = exponential_transform, de_vaucouleurs_transform, gaussian_transform
 """Transforms of the disc, the bulge and the nucleus, which have these places in a `_Scene`."""
 
-ELEMENTS = {"cpu": 2**17, "cuda": 2**23}
-"""Elements of a batch of spectra: on a CPU what fits in the cache of a core, on a GPU what keeps it busy."""
+ELEMENTS = {"cpu": 2**17, "cuda": 2**21}
+"""Elements of a batch of spectra: on a CPU what fits in the cache of a core; a guess for GPUs, not yet measured."""
 
 
 class _Basis(NamedTuple):
@@ -169,9 +169,8 @@ def _scene(
     galaxies: Galaxies, ids: npt.NDArray[np.int64], observation: Observation, seed: int, shears: Float64
 ) -> _Scene:
     """Lay out the stamps, galaxy by galaxy and shear by shear."""
-    poses = [pose_of(int(galaxy), seed, observation) for galaxy in ids]
-    turn = np.array([pose.angle for pose in poses])
-    offset = np.array([[pose.dx, pose.dy] for pose in poses]).reshape(-1, 1, 2, 1)
+    turn, dx, dy = poses_of(ids, seed, observation)
+    offset = np.stack([dx, dy], axis=-1).reshape(-1, 1, 2, 1)
     S, count = _shear_matrices(shears), len(shears)
     moved = np.broadcast_to(np.eye(2), S.shape) if observation.offset == "after_shear" else S
     light = np.stack([galaxies[f"fluxnorm_{part}"] for part in ("disk", "bulge", "agn")], axis=-1)
@@ -197,7 +196,7 @@ def _spectrum(scene: _Scene, present: tuple[int, ...], basis: _Basis) -> Array:
         total = total + like(scene.flux[:, part, None, None, None], k1) * PROFILES[part](u)
     transfer = basis.transfer
     if transfer.shape[0] > 1:
-        transfer = xp.take(transfer, xp.asarray(scene.psf, device=array_api_compat.device(k1)), axis=0)
+        transfer = xp.take(transfer, index_like(scene.psf, k1), axis=0)
     return total * transfer
 
 
@@ -241,9 +240,10 @@ def render_stamps(
     *,
     device: str | None = None,
 ) -> Array:
-    """Return noiseless stamps, those of `draw_stamps` to 1e-5 of their peak, in batches of one fixed size.
+    """Return noiseless stamps in batches of one fixed size.
 
-    A stamp has the same bits whatever stands beside it.
+    They are right to 1e-5 of their peak; those of `draw_stamps`, with GalSim's default settings, to 2e-4. A stamp has
+    the same bits whatever stands beside it.
 
     Parameters
     ----------
@@ -280,5 +280,5 @@ def render_stamps(
         # Full batches only: libraries choose their kernels, and so their rounding, by the number of rows.
         rows = scene.pick(np.resize(members, batch))
         drawn = _synthesis(_spectrum(rows, present, basis), rows.offset, basis)
-        stamps[members] = drawn[: len(members)]
+        stamps[index_like(members, stamps)] = drawn[: len(members)]
     return stamps.reshape(len(ids), len(shears), size, size)

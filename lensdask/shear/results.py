@@ -102,8 +102,13 @@ def bias_result(outcome: BiasRun, config: Mapping[str, Any], galaxies: int) -> d
 
 
 def write_results(directory: Path, outcome: BiasRun, config: Mapping[str, Any], galaxies: int) -> None:
-    """Write ``result.json`` and ``run.json`` into a directory, each whole or not at all."""
+    """Write ``result.json`` and ``run.json`` into a directory, each whole or not at all.
+
+    A finished run that is resumed computes nothing: where its result is on record, so are its times.
+    """
     result = bias_result(outcome, config, galaxies)
+    if not outcome.run.objects and _is_on_record(result, directory):
+        return
     record = {
         "configuration": config,
         **result["run"],
@@ -113,6 +118,17 @@ def write_results(directory: Path, outcome: BiasRun, config: Mapping[str, Any], 
     }
     for file, content in (("result.json", result), ("run.json", record)):
         write_json(directory / file, content)
+
+
+def _is_on_record(result: Mapping[str, Any], directory: Path) -> bool:
+    """Whether both files are there, and the result in them is this one, but for the times of the run."""
+    try:
+        recorded, run = (json.loads((directory / name).read_text()) for name in ("result.json", "run.json"))
+    except (FileNotFoundError, ValueError):
+        return False
+    # Through JSON, which keeps lists but no tuples.
+    same = json.loads(json.dumps(result)) | {"run": None} == recorded | {"run": None}
+    return bool(same and run["wall_s"] == recorded["run"]["wall_s"])
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

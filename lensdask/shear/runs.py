@@ -294,7 +294,5 @@ def run_bias(
             # Only the cut was wrong: what is measured serves for another one.
             advice = f"the shapes are in {directory / 'shapes.zarr'}, try another cut with lensdask.shear.bias"
             raise InputError(f"{error}; {advice}") from error
-    # A finished run that is resumed computes nothing; its times are those on record.
-    if result.objects or not (directory / "result.json").exists():
-        write_results(directory, outcome, config, galaxies)
+    write_results(directory, outcome, config, galaxies)
     return outcome

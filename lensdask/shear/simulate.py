@@ -1,4 +1,4 @@
-"""Sheared LSST-like postage stamps of catalogue galaxies, drawn with GalSim.
+"""Sheared LSST-like postage stamps of catalogue galaxies, drawn with GalSim; `lensdask.shear.render` draws the same.
 
 Each galaxy is an exponential disc plus a de Vaucouleurs bulge. It is turned by a random angle, moved off the origin
 by a random fraction of a pixel, sheared, convolved with the PSF and drawn. Galaxies 2p and 2p + 1 form an orthogonal
@@ -15,7 +15,7 @@ FPFS at the fixed centre is biased by m = -5 %.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import galsim
 import numpy as np
@@ -28,7 +28,7 @@ from lensdask.shear.noise import Noise, NoiseOfPairs, gaussian_correlation
 
 __all__ = [
     "Observation",
-    "Pose",
+    "Poses",
     "distortion_labels",
     "draw_profiles",
     "draw_psf",
@@ -36,7 +36,7 @@ __all__ = [
     "draw_stamps",
     "four_shears",
     "noise_of",
-    "pose_of",
+    "poses_of",
     "psf_index",
     "psf_profiles",
 ]
@@ -190,30 +190,33 @@ def _galaxy(row: Any) -> galsim.GSObject:
     return galsim.Sum(parts)
 
 
-@dataclass(frozen=True)
-class Pose:
-    """Random orientation and offset of one galaxy."""
+class Poses(NamedTuple):
+    """Random orientations and offsets of galaxies, shape (galaxy,) each, or of one galaxy."""
 
-    angle: float
+    angle: Float64
     """Radians, anticlockwise."""
-    dx: float
+    dx: Float64
     """Arcsec."""
-    dy: float
+    dy: Float64
     """Arcsec."""
 
 
-def pose_of(galaxy: int, seed: int, observation: Observation) -> Pose:
-    """Return the random orientation and offset of a galaxy; the second of a pair has those of the first, turned."""
-    rng = generator(seed, Stream.ORIENTATION, galaxy // 2)
-    angle, dx, dy = rng.uniform([0, -0.5, -0.5], [2 * np.pi, 0.5, 0.5])
-    if observation.offset == "none":
-        dx = dy = 0.0
-    if galaxy % 2:
-        angle, dx, dy = angle + np.pi / 2, -dy, dx
-    return Pose(angle, dx * observation.pixel_scale, dy * observation.pixel_scale)
+def poses_of(ids: npt.NDArray[np.int64], seed: int, observation: Observation) -> Poses:
+    """Return the random orientations and offsets of galaxies; the second of a pair has those of the first, turned."""
+    pairs, member = np.unique(ids // 2, return_inverse=True)
+    low, high = [0, -0.5, -0.5], [2 * np.pi, 0.5, 0.5]
+    drawn = [generator(seed, Stream.ORIENTATION, pair).uniform(low, high) for pair in pairs.tolist()]
+    angle, x, y = np.array(drawn).reshape(-1, 3)[member].T
+    scale = 0.0 if observation.offset == "none" else observation.pixel_scale
+    second = ids % 2 == 1
+    return Poses(
+        np.where(second, angle + np.pi / 2, angle),
+        np.where(second, -y, x) * scale,
+        np.where(second, x, y) * scale,
+    )
 
 
-def _posed(profile: galsim.GSObject, pose: Pose, shear: npt.ArrayLike, observation: Observation) -> galsim.GSObject:
+def _posed(profile: galsim.GSObject, pose: Poses, shear: npt.ArrayLike, observation: Observation) -> galsim.GSObject:
     g1, g2 = np.asarray(shear)
     turned = profile.rotate(pose.angle * galsim.radians)
     if observation.offset == "after_shear":
@@ -251,8 +254,9 @@ def draw_stamps(
     shears = four_shears(observation.shear) if shears is None else shears
     psfs = psf_profiles(observation, seed)
     stamps = np.empty((len(ids), len(shears), observation.size, observation.size), np.float32)
-    for stamp, row, galaxy, number in zip(stamps, galaxies, ids, psf_index(ids, observation), strict=True):
-        profile, pose = _galaxy(row), pose_of(int(galaxy), seed, observation)
+    poses = map(Poses, *poses_of(ids, seed, observation))
+    for stamp, row, pose, number in zip(stamps, galaxies, poses, psf_index(ids, observation), strict=True):
+        profile = _galaxy(row)
         for image, shear in zip(stamp, shears, strict=True):
             image[...] = _draw(galsim.Convolve(_posed(profile, pose, shear, observation), psfs[number]), observation)
     return stamps
@@ -285,8 +289,7 @@ def distortion_labels(galaxies: Galaxies, ids: npt.NDArray[np.int64], observatio
     (Lin, Li et al. 2026, equation 21).
     """
     labels = np.empty((len(ids), 2), np.float32)
-    for label, row, galaxy in zip(labels, galaxies, ids, strict=True):
-        turn = pose_of(int(galaxy), seed, observation).angle
+    for label, row, turn in zip(labels, galaxies, poses_of(ids, seed, observation).angle, strict=True):
         total = row["fluxnorm_disk"] + row["fluxnorm_bulge"] + row["fluxnorm_agn"]
         spin = 0j
         for part, a, b, angle in (

@@ -25,7 +25,7 @@ from lensdask.shear.profiles import (
     moffat_transform,
 )
 from lensdask.shear.render import render_stamps
-from lensdask.shear.simulate import Observation, _galaxy, _posed, draw_stamps, pose_of, psf_index, psf_profiles
+from lensdask.shear.simulate import Observation, Poses, _galaxy, _posed, draw_stamps, poses_of, psf_index, psf_profiles
 
 SAMPLE = Path(__file__).parents[3] / "shared" / "data" / "catsim_sample.fits"
 SEED = 3
@@ -39,8 +39,9 @@ def drawn_tightly(rows, ids, observation, shears, tight):
     """Draw what `draw_stamps` draws, with GalSim at an accuracy of 1e-6."""
     psfs = [psf.withGSParams(tight) for psf in psf_profiles(observation, SEED)]
     stamps = []
-    for row, galaxy, number in zip(rows, ids, psf_index(ids, observation), strict=True):
-        profile, pose = _galaxy(row).withGSParams(tight), pose_of(int(galaxy), SEED, observation)
+    poses = map(Poses, *poses_of(ids, SEED, observation))
+    for row, pose, number in zip(rows, poses, psf_index(ids, observation), strict=True):
+        profile = _galaxy(row).withGSParams(tight)
         for shear in shears:
             convolved = galsim.Convolve(_posed(profile, pose, shear, observation), psfs[number])
             size = observation.size

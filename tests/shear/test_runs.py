@@ -9,8 +9,20 @@ import pytest
 
 from lensdask.data import write
 from lensdask.errors import InputError
-from lensdask.shear import Observation, RunOptions, draw_psf, make_stamps, measure_run, run_bias, simulate_run
-from lensdask.shear.estimators import SHIPPED
+from lensdask.shear import (
+    Observation,
+    RunOptions,
+    draw_psf,
+    make_stamps,
+    measure,
+    measure_run,
+    measure_stamps,
+    run_bias,
+    simulate_run,
+)
+from lensdask.shear import runs as runs_module
+from lensdask.shear.estimators import SHIPPED, find_estimator
+from lensdask.shear.instrument import instrument_of_stamps
 
 QUIET = {"show_progress": False}
 NOISY = Observation()
@@ -31,6 +43,21 @@ def test_broken_pixels_in_a_store_are_named_and_nothing_half_written_is_left(tmp
     with pytest.raises(InputError, match=rf"not finite in galaxy 6; expected {told}"):
         measure_run(tmp_path / "stamps.zarr", tmp_path / "shapes.zarr", estimator="fpfs", options=RunOptions(**QUIET))
     assert len(list(tmp_path.iterdir())) == left
+
+
+def test_images_in_the_byte_order_of_fits_files_are_measured():
+    stamps = noise_stamps()
+    images, ids = stamps["image"].values, stamps["galaxy"].values
+    arguments = ids, instrument_of_stamps(stamps), find_estimator("fpfs")
+    expected = measure_stamps(images, *arguments, seed=0)
+    np.testing.assert_array_equal(measure_stamps(images.astype(">f4"), *arguments, seed=0), expected)
+    np.testing.assert_allclose(measure_stamps(images.astype(">f8"), *arguments, seed=0), expected, rtol=1e-6)
+
+
+def test_no_galaxies_have_an_empty_table():
+    stamps = noise_stamps().isel(galaxy=slice(0))
+    assert measure(stamps, "fpfs", device="cpu").sizes["galaxy"] == 0
+    assert measure(stamps.chunk(), "fpfs", device="cpu").load().sizes["galaxy"] == 0
 
 
 def test_resume_notices_that_stamps_were_replaced(tmp_path):
@@ -56,6 +83,33 @@ def test_resuming_a_finished_bias_test_keeps_its_times(tmp_path):
     run_bias(tmp_path, galaxies=8, estimator="fpfs", options=RunOptions(if_exists="resume", **QUIET))
     assert json.loads((tmp_path / "result.json").read_text()) == first
     assert first["run"]["objects"] == 8
+
+
+def test_a_result_that_was_not_written_is_not_the_one_before(tmp_path, monkeypatch):
+    whole = runs_module.bias_chunk
+
+    def broken(start, *arguments):
+        if start:
+            raise RuntimeError("no luck")
+        return whole(start, *arguments)
+
+    def interrupted(*_arguments):
+        raise KeyboardInterrupt
+
+    settings = {"galaxies": 16, "estimator": "fpfs", "galaxies_per_task": 8}
+    resumed = RunOptions(if_exists="resume", **QUIET)
+    monkeypatch.setattr(runs_module, "bias_chunk", broken)
+    assert run_bias(tmp_path, options=RunOptions(**QUIET), **settings).bias.galaxies == 8
+    monkeypatch.setattr(runs_module, "bias_chunk", whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(runs_module, "write_results", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_bias(tmp_path, options=resumed, **settings)
+    found = run_bias(tmp_path, options=resumed, **settings)
+    assert found.run.objects == 0
+    result, run = (json.loads((tmp_path / name).read_text()) for name in ("result.json", "run.json"))
+    assert result["rows"][0]["measured"] == found.bias.values[0]
+    assert run["quarantined"] == []
 
 
 def test_overwriting_starts_without_old_results(tmp_path, monkeypatch):

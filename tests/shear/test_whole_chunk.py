@@ -1,0 +1,75 @@
+"""A whole chunk with all arrays in torch, as on a GPU, gives the table of the CPU."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+
+from lensdask.arrays import to_torch
+from lensdask.shear import measurement, stamps
+from lensdask.shear.estimators import find_estimator
+from lensdask.shear.render import render_stamps
+from lensdask.shear.runs import bias_chunk
+from lensdask.shear.simulate import Observation
+from lensdask.shear.stamps import simulation_settings
+
+OBSERVATIONS = {
+    "independent": Observation(),
+    "exchanged": Observation(noise="exchanged"),
+    "correlated": Observation(noise="exchanged", noise_fwhm=0.5, noise_e1=0.2),
+    "several PSFs": Observation(psfs=3, psf_scatter=0.05),
+    "noiseless": Observation(noise_sigma=0.0),
+    "galsim": Observation(renderer="galsim"),
+}
+
+
+@pytest.fixture
+def all_torch(monkeypatch):
+    """Hold on the CPU in torch what a GPU holds in torch."""
+
+    def render(*arguments, device):  # noqa: ARG001  what is asked for
+        return render_stamps(*arguments, device="cpu")
+
+    def held(array, device):
+        return to_torch(array, device)
+
+    def use():
+        for module in (stamps, measurement):
+            monkeypatch.setattr(module, "held_on", held)
+        monkeypatch.setattr(stamps, "render_stamps", render)
+
+    return use
+
+
+@pytest.mark.parametrize("name", OBSERVATIONS)
+@pytest.mark.parametrize("estimator", ["fpfs", "fpfs:0.70,25", "d4cnn"])
+def test_the_table_is_that_of_the_cpu(all_torch, name, estimator):
+    config = simulation_settings(OBSERVATIONS[name], None, 25.3, 2) | {
+        "estimator": asdict(find_estimator(estimator)),
+        "selection": None,
+        "galaxies_per_block": 2,
+    }
+    expected, sums = bias_chunk(4, 10, config, "cpu")
+    all_torch()
+    found, found_sums = bias_chunk(4, 10, config, "cpu")
+    for column, values in expected.items():
+        largest = max(1.0, np.abs(values).max())
+        np.testing.assert_allclose(found[column], values, rtol=1e-5, atol=1e-5 * largest, err_msg=column)
+    np.testing.assert_allclose(found_sums["shapes"], sums["shapes"], rtol=1e-3, atol=1e-3)
+
+
+def test_measuring_keeps_full_precision(monkeypatch):
+    seen = []
+    backend = torch.backends.cudnn
+    monkeypatch.setattr(measurement, "shapes_with_response", lambda *_: seen.append(backend.allow_tf32) or 1 / 0)
+    config = simulation_settings(Observation(), None, 25.3, 2) | {
+        "estimator": asdict(find_estimator("d4cnn")),
+        "selection": None,
+        "galaxies_per_block": 2,
+    }
+    before = backend.allow_tf32
+    with pytest.raises(ZeroDivisionError):
+        bias_chunk(0, 2, config, "cpu")
+    assert seen == [False]
+    assert backend.allow_tf32 == before
