@@ -29,6 +29,7 @@ reproduce: $(VENV)/.installed
 
 # Slow: speed and memory, with the numbers, into docs/bench: also where a ratio misses its target.
 bench: $(VENV)/.installed-dev
+	rm -rf build/bench
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m benchmark -s; missed=$$?; $(BIN)/python docs/bench.py; exit $$missed
 
 # Back to a fresh clone.

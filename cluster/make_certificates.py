@@ -29,6 +29,9 @@ distributed:
       scheduler: {pair}
       worker: {pair}
       client: {pair}
+  scheduler:
+    # A chunk is suspected when the second worker dies with it. Dask would wait for the fourth.
+    allowed-failures: 1
   dashboard:
     # Dashboards listen on loopback alone: ssh -L PORT:localhost:PORT NODE leads there.
     link: http://localhost:{{port}}/status

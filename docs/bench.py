@@ -27,12 +27,16 @@ SPEED = """At 100,000 galaxies the run has {running} of the speed of a plain loo
 store and journal; the command, with the start of Python and of the cluster, bootstrap and picture, {whole} of that of
 the loop with the start of its processes. Store and journal are in bytes per galaxy, memory is the peak of a process."""
 
-DASK = """FPFS, {galaxies} galaxies in {tasks} tasks of {per_task}, the usual length: two workers that keep sums only take
-{share} more than a plain loop in two processes. An empty task takes {task} ms from the window to the journal, which for as
-many tasks is {by_task} of the run."""
+DASK = """FPFS, {galaxies} galaxies in {tasks} tasks of {per_task}, the usual length. Of the time of two workers that
+keep sums only, {share} is more than a plain loop in two processes takes. An empty task takes {task} ms from the window
+to the journal, {by_task} of the run for as many tasks."""
+
+NETWORK = """The straightforward version has the same layers on the stamp's own pixels, the orbit as a batch, and two
+passes backwards through automatic differentiation; then the same on the shipped grid of points. One thread, in turns; a
+matrix product has {rate:.0f} GFLOP/s."""
 
 MODEL = """Nobody ran this: it is the measured throughput, and the measured bytes of a galaxy, times 40 million galaxies
-(160 million stamps). The goal for a GPU is less than 2.5 hours with `d4cnn-paper`, or 0.05 ms per stamp."""
+(160 million stamps). The goal for a GPU is less than 2.5 hours with `d4cnn-paper`, or 0.05 ms per stamp.{no_gpu}"""
 
 
 def table(header: list[str], rows: Iterable[Iterable[Any]]) -> str:
@@ -147,12 +151,36 @@ def anacal_section(parts: list[dict[str, Any]]) -> str:
     return "\n\n".join(["## FPFS beside anacal", about(parts[0]), text, table(header, rows)])
 
 
+def network_section(part: dict[str, Any]) -> str:
+    """Return the table of the shipped network with its response beside straightforward versions of it."""
+    rows = [
+        (
+            row["version"],
+            with_error(*row["ms"]),
+            f"{row['flops'] / 1e6:,.0f}",
+            f"{row['flops_per_s'] / 1e9:.0f}",
+            with_error(*row["over_ours"], 1),
+        )
+        for row in part["rows"]
+    ]
+    header = ["`d4cnn` with response", "ms per stamp", "MFLOP", "GFLOP/s", "over lensdask"]
+    text = NETWORK.format(rate=part["matrix_flops_per_s"] / 1e9)
+    return "\n\n".join(["## The network and its response", about(part), text, table(header, rows)])
+
+
+def render_section(part: dict[str, Any]) -> str:
+    """Return the table of the renderers."""
+    best = min(part["microseconds"].values())
+    rows = [(name, f"{cost:.0f}", f"{cost / best:.1f}") for name, cost in part["microseconds"].items()]
+    text = f"{part['galaxies']} galaxies of the mock under four shears, one thread, least of several CPU times."
+    return "\n\n".join(["## Renderers", about(part), text, table(["", "µs per stamp", "over the fastest"], rows)])
+
+
 def model_section(found: dict[str, dict[str, Any]]) -> str:
     """Return the table of what 40 million galaxies would cost."""
     header = ["estimator, from", "hours here", "core hours", "shapes GB", "journal MB", "tasks", "Dask s"]
-    text = MODEL
-    if not any(name.endswith(".cuda") for name in found):
-        text += " No GPU was measured, so no row is of one."
+    on_gpu = any(name.endswith(".cuda") for name in found)
+    text = MODEL.format(no_gpu="" if on_gpu else "\nNo GPU was measured, so no row is of one.")
     return "\n\n".join(["## Model: 40 million galaxies", text, table(header, model_rows(found))])
 
 
@@ -163,9 +191,40 @@ def page(found: dict[str, dict[str, Any]]) -> str:
     for prefix, make in (("runs-", runs_section), ("anacal-", anacal_section)):
         parts = [part for name, part in found.items() if name.startswith(prefix)]
         sections += [make(parts)] if parts else []
-    for name, make in (("dask.cpu", dask_section), ("survey.cpu", survey_section)):
+    whole = {
+        "network.cpu": network_section,
+        "render.cpu": render_section,
+        "dask.cpu": dask_section,
+        "survey.cpu": survey_section,
+    }
+    for name, make in whole.items():
         sections += [make(found[name])] if name in found else []
     return "\n\n".join([*sections, model_section(found)]) + "\n"
+
+
+def readme_table(found: dict[str, dict[str, Any]]) -> str:
+    """Return the digest that the README shows."""
+    network, survey, dask = (found[f"{name}.cpu"] for name in ("network", "survey", "dask"))
+    last = {int(size): commands[-1] for size, commands in survey["commands"].items()}
+    middle, largest = sorted(last)[-2:]
+    memory = [f"{max(last[n]['worker_peaks']) / 2**20:.0f} MiB" for n in (middle, largest)]
+    rows = [
+        ("`d4cnn` with response, a stamp on one core", with_error(*network["rows"][-1]["ms"]) + " ms"),
+        ("a straightforward version of it takes", with_error(*network["rows"][0]["over_ours"], 1) + " times as long"),
+        (
+            f"`shear bias`, FPFS, {largest:,} galaxies, two workers",
+            f"{largest / last[largest]['run_s']:,.0f} galaxies/s",
+        ),
+        ("its speed over that of a plain loop without Dask and store", with_error(*survey["running"])),
+        *(
+            (f"two workers over one, {name}", with_error(*found[f"runs-{name}.cpu"]["speedup"]))
+            for name in ("d4cnn", "fpfs")
+        ),
+        ("Dask's share of the time", f"{100 * dask['share'][0]:.1f} ± {100 * dask['share'][1]:.1f} %"),
+        (f"peak memory of a worker, {middle:,} and {largest:,} galaxies", " and ".join(memory)),
+        *((f"40 million galaxies on these two cores, {row[0]} (model)", f"{row[1]} h") for row in model_rows(found)),
+    ]
+    return table(["", "measured"], rows)
 
 
 def committed() -> dict[str, dict[str, Any]]:

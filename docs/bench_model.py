@@ -18,8 +18,8 @@ def model_rows(found: dict[str, dict[str, Any]]) -> Iterator[tuple[str, ...]]:
     found
         Results by the names of their files without suffix.
     """
-    disk = _bytes_per_galaxy(found["survey.cpu"]) if "survey.cpu" in found else (np.nan, np.nan)
-    task_s = found["dask.cpu"]["s_per_empty_task"][0] if "dask.cpu" in found else np.nan
+    disk = _bytes_per_galaxy(found["survey.cpu"])
+    task_s = found["dask.cpu"]["s_per_empty_task"][0]
     tasks = -(-GALAXIES // blocks_and_tasks(GALAXIES)[1])
     for name, (seconds, error), processors, on_gpu in _seconds_per_galaxy(found):
         total = GALAXIES * np.array([seconds, error]) / 3600

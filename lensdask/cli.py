@@ -34,28 +34,32 @@ class _Commands(typer.core.TyperGroup):
     """Commands whose mistakes are told in one line."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; bad input exits with 2, an interruption with 130."""
+        """Run a command; bad input exits with 2, what came from outside with 3, an interruption with 130."""
         try:
             return super().invoke(ctx)
         except InputError as error:
             message, code = str(error), 2
         except BrokenPipeError:
             raise  # click ends quietly when a pager or head has read enough
-        except ConnectionError as error:
-            message, code = str(error), 1
         except OSError as error:
-            message, code = _told(error), 2
+            message, code = _told(error), 3 if _is_outside(error) else 2
         except KeyboardInterrupt as interrupt:
             message, code = str(interrupt) or "interrupted", 130
         print(f"lensdask: {message}", file=sys.stderr)
         raise typer.Exit(code)
 
 
+def _is_outside(error: OSError) -> bool:
+    """Return whether nothing in the command is at fault: a full disk, a scheduler that was lost or does not answer."""
+    return isinstance(error, ConnectionError | TimeoutError) or error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 def _told(error: OSError) -> str:
-    """Return what an error of the file system is about; a full disk needs no advice on where to write."""
+    """Return what an error of the operating system is about; only one of a place needs advice on where to write."""
     place = f"{error.filename}: " if error.filename else ""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return f"{place}{error.strerror or error}" + "; expected a place that can be read and written" * (not full)
+    message = error.strerror or str(error) or type(error).__name__
+    advice = "" if _is_outside(error) else "; expected a place that can be read and written"
+    return f"{place}{message}{advice}"
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -76,7 +80,11 @@ Version = Annotated[bool, typer.Option("--version", callback=_show_version, is_e
 
 @app.callback()
 def root(version: Version = False) -> None:
-    """Gravitational-lensing measurement with neural networks."""
+    """Gravitational-lensing measurement with neural networks.
+
+    Exit codes: 0 done, 1 finished but for chunks that were given up, 2 bad input, 3 stopped from outside (full disk,
+    lost scheduler), 130 interrupted. After 1, 3 and 130 continue with --resume.
+    """
 
 
 def _selection(magnitude: float | None, width: float) -> "Selection | None":
@@ -284,7 +292,8 @@ def reproduce(
         print(f"picture: {directory / experiment}.png")
     report = running.performance_report
     if report is not None and not report.exists():
-        print(f"no performance report: {experiment} computes in this process, on no cluster", file=sys.stderr)
+        why = f"{experiment} computes in this process, on no cluster, unless a line above says otherwise"
+        print(f"no performance report: {why}", file=sys.stderr)
     _finish(result["run"]["quarantined"])
 
 

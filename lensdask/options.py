@@ -56,7 +56,9 @@ Overwrite = Annotated[bool, typer.Option(help="Replace an output that exists.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 """Of galaxies, orientations, noise, resamplings."""
 
-Workers = Annotated[int | None, typer.Option(help="Workers of a local cluster. Default: one per core.")]
+Workers = Annotated[
+    int | None, typer.Option(help="Workers of a local cluster. Default: one per core; cuda: one per GPU.")
+]
 """How many processes."""
 
 
@@ -79,7 +81,9 @@ class Simulation:
     psf_e1: Annotated[float, typer.Option(help="PSF ellipticity e1.")] = 0.0
     psf_e2: Annotated[float, typer.Option(help="PSF ellipticity e2.")] = 0.0
     shear: Annotated[float, typer.Option(help="Amplitude of the applied shears.")] = 0.02
-    renderer: Annotated[str, typer.Option(help="batched, or galsim: the same pixels seven times slower.")] = "batched"
+    renderer: Annotated[
+        str, typer.Option(help="batched, or galsim: the same to 1e-4 of the peak, seven times slower.")
+    ] = "batched"
 
     @property
     def observation(self) -> "Observation":

@@ -10,9 +10,9 @@ def pytest_addoption(parser):
 @pytest.fixture
 def cuda(request):
     """Return "cuda", or skip; with --require-gpu a missing device is a failure."""
-    from lensdask.compute.devices import _count_cuda_devices
+    from lensdask.compute.devices import count_cuda_devices
 
-    if _count_cuda_devices() > 0:
+    if count_cuda_devices() > 0:
         return "cuda"
     if request.config.getoption("--require-gpu"):
         pytest.fail("no CUDA device")

@@ -377,7 +377,7 @@ def test_mistake_gets_one_line_and_leaves_nothing(finished, tmp_path, monkeypatc
     clustered = arguments[1] != "train" and "--cluster" not in arguments and "--workers" not in arguments
     folder = shutil.copytree(finished, tmp_path / "copy")
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("lensdask.compute.devices._count_cuda_devices", lambda: 0)
+    monkeypatch.setattr("lensdask.compute.devices.count_cuda_devices", lambda: 0)
     monkeypatch.setattr("lensdask.compute.clusters._CONNECT_SECONDS", 1)
     before = snapshot(folder)
     code = call(monkeypatch, *arguments, *(("--cluster", "threads", "--workers", "1") if clustered else ()))

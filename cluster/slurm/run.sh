@@ -9,7 +9,7 @@
 #SBATCH --nodes=1
 #SBATCH --ntasks=1
 #SBATCH --cpus-per-task=2
-#SBATCH --mem=8G
+#SBATCH --mem-per-cpu=4G
 #SBATCH --time=24:00:00
 # Two minutes before the end this script is told, and puts itself into the queue again.
 #SBATCH --signal=B:USR1@120

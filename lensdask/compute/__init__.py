@@ -1,7 +1,7 @@
 """Run a pure function over all chunks of a dataset, anywhere, and survive what goes wrong."""
 
 from lensdask.compute.chunks import Quarantine
-from lensdask.compute.clusters import set_up_workers, start_cluster
+from lensdask.compute.clusters import idle_gpus, set_up_workers, start_cluster
 from lensdask.compute.devices import choose_device, describe_device, full_precision
 from lensdask.compute.journal import Journal, fingerprint, journal_path
 from lensdask.compute.journal_format import Sums
@@ -34,6 +34,7 @@ __all__ = [
     "find_journals",
     "fingerprint",
     "full_precision",
+    "idle_gpus",
     "journal_path",
     "performance_reported",
     "refuse_existing",

@@ -20,6 +20,8 @@ __all__ = ["is_loopback", "knock", "scheduler_address"]
 
 _ADDRESS = re.compile(r"(?P<scheme>tcp|tls)://(\[(?P<ipv6>[^]@/]+)\]|(?P<host>[^][:@/?#]+)):(?P<port>\d{1,5})")
 
+_LAST_PORT = 65535
+
 _ADVICE = "make them with cluster/make_certificates.py and export DASK_CONFIG"
 
 
@@ -48,6 +50,8 @@ def scheduler_address(cluster: str) -> str:
     if not _ADDRESS.fullmatch(address):
         scheme = address.partition("://")[0]
         raise InputError(f"{where}: {scheme!r} begins no such address; expected an address tcp://… or tls://HOST:PORT")
+    if not 1 <= _host_and_port(address)[1] <= _LAST_PORT:
+        raise InputError(f"{where}: an address with port {_host_and_port(address)[1]}; expected 1 to {_LAST_PORT}")
     return address
 
 

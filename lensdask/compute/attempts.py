@@ -67,7 +67,12 @@ class _Queue:
             return None
         if killed or self._failures[chunk] >= self._attempts:
             return Event("given up", chunk, reason=_one_line(error))
-        self._waiting.appendleft(chunk)
+        if isinstance(error, InputError):
+            # Soon: if the input is at fault, every other chunk will find the same.
+            self._waiting.appendleft(chunk)
+        else:
+            # Last: what made it fail, a file server for one, may have recovered by then.
+            self._waiting.append(chunk)
         return Event("retried", chunk)
 
 
@@ -83,7 +88,7 @@ def attempt_all(
     chunks
         Their numbers.
     attempts
-        How often to try a chunk that raises. One that kills its worker is given up sooner.
+        How often to try a chunk that raises. One that kills its workers is given up when it does so by itself.
     record
         Called with every event.
 
@@ -95,7 +100,7 @@ def attempt_all(
     Raises
     ------
     InputError
-        A chunk found the input at fault.
+        A chunk found the input at fault at every attempt; at one, it may have been the fault of a worker.
     OSError
         A chunk, or `record`, found the disk full. In both cases nothing is in flight any more, and what was is recorded
         as far as it finished.
@@ -126,9 +131,12 @@ def _event(outcome: Outcome, queue: _Queue, stopping: bool) -> Event | None:
     chunk, sums, error = outcome
     if error is None:
         return Event("finished", chunk, sums)
-    if isinstance(error, InputError) or is_disk_full(error):
+    if is_disk_full(error):
         raise error
-    return None if stopping else queue.judge(chunk, error)
+    event = None if stopping else queue.judge(chunk, error)
+    if event is not None and event.kind == "given up" and isinstance(error, InputError):
+        raise error
+    return event
 
 
 def _one_line(error: BaseException) -> str:

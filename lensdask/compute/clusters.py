@@ -7,6 +7,8 @@ user insists.
 
 import logging
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dask
@@ -14,10 +16,10 @@ import distributed
 from dask.system import CPU_COUNT
 
 from lensdask.compute.addresses import is_loopback, knock, scheduler_address
-from lensdask.compute.devices import torch_settings
+from lensdask.compute.devices import count_cuda_devices, torch_settings
 from lensdask.errors import InputError
 
-__all__ = ["set_up_workers", "start_cluster"]
+__all__ = ["idle_gpus", "quiet_client", "set_up_workers", "settle_device", "start_cluster"]
 
 # Dask's own default lets dashboards listen on every interface, whatever the host; and the workers'
 # too, if they are threads that talk without sockets, hence the protocol.
@@ -27,6 +29,12 @@ _CONNECT_SECONDS = 10
 # Dask has workers give freed memory back to the system at once. The feature maps of a network are allocated and freed
 # thousands of times a second, and returning them costs 40 % of the run.
 _KEEP_MEMORY = {f"distributed.nanny.pre-spawn-environ.MALLOC_{name}_THRESHOLD_": 2**30 for name in ("TRIM", "MMAP")}
+
+# Dask's own default blames a chunk for the fourth worker that dies with it; each death costs a restart and a chunk.
+_BLAME_SOON = {"distributed.scheduler.allowed-failures": 1}
+
+_OF_CORES = ("local", "threads")
+"""Clusters started here with a worker or thread for each core."""
 
 
 class ProcessSetup(distributed.WorkerPlugin):
@@ -61,9 +69,9 @@ class _OwningClient(distributed.Client):
 
     _owned: distributed.LocalCluster | None = None
 
-    def __init__(self, started: distributed.LocalCluster) -> None:
+    def __init__(self, started: distributed.LocalCluster, kind: str) -> None:
         distributed.Client.__init__(self, started)
-        self._owned = started
+        self._owned, self.kind = started, kind
 
     def close(self, *args: Any, **kwargs: Any) -> None:
         """Close the client, then its cluster; both once."""
@@ -100,9 +108,11 @@ def start_cluster(cluster: str = "local", *, workers: int | None = None, insecur
         client = _start(cluster, workers)
     else:
         client = _connect(cluster, workers, insecure)
-    # A lost scheduler is reported by the run, in one line instead of Dask's page of traceback.
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
-    set_up_workers(client, ignore_interrupt=cluster in ("local", "cuda"))
+    try:
+        set_up_workers(client, ignore_interrupt=cluster in ("local", "cuda"))
+    except BaseException:
+        client.close()
+        raise
     return client
 
 
@@ -115,8 +125,51 @@ def set_up_workers(client: distributed.Client, *, ignore_interrupt: bool = False
         Of any cluster.
     ignore_interrupt
         As for `ProcessSetup`.
+
+    Raises
+    ------
+    InputError
+        The workers lack lensdask, or have another one.
     """
-    client.register_plugin(ProcessSetup(ignore_interrupt))
+    try:
+        client.register_plugin(ProcessSetup(ignore_interrupt))
+    except Exception as error:
+        # Whatever a worker without our modules, or with others, makes of it.
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(
+            f"the workers of the cluster cannot be set up ({reason}); expected lensdask installed there, of one version"
+        ) from error
+
+
+@contextmanager
+def quiet_client() -> Iterator[None]:
+    """Keep Dask's client from logging: a run tells of a lost scheduler in a line, not in a page of traceback."""
+    logger = logging.getLogger("distributed.client")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def settle_device(device: str, client: distributed.Client | None) -> str:
+    """Return the device for the chunks of a run: with a process for each core, "auto" is not one GPU for them all.
+
+    Parameters
+    ----------
+    device
+        "auto", "cpu" or "cuda".
+    client
+        The cluster, None for this process.
+    """
+    of_cores = isinstance(client, _OwningClient) and client.kind in _OF_CORES
+    return "cpu" if of_cores and device == "auto" else device
+
+
+def idle_gpus(device: str, cluster: object) -> int:
+    """Return the number of GPUs that a cluster to be started by name leaves idle, as `settle_device` has it."""
+    return count_cuda_devices() if device == "auto" and cluster in _OF_CORES else 0
 
 
 def _start(kind: str, workers: int | None) -> distributed.Client:
@@ -124,7 +177,7 @@ def _start(kind: str, workers: int | None) -> distributed.Client:
     # A configuration that requires encryption is meant for several machines; this is loopback.
     security = distributed.Security(require_encryption=False)
     options: dict[str, Any] = {**_LOOPBACK, "security": security, "silence_logs": logging.CRITICAL}
-    with dask.config.set(_KEEP_MEMORY):
+    with dask.config.set(_KEEP_MEMORY | _BLAME_SOON):
         if kind == "cuda":
             started = _start_cuda(options, workers)
         elif kind == "local":
@@ -132,7 +185,7 @@ def _start(kind: str, workers: int | None) -> distributed.Client:
         else:
             threads = workers or CPU_COUNT
             started = distributed.LocalCluster(n_workers=1, threads_per_worker=threads, processes=False, **options)
-    return _OwningClient(started)
+    return _OwningClient(started, kind)
 
 
 def _start_cuda(options: dict[str, Any], workers: int | None) -> Any:

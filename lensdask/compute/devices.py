@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from lensdask.errors import InputError
 
-__all__ = ["Device", "choose_device", "describe_device", "full_precision", "torch_settings"]
+__all__ = ["Device", "choose_device", "count_cuda_devices", "describe_device", "full_precision", "torch_settings"]
 
 Device = Literal["cpu", "cuda"]
 """Where a chunk is computed."""
@@ -32,7 +32,7 @@ def choose_device(name: str = "auto") -> Device:
         raise InputError(f"device {name!r} is unknown; expected auto, cpu or cuda")
     if name == "cpu":
         return "cpu"
-    found = _count_cuda_devices() > 0
+    found = count_cuda_devices() > 0
     if name == "cuda" and not found:
         raise InputError("device 'cuda' was asked for, but torch finds no CUDA device here")
     return "cuda" if found else "cpu"
@@ -104,7 +104,8 @@ def torch_settings() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _count_cuda_devices() -> int:
+def count_cuda_devices() -> int:
+    """Return the number of CUDA devices of this machine."""
     import torch
 
     # Asks NVML: unlike torch.cuda.is_available it leaves CUDA uninitialised in a client.

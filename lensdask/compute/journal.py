@@ -5,11 +5,12 @@ at most the chunks in flight. Sums are stored as the bytes of their float64 valu
 bits. The lines are those of `lensdask.compute.journal_format`.
 """
 
+import errno
 import fcntl
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -36,17 +37,15 @@ def journal_path(store: str | os.PathLike[str]) -> Path:
     return store.with_name(f"{store.name}.journal.jsonl")
 
 
-def fingerprint(config: Mapping[str, Any], schema: Schema | None = None, weights: Sequence[str] = ()) -> str:
+def fingerprint(config: Mapping[str, Any], schema: Schema | None = None) -> str:
     """Return the sha256 of all that decides the result of a run.
 
     Parameters
     ----------
     config
-        Configuration in plain JSON values.
+        Configuration in plain JSON values, files by their checksums.
     schema
         Schema of the store that the run writes, if any.
-    weights
-        sha256 of each file of weights.
 
     Raises
     ------
@@ -57,7 +56,6 @@ def fingerprint(config: Mapping[str, Any], schema: Schema | None = None, weights
         {
             "config": dict(config),
             "schema": schema and [schema.name, schema.version],
-            "weights": list(weights),
             "code_version": code_version(),
         }
     )
@@ -69,10 +67,23 @@ def is_locked(path: Path) -> bool:
         try:
             # Shared, so that two who ask do not take each other for a run; and given back at once, so that a run that
             # begins meanwhile, which tries for a while, does not mind.
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            _lock(file, path, fcntl.LOCK_SH)
         except BlockingIOError:
             return True
     return False
+
+
+def _lock(file: IO[bytes], path: Path, how: int) -> None:
+    """Lock a file or raise `BlockingIOError`; a file system without locks is refused."""
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
+            raise
+        raise InputError(
+            f"{path}: this file system has no locks (flock: {error.strerror}), so two runs could write here at once; "
+            "expected one that has, like Lustre mounted with flock"
+        ) from error
 
 
 class Journal:
@@ -113,10 +124,13 @@ class Journal:
         # Unbuffered: what could not be written must not be tried once more when the file is closed.
         self._file: IO[bytes] = self.path.open("ab", buffering=0)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self._file, self.path, fcntl.LOCK_EX)
         except BlockingIOError:
             self._file.close()
             return False
+        except InputError:
+            self._close()
+            raise
         if not self._is_at_path():
             self._file.close()
             return False
@@ -135,23 +149,33 @@ class Journal:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        """Close the file, and remove it if there is nothing in it."""
         if os.fstat(self._file.fileno()).st_size == 0 and self._is_at_path():
             self.path.unlink()
         self._file.close()
 
     @property
     def empty(self) -> bool:
-        """Whether no run has left a whole line yet."""
-        with self.path.open("rb") as file:
-            return not file.readline().endswith(b"\n")
+        """Whether no run has left a whole line yet.
+
+        Raises
+        ------
+        InputError
+            As for `begin`.
+        """
+        return next(read_lines(self.path), None) is None
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything; on return that is on disk."""
         self._file.truncate(0)
+        os.fsync(self._file.fileno())
         self.done, self.earlier = {}, []
 
     def begin(self, header: Mapping[str, Any]) -> None:
-        """Begin a session: write the header of a new journal, or read what earlier sessions left.
+        """Write the header of a new journal, or read what earlier sessions left.
 
         Parameters
         ----------
@@ -166,10 +190,14 @@ class Journal:
         """
         header = {"event": "run", "version": VERSION, **header}
         if self.empty:
-            self.clear()
+            # What a killed run left of a header goes.
+            self._file.truncate(0)
             self._append(header)
         else:
             self._read(header)
+
+    def begin_session(self) -> None:
+        """Note that work begins: what came before it, like the wait for workers, counts for no rate."""
         self._append({"event": "session", "time": _now()})
 
     def append(self, chunk: int, sums: Sums | None) -> None:

@@ -63,7 +63,7 @@ class Progress:
             console=console,
             disable=not self._live,
         )
-        self._task: TaskID = self._bar.add_task(label, total=chunks, completed=chunks_done, counts="")
+        self._task: TaskID = self._bar.add_task(label, start=False, total=chunks, completed=chunks_done, counts="")
 
     def __enter__(self) -> Self:
         if self._live and self._dashboard:
@@ -80,6 +80,10 @@ class Progress:
         self._bar.stop()
         if self._show and not self._live and kind is None:
             print(f"{self._label}: {self._counts()}", file=sys.stderr)
+
+    def begin(self) -> None:
+        """Start the clock of rate and time left."""
+        self._bar.start_task(self._task)
 
     def finished(self, objects: int) -> None:
         """Count a finished chunk of so many objects."""

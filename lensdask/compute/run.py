@@ -2,6 +2,10 @@
 
 A task computes one chunk, writes its rows to the store and returns its sums. The client journals
 the sums. A chunk that is computed twice, by a retry or after a crash, writes the same bytes again.
+
+Killed processes lose nothing that the journal has for done. A power cut may: the journal is flushed to disk with every
+line, but the rows are left to the operating system, which keeps them in memory for up to half a minute or so. After the
+crash of a machine that wrote rows, the chunks journalled last may read as NaN or be damaged; ``--overwrite`` is safe.
 """
 
 import time
@@ -17,12 +21,14 @@ import numpy as np
 
 from lensdask.compute.attempts import Event, attempt_all, is_disk_full
 from lensdask.compute.chunks import Chunks, Quarantine
+from lensdask.compute.clusters import quiet_client, settle_device
 from lensdask.compute.devices import choose_device, describe_device, torch_settings
-from lensdask.compute.executors import Direct, Executor, Window
+from lensdask.compute.executors import Direct, Executor
 from lensdask.compute.journal import Journal
 from lensdask.compute.journal_format import Sums
 from lensdask.compute.progress import Progress
 from lensdask.compute.record import run_record
+from lensdask.compute.window import Window
 from lensdask.data import remove, require_store, sweep_partial, write_chunk
 from lensdask.errors import InputError
 
@@ -53,7 +59,7 @@ class RunResult:
     retries
         Attempts that failed and were repeated.
     wall_s
-        Seconds this call took.
+        Seconds this call worked, from the answer of the first worker on.
     objects
         Objects computed in this call, without those of an earlier one.
     device
@@ -136,30 +142,33 @@ def run(
     client
         The cluster, None to compute in this process.
     device
-        "auto", "cpu" or "cuda", settled where the chunks are computed.
+        "auto", "cpu" or "cuda", settled where the chunks are computed; a cluster that was started here with a process
+        or thread per core computes on the CPU unless "cuda" is asked for.
     if_exists
         What to do about an earlier run in the same place: "refuse", "resume" it, or "overwrite" it.
     label, unit
         Name of the run and of its objects, for people.
     attempts
-        How often to try a chunk that raises. One that kills its worker is given up sooner.
+        How often to try a chunk that raises. One whose workers die is given up when it was tried by itself: after four
+        deaths on a cluster that was started here, else as ``distributed.scheduler.allowed-failures`` says.
     show_progress
         Show a bar, or one line at the end if not in a terminal.
 
     Raises
     ------
     InputError
-        The place is taken, in use or of another configuration; or a chunk raised it.
+        The place is taken, in use or of another configuration; or a chunk raised it at every attempt.
+    ConnectionError
+        The scheduler was lost, with a message on how to continue.
     OSError
         The disk is full, with a message on how to continue, for one.
     KeyboardInterrupt
         With a message on how to continue; what was done is in the journal.
     """
-    began = time.perf_counter()
-    job = _Job(function, config, Chunks(size, chunk), device, store)
+    job = _Job(function, config, Chunks(size, chunk), settle_device(device, client), store)
     label = label or getattr(function, "__name__", "run")
     refuse_existing(journal, store, if_exists)
-    with Journal(journal) as book, _continuable(book, job, label):
+    with quiet_client(), Journal(journal) as book, _continuable(book, job, label):
         _prepare(book, job, {"fingerprint": fingerprint, "label": label, "unit": unit}, if_exists)
         dashboard = client.dashboard_link if client else None
         with (
@@ -167,6 +176,10 @@ def run(
             Progress(label, unit, job.chunks.count, len(book.done), dashboard, show_progress) as progress,
             _executor(job, client, label, progress) as (executor, processor),
         ):
+            # Now that a worker has answered: hours in the queue of a machine are no work.
+            began = time.perf_counter()
+            book.begin_session()
+            progress.begin()
             if create is not None and store is not None and not store.exists():
                 create()
             todo = [n for n in range(job.chunks.count) if n not in book.done]
@@ -250,9 +263,10 @@ def _prepare(
     """Bring journal and store into agreement, ready for the chunks that are left."""
     store = job.store
     if if_exists == "overwrite":
+        # The journal first: if this is cut off, none may say that the chunks of a store are done that is half deleted.
+        book.clear()
         if store is not None and store.exists():
             remove(store)
-        book.clear()
     # Again, now that no other run can come in between.
     refuse_existing(book.path, store, if_exists)
     if book.empty and store is not None and store.exists():
@@ -269,16 +283,14 @@ def _prepare(
 def _executor(
     job: _Job, client: distributed.Client | None, label: str, progress: Progress
 ) -> Iterator[tuple[Executor, str]]:
-    """Give the executor and the name of its processor; nothing is left in flight afterwards."""
+    """Give the executor and the name of its processor; afterwards nothing begins any more, but what runs goes on."""
     if client is None:
         with torch_settings():
             yield Direct(job), _describe(job.device)
         return
-    if not client.nthreads():
-        progress.say(f"waiting for workers at {client.scheduler_info()['address']}")
-    window = Window(client, job, label.replace(" ", "_"))
+    window = Window(client, job, label.replace(" ", "_"), progress.say)
     try:
-        yield window, client.submit(_describe, job.device, pure=False).result()
+        yield window, window.ask(_describe, job.device)
     finally:
         window.cancel()
 

@@ -76,8 +76,10 @@ def find_journals(path: str | os.PathLike[str]) -> list[Path]:
     path = Path(path)
     if path.is_file() and path.name.endswith(_SUFFIX):
         return [path]
-    if journal_path(path.absolute()).is_file():
-        return [journal_path(path)]
+    # Of the absolute path: "." has no name, and neither has "/".
+    store = path.absolute()
+    if store.name and journal_path(store).is_file():
+        return [journal_path(store)]
     found = list(_journals_in(path))
     if not found:
         missing = "no journal of a run here" if path.exists() else "no such file or directory"

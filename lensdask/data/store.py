@@ -225,18 +225,22 @@ def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
 
 
 def require_store(path: PathLike) -> None:
-    """Check that a path is a store of lensdask, of any schema and version.
+    """Check that a path is a store of lensdask, of any schema and version, that may be deleted.
 
     Raises
     ------
     InputError
-        It is something else.
+        It is something else, or a link.
     """
     _read_group(Path(path), "r")
+    if Path(path).is_symlink():
+        raise InputError(f"{path} is a link, which is not deleted; expected the store itself")
 
 
 def remove(path: PathLike) -> None:
     """Delete a store of lensdask, of any schema and version.
+
+    It is renamed first: a path holds a whole store or none, also if this is cut off; `sweep_partial` takes the rest.
 
     Raises
     ------
@@ -244,9 +248,7 @@ def remove(path: PathLike) -> None:
         The path is something else, which is never deleted, or a link. Links inside are removed, not followed.
     """
     require_store(path)
-    if Path(path).is_symlink():
-        raise InputError(f"{path} is a link, which is not deleted; expected the store itself")
-    shutil.rmtree(path)
+    shutil.rmtree(Path(path).rename(_partial(Path(path))))
 
 
 def sweep_partial(path: PathLike) -> int:
@@ -279,7 +281,7 @@ def _staged(path: Path, overwrite: bool) -> Iterator[Path]:
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists; continue it with --resume or replace it with --overwrite")
     path.parent.mkdir(parents=True, exist_ok=True)
-    staging = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    staging = _partial(path)
     try:
         yield staging
         if overwrite and path.exists():
@@ -289,6 +291,11 @@ def _staged(path: Path, overwrite: bool) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def _partial(path: Path) -> Path:
+    """Return a name beside a store for what is not whole yet, or any more."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+
+
 def _read_group(path: Path, mode: Literal["r", "r+"]) -> tuple[zarr.Group, str, object]:
     if not path.exists():
         raise InputError(f"{path} does not exist; expected a store written by lensdask")
@@ -296,7 +303,8 @@ def _read_group(path: Path, mode: Literal["r", "r+"]) -> tuple[zarr.Group, str, 
         # What lies in the store counts, not what consolidated metadata, which lensdask never writes, say of it.
         group = zarr.open_group(path, mode=mode, zarr_format=3, use_consolidated=False)
         return group, str(group.attrs["schema"]), group.attrs["schema_version"]
-    except (OSError, KeyError, ValueError) as error:
+    except (FileNotFoundError, NotADirectoryError, KeyError, ValueError) as error:
+        # Not every error of the file system: one worker may have lost a mount that the others see.
         raise InputError(f"{path} is not a store written by lensdask") from error
 
 

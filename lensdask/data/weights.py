@@ -125,7 +125,8 @@ def _check_card(path: Path, card: object) -> None:
 def _read(path: Path, what: str) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        # Other errors of the file system may be those of one machine.
         raise InputError(f"{path} cannot be read ({error.strerror}); expected {what}") from error
 
 

@@ -1,5 +1,6 @@
 """How the runs of the shear pillar are carried out: where, resumed or anew, with a store or for their sums alone."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from lensdask.compute import (
     check_report,
     choose_device,
     fingerprint,
+    idle_gpus,
     journal_path,
     performance_reported,
     refuse_existing,
@@ -35,11 +37,12 @@ class RunOptions:
     cluster: str | distributed.Client | None = None
     """Cluster as in `lensdask.start_cluster`, or a client of one; this process when none."""
     workers: int | None = None
-    """Workers of a local cluster; one per core when none."""
+    """Workers of a local cluster; when none one per core, or one per GPU of the cluster "cuda"."""
     insecure: bool = False
     """Whether to talk to another machine unencrypted."""
     device: str = "auto"
-    """"auto", "cpu" or "cuda"."""
+    """"auto", "cpu" or "cuda". The two differ by rounding: a run that is resumed on the other is right, but not what
+    either of them alone would give to the bit. The clusters "local" and "threads" take "auto" for the CPU."""
     if_exists: IfExists = "refuse"
     """What to do with an output that exists."""
     show_progress: bool = True
@@ -183,6 +186,9 @@ def cluster_of(options: RunOptions) -> Iterator[distributed.Client | None]:
 
 def _client(options: RunOptions) -> AbstractContextManager[distributed.Client | None]:
     if isinstance(options.cluster, str):
+        idle = idle_gpus(options.device, options.cluster)
+        if idle and options.show_progress:
+            print(f"{idle} GPUs are idle; --cluster cuda uses them", file=sys.stderr)
         return start_cluster(options.cluster, workers=options.workers, insecure=options.insecure)
     if options.cluster is not None:
         set_up_workers(options.cluster)

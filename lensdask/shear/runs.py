@@ -46,8 +46,8 @@ __all__ = [
     "simulated_shapes",
 ]
 
-_TASK = 1024
-"""Galaxies per task of a usual run: with four shears some seconds of a CPU core, and a fifth of one of a GPU."""
+_TASK = 2048
+"""Galaxies per task of a usual run: with four shears a second of a CPU core with FPFS, 15 with the shipped D4CNN."""
 
 _TASKS = 8192
 """Tasks of a huge run: each writes a file per column, and a fault costs no more than minutes."""
@@ -210,7 +210,7 @@ def blocks_and_tasks(galaxies: int, per_task: int | None = None) -> tuple[int, i
     """
     per_block = 2 * block_length(_even(galaxies) // 2)
     if per_task is None:
-        per_task = max(min(_TASK, galaxies // 64), galaxies // _TASKS)
+        per_task = max(min(_TASK, galaxies // 32), galaxies // _TASKS)
     return per_block, -(-max(per_task, 1) // per_block) * per_block
 
 

@@ -142,10 +142,10 @@ def chunk_config(name: str, galaxies_per_block: int = 50) -> dict[str, Any]:
     return settings | {"estimator": asdict(chosen), "selection": None, "galaxies_per_block": galaxies_per_block}
 
 
-def bounds_of_tasks(galaxies: int) -> tuple[int, list[tuple[int, int]]]:
-    """Return the block length of a run of default settings, and where its tasks start and stop."""
-    per_block, per_task = blocks_and_tasks(galaxies)
-    return per_block, [(start, min(start + per_task, galaxies)) for start in range(0, galaxies, per_task)]
+def bounds_of_tasks(galaxies: int, per_task: int | None = None) -> tuple[int, list[tuple[int, int]]]:
+    """Return the block length of a run, and where its tasks start and stop; without a wish, of the default length."""
+    per_block, length = blocks_and_tasks(galaxies, per_task)
+    return per_block, [(start, min(start + length, galaxies)) for start in range(0, galaxies, length)]
 
 
 def chunks(device: str) -> list[Stage]:

@@ -20,10 +20,11 @@ pytestmark = [
     pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two workers need two cores"),
 ]
 
-GALAXIES = {"fpfs": 24_000, "d4cnn": 1_600}
-"""A dozen seconds of one core."""
+WORK = {"fpfs": (32_000, 2_000), "d4cnn": (2_400, 200)}
+"""Galaxies, and how many of them make a task: some fifteen seconds of one core in tasks of a second or more, as large
+runs have; by default so small a run has shorter ones."""
 SURVEY = 65_536
-"""The fewest galaxies in tasks of the length that large runs have."""
+"""The fewest galaxies in tasks of the default length of large runs."""
 ROUNDS, EMPTY_TASKS = 3, 400
 
 
@@ -36,22 +37,23 @@ def options(client):
     return RunOptions(cluster=client, device="cpu", if_exists="overwrite", show_progress=False)
 
 
-def with_store(folder, name, galaxies, client):
+def with_store(folder, name, galaxies, per_task, client):
     """Return the seconds of a run, from the template of its store to its last journal line."""
-    return run_bias(folder, galaxies=galaxies, estimator=name, options=options(client)).run.wall_s
+    plan = {"galaxies": galaxies, "galaxies_per_task": per_task, "options": options(client)}
+    return run_bias(folder, estimator=name, **plan).run.wall_s
 
 
-def for_sums(folder, name, galaxies, client):
-    """Return the seconds of a run that keeps no store."""
+def for_sums(folder, galaxies, client):
+    """Return the seconds of a run of FPFS that keeps no store."""
     per_block, bounds = bounds_of_tasks(galaxies)
-    config, journal = chunk_config(name, per_block), folder / "sums.journal.jsonl"
+    config, journal = chunk_config("fpfs", per_block), folder / "sums.journal.jsonl"
     plan = {"size": galaxies, "chunk": bounds[0][1], "label": "bias", "options": options(client)}
     return carry_out(bias_chunk, config, journal, **plan).wall_s
 
 
-def loop(name, galaxies, processes):
+def loop(name, galaxies, per_task, processes):
     """Return the seconds of the same chunks without Dask, store and journal."""
-    per_block, bounds = bounds_of_tasks(galaxies)
+    per_block, bounds = bounds_of_tasks(galaxies, per_task)
     return plain_loop(chunk_config(name, per_block), bounds, processes).wall_s
 
 
@@ -74,22 +76,22 @@ def cost_of_a_task(folder, client):
     return median_and_spread(times)
 
 
-@pytest.mark.parametrize("name", GALAXIES)
+@pytest.mark.parametrize("name", WORK)
 def test_two_workers_are_twice_as_fast_as_one(name, tmp_path, record):
-    galaxies = GALAXIES[name]
+    galaxies, per_task = WORK[name]
     with start_cluster(workers=1) as one, start_cluster(workers=2) as two:
         ways = {
-            "1 worker": partial(with_store, tmp_path, name, galaxies, one),
-            "2 workers": partial(with_store, tmp_path, name, galaxies, two),
-            "1 process, no Dask": partial(loop, name, galaxies, 1),
-            "2 processes, no Dask": partial(loop, name, galaxies, 2),
+            "1 worker": partial(with_store, tmp_path, name, galaxies, per_task, one),
+            "2 workers": partial(with_store, tmp_path, name, galaxies, per_task, two),
+            "1 process, no Dask": partial(loop, name, galaxies, per_task, 1),
+            "2 processes, no Dask": partial(loop, name, galaxies, per_task, 2),
         }
         for client in (one, two):
-            with_store(tmp_path, name, galaxies // 8, client)  # workers import and prepare
+            with_store(tmp_path, name, galaxies // 8, per_task // 8, client)  # workers import and prepare
         seconds = in_turns(ways)
     speedup = ratio(seconds["1 worker"], seconds["2 workers"])
     limit = ratio(seconds["1 process, no Dask"], seconds["2 processes, no Dask"])
-    tasks = len(bounds_of_tasks(galaxies)[1])
+    tasks = len(bounds_of_tasks(galaxies, per_task)[1])
     content = {"galaxies": galaxies, "tasks": tasks, "seconds": seconds}
     record(f"runs-{name}", content | {"speedup": speedup, "speedup_of_processes": limit})
     print(seconds, speedup, limit)
@@ -99,10 +101,10 @@ def test_two_workers_are_twice_as_fast_as_one(name, tmp_path, record):
 def test_dask_takes_a_twentieth_at_the_most(tmp_path, record):
     bounds = bounds_of_tasks(SURVEY)[1]
     with start_cluster(workers=2) as client:
-        for_sums(tmp_path, "fpfs", SURVEY // 16, client)
+        for_sums(tmp_path, SURVEY // 16, client)
         ways = {
-            "2 workers, sums only": partial(for_sums, tmp_path, "fpfs", SURVEY, client),
-            "2 processes, no Dask": partial(loop, "fpfs", SURVEY, 2),
+            "2 workers, sums only": partial(for_sums, tmp_path, SURVEY, client),
+            "2 processes, no Dask": partial(loop, "fpfs", SURVEY, None, 2),
         }
         seconds = in_turns(ways)
         task = cost_of_a_task(tmp_path, client)

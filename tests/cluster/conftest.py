@@ -20,7 +20,7 @@ sed 's/ --nthreads / --host 127.0.0.1 --nthreads /' "$1" >"$1.job" && cp "$1.job
 setsid bash job.sh "$@" >workers.log 2>&1 &
 [[ -n ${parsable:-} ]] && echo $! || echo "Submitted batch job $!"
 """,
-    "srun": 'exec "$@"',
+    "srun": 'while [[ $1 == --* ]]; do shift; done; exec "$@"',
     "scancel": 'kill -- -"$1"',
     "scontrol": 'echo "$@" >scontrol.log',
 }
@@ -57,6 +57,7 @@ def environment(home, tmp_path):
         "COLUMNS": "200",
         "SLURMD_NODENAME": "127.0.0.1",
         "SLURM_JOB_ID": "7",
+        "SLURM_CPUS_PER_TASK": "4",
     }
     return os.environ | own | SECRETS
 

@@ -44,6 +44,7 @@ def test_configuration(home):
     dask = yaml.safe_load((folder / "dask.yaml").read_text())["distributed"]
     pair = {"cert": f"{folder}/cert.pem", "key": f"{folder}/key.pem"}
     assert dask["comm"]["require-encryption"] is True
+    assert dask["scheduler"]["allowed-failures"] == 1
     assert dask["comm"]["tls"] == {"ca-file": f"{folder}/ca.pem", "scheduler": pair, "worker": pair, "client": pair}
 
 

@@ -63,13 +63,27 @@ def test_workers_leave_before_they_are_killed(worker):
 def test_one_worker_for_each_gpu(worker):
     asked, given = directives(worker), options(worker)
     assert (asked["gpus-per-task"], given["nworkers"], given["nthreads"]) == ("1", "1", "1")
-    assert "srun dask worker" in worker
+    # Since SLURM 22.05 srun does not inherit it: four workers would share one core.
+    assert 'srun --cpus-per-task="$SLURM_CPUS_PER_TASK" dask worker' in worker
 
 
 def test_the_leading_job_comes_again(cluster):
     asked = directives((cluster / "slurm" / "run.sh").read_text())
     assert {"requeue", "signal"} <= set(asked)
     assert seconds(asked["time"]) > int(asked["signal"].rpartition("@")[2]) > 60
+
+
+def test_memory_is_asked_for_in_one_way(cluster):
+    """Workers inherit the environment of the leading job, and SLURM refuses memory per node and per core at once."""
+    asked = [set(directives((cluster / "slurm" / script).read_text())) for script in SCRIPTS]
+    assert all("mem-per-cpu" in one and "mem" not in one for one in asked)
+
+
+def test_workers_last_as_long_as_the_leading_job(cluster, worker):
+    leader, asked, given = directives((cluster / "slurm" / "run.sh").read_text()), directives(worker), options(worker)
+    jobs, at_once = map(int, re.fullmatch(r"1-(\d+)%(\d+)", asked["array"]).groups())
+    shortest = parse_timedelta(given["lifetime"]) - parse_timedelta(given["lifetime-stagger"])
+    assert jobs // at_once * shortest >= seconds(leader["time"])
 
 
 def start(cluster, folder, environment, *arguments):

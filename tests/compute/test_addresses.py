@@ -139,6 +139,12 @@ def test_other_addresses(bad):
         scheduler_address(bad)
 
 
+@pytest.mark.parametrize("port", [0, 65536, 99999])
+def test_ports_that_do_not_exist(port):
+    with pytest.raises(InputError, match=f"port {port}; expected 1 to 65535"):
+        scheduler_address(f"tls://host:{port}")
+
+
 @pytest.mark.parametrize(
     ("address", "expected"),
     [

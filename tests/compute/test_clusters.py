@@ -1,17 +1,22 @@
 """Clusters listen on loopback, leave no orphans, and refuse in one line what is out of reach."""
 
+import importlib
 import json
+import logging
 import os
 
 import dask
 import distributed
+import numpy as np
 import psutil
 import pytest
 import torch
 
-from lensdask.compute import choose_device, describe_device, set_up_workers, start_cluster
-from lensdask.compute.clusters import ProcessSetup
+from lensdask.compute import choose_device, describe_device, idle_gpus, set_up_workers, start_cluster
+from lensdask.compute.clusters import ProcessSetup, quiet_client, settle_device
 from lensdask.errors import InputError
+from lensdask.shear import RunOptions
+from lensdask.shear.execution import carry_out
 
 
 def torch_setup() -> tuple[int, bool, int]:
@@ -133,14 +138,71 @@ def test_cuda_cluster_without_dask_cuda(monkeypatch):
         start_cluster("cuda")
 
 
+@pytest.mark.parametrize("kind", ["threads", "local"])
+def test_a_cluster_whose_workers_cannot_be_set_up_is_closed(monkeypatch, kind):
+    clusters = []
+
+    def no_such_module(client, *_args, **_kwargs):
+        clusters.append(client.cluster)
+        raise ModuleNotFoundError("No module named 'lensdask'\nand a traceback")
+
+    monkeypatch.setattr(distributed.Client, "register_plugin", no_such_module)
+    with pytest.raises(
+        InputError, match=r"cannot be set up \(ModuleNotFoundError: No module named 'lensdask'\)"
+    ) as error:
+        start_cluster(kind, workers=1)
+    assert "\n" not in str(error.value)
+    assert "expected lensdask installed there" in str(error.value)
+    assert [cluster.status.name for cluster in clusters] == ["closed"]
+    assert dask.config.get("scheduler", None) is None
+
+
+def test_the_log_of_a_client_is_quiet_during_runs_only():
+    logger = logging.getLogger("distributed.client")
+    before = logger.level
+    with start_cluster("threads", workers=1):
+        assert logger.level == before
+    with quiet_client():
+        assert not logger.isEnabledFor(logging.ERROR)
+    assert logger.level == before
+
+
+def device_of_chunk(start, stop, config, device):  # noqa: ARG001  the signature of chunk functions
+    return None, {"cuda": np.array(device == "cuda")}
+
+
+@pytest.mark.parametrize(("device", "expected"), [("auto", False), ("cuda", True)])
+def test_a_cluster_of_cores_leaves_gpus_alone_unless_told(tmp_path, monkeypatch, capfd, device, expected):
+    for module in ("clusters", "devices"):
+        monkeypatch.setattr(f"lensdask.compute.{module}.count_cuda_devices", lambda: 4)
+    monkeypatch.setattr(importlib.import_module("lensdask.compute.run"), "describe_device", str)
+    options = RunOptions(cluster="threads", workers=1, device=device)
+    result = carry_out(device_of_chunk, {}, tmp_path / "a", size=2, chunk=1, label="where", options=options)
+    assert [bool(sums["cuda"]) for sums in result.sums] == [expected] * 2
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[:-1] == ["4 GPUs are idle; --cluster cuda uses them"] * (device == "auto")
+
+
+def test_a_client_of_cores_leaves_gpus_alone():
+    """As for the runs of a reproduced figure, which share a client."""
+    with start_cluster("threads", workers=1) as client:
+        assert settle_device("auto", client) == "cpu"
+        assert settle_device("cuda", client) == "cuda"
+        with distributed.Client(client.scheduler.address, set_as_default=False) as other:
+            # Of a cluster elsewhere nobody knows.
+            assert settle_device("auto", other) == "auto"
+    assert settle_device("auto", None) == "auto"
+    assert idle_gpus("auto", "cuda") == idle_gpus("cpu", "local") == 0
+
+
 def test_devices(monkeypatch):
-    monkeypatch.setattr("lensdask.compute.devices._count_cuda_devices", lambda: 0)
+    monkeypatch.setattr("lensdask.compute.devices.count_cuda_devices", lambda: 0)
     assert choose_device("auto") == choose_device("cpu") == "cpu"
     with pytest.raises(InputError, match="no CUDA device"):
         choose_device("cuda")
     with pytest.raises(InputError, match="expected auto, cpu or cuda"):
         choose_device("tpu")
-    monkeypatch.setattr("lensdask.compute.devices._count_cuda_devices", lambda: 1)
+    monkeypatch.setattr("lensdask.compute.devices.count_cuda_devices", lambda: 1)
     assert choose_device("auto") == choose_device("cuda") == "cuda"
     assert describe_device("cpu")
 

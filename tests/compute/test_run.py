@@ -1,6 +1,7 @@
 """A run gives the same bits wherever it runs, and tells inputs at fault from chunks at fault."""
 
 import importlib
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import torch
 
 from lensdask import data
 from lensdask.compute import fingerprint, journal_path, run, run_record, start_cluster
+from lensdask.compute.attempts import attempt_all
+from lensdask.compute.executors import Direct
 from lensdask.data import SHAPES
 from lensdask.errors import InputError
 from lensdask.random import Stream, generator
@@ -152,13 +155,29 @@ def test_chunk_that_always_raises_is_given_up_and_tried_again_on_resume(tmp_path
     assert content(tmp_path / "a.zarr") == content(tmp_path / "b.zarr")
 
 
+@pytest.mark.parametrize(
+    ("error", "order"), [(RuntimeError("busy"), [0, 1, 2, 3, 1, 1]), (InputError("no flux"), [0, 1, 1, 1])]
+)
+def test_a_chunk_is_tried_again_last_unless_the_input_may_be_at_fault(error, order):
+    tried = []
+
+    def task(chunk):
+        tried.append(chunk)
+        if chunk == 1:
+            raise error
+
+    with pytest.raises(InputError) if isinstance(error, InputError) else nullcontext():
+        attempt_all(Direct(task), range(4), 3, lambda _: None)
+    assert tried == order
+
+
 def test_interrupt_says_how_to_continue(tmp_path):
     with pytest.raises(KeyboardInterrupt, match="2 of 9 chunks done; continue with --resume"):
         start_run(tmp_path / "a.zarr", interrupts)
     assert start_run(tmp_path / "a.zarr", if_exists="resume").objects == SIZE - 20
 
 
-def test_input_error_stops_the_run_at_once(tmp_path):
+def test_input_error_stops_the_run(tmp_path):
     with pytest.raises(InputError, match="row 13"):
         start_run(tmp_path / "a.zarr", refuses)
     # What was measured before that is kept.
@@ -245,6 +264,40 @@ def test_overwrite_starts_again(tmp_path):
     assert result.objects == SIZE
     start_run(tmp_path / "b.zarr", config=other)
     assert content(tmp_path / "a.zarr") == content(tmp_path / "b.zarr")
+
+
+@pytest.mark.parametrize("again", ["resume", "overwrite"])
+def test_overwrite_that_is_cut_off_leaves_nothing_half(tmp_path, monkeypatch, again):
+    """Neither a journal that has chunks for done whose files are deleted, nor a store that --overwrite would refuse."""
+    store = tmp_path / "a.zarr"
+    start_run(store)
+
+    def cut_off(path):
+        (Path(path) / "zarr.json").unlink()
+        (Path(path) / "e1" / "c" / "0" / "0").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lensdask.data.store.shutil.rmtree", cut_off)
+        with pytest.raises(KeyboardInterrupt, match="0 of 9 chunks done"):
+            start_run(store, if_exists="overwrite")
+    assert not store.exists()
+    assert not journal_path(store).exists()
+    assert start_run(store, if_exists=again).objects == SIZE
+    assert {path.name for path in tmp_path.iterdir()} == {"a.zarr", "a.zarr.journal.jsonl"}
+    start_run(tmp_path / "b.zarr")
+    assert content(store) == content(tmp_path / "b.zarr")
+
+
+def test_overwrite_of_a_link_loses_nothing(tmp_path):
+    start_run(tmp_path / "a.zarr")
+    (tmp_path / "link.zarr").symlink_to(tmp_path / "a.zarr", target_is_directory=True)
+    journal = journal_path(tmp_path / "link.zarr")
+    journal.write_bytes(journal_path(tmp_path / "a.zarr").read_bytes())
+    before = journal.read_bytes()
+    with pytest.raises(InputError, match="is a link"):
+        start_run(tmp_path / "link.zarr", if_exists="overwrite")
+    assert journal.read_bytes() == before
 
 
 def test_overwrite_deletes_stores_only(tmp_path):

@@ -105,6 +105,11 @@ def test_it_is_found_by_directory_store_and_journal(stopped, monkeypatch):
         assert status(path).journal == stopped
     monkeypatch.chdir(stopped.parent)
     assert status(".").done == status("shapes.zarr").done == 5
+    monkeypatch.chdir(store)
+    assert status(".").journal == stopped
+    monkeypatch.chdir(store / "e1")
+    with pytest.raises(InputError, match="no journal"):
+        status("c")
 
 
 def test_several_runs_of_one_figure(stopped, monkeypatch, capfd):
@@ -233,27 +238,34 @@ def test_times_of_a_resumed_run_leave_out_what_lay_between(tmp_path):
     assert second.record()["wall_s"] == second.wall_s
 
 
-def test_a_journal_of_a_survey_is_read_in_a_second(tmp_path):
+def test_a_journal_of_a_survey_is_read_about_as_fast_as_its_lines_are_parsed(tmp_path):
     path, chunks = tmp_path / "a.journal.jsonl", 20_000
     sums = {"shapes": np.random.default_rng(0).normal(size=(1, 4, 30))}
     with Journal(path) as journal:
         header = {"fingerprint": "f", "size": chunks * 2048, "chunk": 2048, "label": "a", "unit": "b"}
         journal.begin(header)
+        journal.begin_session()
         journal.append(0, sums)
     text = path.read_bytes().splitlines(keepends=True)
     with path.open("ab") as file:
         file.writelines(text[2].replace(b'"chunk": 0', b'"chunk": %d' % n) for n in range(1, chunks))
     assert 35e6 < path.stat().st_size < 50e6
     began = time.process_time()
+    for line in path.read_bytes().splitlines():
+        json.loads(line)
+    least = time.process_time() - began
+    began = time.process_time()
     assert status(path).done == chunks
     asked = time.process_time() - began
+    began = time.process_time()
     with Journal(path) as journal:
         journal.begin(header)
         assert len(journal.done) == chunks
         assert journal.done[chunks - 1]["shapes"].tobytes() == sums["shapes"].tobytes()
-    read = time.process_time() - began - asked
-    assert asked < 2, asked
-    assert read < 4, read
+    read = time.process_time() - began
+    # To parse the lines takes that long, whatever the machine: a quarter of a second on most.
+    assert asked < 8 * least, (asked, least)
+    assert read < 16 * least, (read, least)
 
 
 def test_a_cluster_is_asked_for_its_workers_now_and_then_only(tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """Stores: what is written is read back, and what would lose data is refused."""
 
+import errno
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -206,6 +208,18 @@ def test_open_refuses_what_it_does_not_know(tmp_path, store):
         data.open(store)
 
 
+@pytest.mark.parametrize("code", [errno.ESTALE, errno.EIO, errno.EMFILE])
+def test_a_file_system_at_fault_is_not_the_input_at_fault(store, monkeypatch, code):
+    """A worker that lost a mount may not stop the run of the others."""
+
+    def fail(*_, **__):
+        raise OSError(code, "of one machine")
+
+    monkeypatch.setattr("lensdask.data.store.zarr.open_group", fail)
+    with pytest.raises(OSError, match="of one machine"):
+        data.open(store)
+
+
 def test_open_refuses_a_damaged_store(store):
     del zarr.open_group(store)["e1"]
     with pytest.raises(InputError, match=r"shapes\.zarr: .*'e1' is missing"):
@@ -218,7 +232,7 @@ def test_only_stores_are_removed(tmp_path, store):
         data.remove(tmp_path / "papers")
     assert (tmp_path / "papers").exists()
     data.remove(store)
-    assert not store.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["papers"]
 
 
 def test_sweep_partial(store):

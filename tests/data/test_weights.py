@@ -1,6 +1,8 @@
 """Weights: read back to the bit, and refused when anything is amiss."""
 
+import errno
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -55,6 +57,17 @@ def test_amiss(path, spoil, message):
     with pytest.raises(InputError, match=message) as caught:
         load_weights(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.ESTALE, errno.EIO])
+def test_a_file_system_at_fault_is_not_the_input_at_fault(path, monkeypatch, code):
+    def fail(_):
+        raise OSError(code, "of one machine")
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    for read in (load_card, load_weights, file_sha256):
+        with pytest.raises(OSError, match="of one machine"):
+            read(path)
 
 
 def test_damaged_though_the_card_agrees(path):

@@ -1,6 +1,5 @@
 """What the tests of resilience share: the result nobody disturbed, and a cluster of two processes."""
 
-import dask
 import pytest
 from faults import result_bytes, start_run
 
@@ -15,9 +14,8 @@ def undisturbed(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cluster():
-    # Dask blames a chunk for the first death of its worker, not for the fourth: each costs a restart.
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        start_cluster("local", workers=2) as client,
-    ):
+    with start_cluster("local", workers=2) as client:
+        assert client.cluster.scheduler.allowed_failures == 1
+        # A chunk is blamed for the first death of its worker: each costs a restart.
+        client.cluster.scheduler.allowed_failures = 0
         yield client

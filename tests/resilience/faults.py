@@ -8,11 +8,13 @@ import time
 from functools import partial
 from pathlib import Path
 
+import distributed
 import numpy as np
 
 from lensdask import data
 from lensdask.compute import fingerprint, journal_path, run
 from lensdask.data import SHAPES
+from lensdask.errors import InputError
 from lensdask.random import Stream, generator
 
 SIZE, CHUNK = 96, 4
@@ -30,12 +32,29 @@ def attempt(folder: Path, start: int) -> int:
             return number
 
 
+def fail_if_sick(config: dict) -> None:
+    """Fail in the first process that came here, in all that it does; or on a worker whatever its process."""
+    mark, worker = Path(config["sick"]), distributed.get_worker()
+    who = str(os.getpid()) if config["until"] == "restart" else str(worker.name)
+    try:
+        with mark.open("x") as file:
+            file.write(who)
+    except FileExistsError:
+        # The other one may have made the file, and not written yet.
+        while not mark.read_text():
+            time.sleep(0.01)
+    if mark.read_text() == who:
+        raise InputError("no CUDA device here") if config["error"] == "input" else RuntimeError("CUDA error")
+
+
 def compute(start, stop, config, device):  # noqa: ARG001  the signature of chunk functions
     """Compute rows and sums, after what the plan has for this attempt.
 
-    ``config["plan"]`` maps the start of a chunk to one word per attempt, "raise", "kill", "full" or "pass"; the last
-    one holds for all later attempts too.
+    ``config["plan"]`` maps the start of a chunk to a word per attempt, "raise", "input", "kill", "full" or "pass";
+    the last one holds for all later attempts too.
     """
+    if "sick" in config:
+        fail_if_sick(config)
     plan = config.get("plan", {}).get(str(start), ["pass"])
     number = attempt(Path(config["attempts"]), start) if "attempts" in config else 0
     action = plan[min(number, len(plan) - 1)]
@@ -47,6 +66,8 @@ def compute(start, stop, config, device):  # noqa: ARG001  the signature of chun
         # As a write leaves it that was not even able to clear up.
         (Path(config["store"]) / "e1" / f"{start}.partial").write_bytes(b"half")
         raise OSError(config["errno"], os.strerror(config["errno"]))
+    if action == "input":
+        raise InputError("catalogue.fits: row 13 has no flux; expected a number")
     time.sleep(config.get("sleep", 0))
     draws = np.stack([generator(1, Stream.NOISE, i).normal(size=len(SHAPES.variables)) for i in range(start, stop)])
     table = {name: draws[:, k].astype("float32") for k, name in enumerate(SHAPES.variables)}

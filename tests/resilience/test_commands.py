@@ -102,7 +102,7 @@ def test_a_chunk_that_is_given_up_is_named_and_tried_again(here, monkeypatch, ca
 def test_a_full_disk(here, monkeypatch, capfd, undisturbed_bias):
     with monkeypatch.context() as patch:
         poison(patch, OSError(errno.ENOSPC, "No space left on device"))
-        assert call(patch, *BIAS, *THREADS) == 2
+        assert call(patch, *BIAS, *THREADS) == 3
     printed = capfd.readouterr()
     assert printed.out == ""
     (line,) = printed.err.splitlines()
@@ -125,7 +125,7 @@ def test_a_full_disk_under_the_results(here, monkeypatch, capfd):
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_text", full)
-        assert call(patch, *few) == 2
+        assert call(patch, *few) == 3
     assert capfd.readouterr().err.splitlines()[-1] == "lensdask: run/result.json: No space left on device"
     assert {path.name for path in (here / "run").iterdir()} == {"shapes.zarr", JOURNAL.name}
     assert call(monkeypatch, *few, "--resume", "--json") == 0
@@ -155,12 +155,33 @@ def test_a_figure_that_is_being_reproduced_is_not_replaced(monkeypatch, capfd):
     Path("out/experiment.json").write_text(json.dumps(marker))
     with Journal(parts / "comparison.journal.jsonl") as journal:
         journal.begin({"fingerprint": "f", "size": 8, "chunk": 8, "label": "compare", "unit": "galaxies"})
+        journal.begin_session()
         for how in ("--resume", "--overwrite"):
             assert call(monkeypatch, "reproduce", "d4cnn.table3", "out", "--size", "tiny", how, *THREADS) == 2
             (line,) = capfd.readouterr().err.splitlines()
             assert "another run is writing here" in line
         assert journal.path.exists()
     assert json.loads(Path("out/experiment.json").read_text()) == marker
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), TimeoutError("no answer from the scheduler in 30 s")])
+@pytest.mark.usefixtures("here")
+def test_a_scheduler_that_does_not_answer(monkeypatch, capfd, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("lensdask.shear.execution.run", fail)
+    assert call(monkeypatch, *BIAS, *THREADS) == 3
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line == f"lensdask: {str(error) or 'TimeoutError'}"
+
+
+def test_exit_codes_are_in_the_help(monkeypatch, capfd):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert call(monkeypatch, "--help") == 0
+    printed = " ".join(capfd.readouterr().out.split())
+    for code in ("0 done", "1 finished but for chunks that were given up", "2 bad input", "3 stopped from outside"):
+        assert code in printed
 
 
 def test_the_scheduler_is_lost(here, monkeypatch, capfd):
@@ -174,7 +195,7 @@ def test_the_scheduler_is_lost(here, monkeypatch, capfd):
 
     monkeypatch.setattr(run, "attempt_all", lost)
     few = ("shear", "bias", "run", "--galaxies", 4, "--estimator", "fpfs", *THREADS)
-    assert call(monkeypatch, *few, "--performance-report", "report.html") == 1
+    assert call(monkeypatch, *few, "--performance-report", "report.html") == 3
     lines = capfd.readouterr().err.splitlines()
     assert lines[-1] == "lensdask: the scheduler was lost; continue with --resume"
     assert lines[-2].startswith("performance report report.html was not written: ")

@@ -95,9 +95,9 @@ def test_killed_worker_is_replaced(tmp_path, undisturbed, cluster):
     assert result_bytes(tmp_path, result.sums) == undisturbed
 
 
-def kill_a_busy_worker(client) -> None:
+def kill_a_busy_worker(client, deadline: float) -> None:
     """Kill a worker from outside while it computes."""
-    while True:
+    while time.monotonic() < deadline:
         busy = [worker.name for worker in list(client.cluster.scheduler.workers.values()) if worker.processing]
         pids = [client.cluster.workers[name].pid for name in busy]
         if pids and pids[0]:
@@ -109,19 +109,22 @@ def kill_a_busy_worker(client) -> None:
 def test_three_workers_killed_from_outside(tmp_path, undisturbed, cluster, monkeypatch):
     # Dask's own setting, under which three deaths are no fault of the chunk.
     monkeypatch.setattr(cluster.cluster.scheduler, "allowed_failures", 3)
-    struck = []
+    struck, deadline = [], time.monotonic() + 60
 
     def strike():
         for done in (2, 7, 12):
             while len(list((tmp_path / "shapes.zarr").glob("e1/c/*"))) < done:
+                if time.monotonic() > deadline:
+                    return
                 time.sleep(0.01)
-            kill_a_busy_worker(cluster)
+            kill_a_busy_worker(cluster, deadline)
             struck.append(done)
 
-    killer = threading.Thread(target=strike)
+    # A daemon: if the run fails, the test ends.
+    killer = threading.Thread(target=strike, daemon=True)
     killer.start()
     result = start_run(tmp_path, {"sleep": 0.1}, client=cluster)
-    killer.join()
+    killer.join(timeout=60)
     assert struck == [2, 7, 12]
     assert (result.quarantined, result.retries, result.objects) == ((), 0, SIZE)
     assert result_bytes(tmp_path, result.sums) == undisturbed

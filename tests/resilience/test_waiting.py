@@ -10,6 +10,7 @@ import pytest
 from faults import CHUNK, SIZE, result_bytes, start_driver, start_run
 
 from lensdask.compute import start_cluster, status
+from lensdask.compute.journal_format import read_lines
 
 
 @pytest.fixture
@@ -22,18 +23,61 @@ def scheduler():
 
 
 def test_workers_that_come_later_do_the_work(tmp_path, undisturbed, scheduler, capfd):
-    come = threading.Timer(0.5, scheduler.scale, [1])
+    come = threading.Timer(1.0, scheduler.scale, [1])
     with start_cluster(scheduler.scheduler_address) as client:
+        came = time.time() + 1.0
         come.start()
         began = time.monotonic()
         result = start_run(tmp_path, client=client, show_progress=True)
-        assert time.monotonic() - began > 0.4
+        waited = time.monotonic() - began - result.wall_s
     come.join()
+    # Clocks and the session begin when there is somebody to work.
+    assert waited > 0.9
+    session = next(line for line, _ in read_lines(status(tmp_path).journal) if line["event"] == "session")
+    assert session["time"] > came - 0.1
+    assert status(tmp_path).wall_s <= result.wall_s + 2e-3
     assert result_bytes(tmp_path, result.sums) == undisturbed
     lines = capfd.readouterr().err.splitlines()
     assert lines[0] == f"waiting for workers at {scheduler.scheduler_address}"
     assert len(lines) == 2
     assert lines[1].startswith(f"compute: {SIZE} galaxies")
+
+
+def test_workers_that_vanish_are_waited_for(tmp_path, undisturbed, scheduler, capfd):
+    scheduler.scale(1)
+
+    def vanish():
+        wait_for(lambda: len(list((tmp_path / "shapes.zarr").glob("e1/c/*"))) > 2)
+        scheduler.scale(0)
+        time.sleep(2.5)
+        scheduler.scale(1)
+
+    with start_cluster(scheduler.scheduler_address) as client:
+        client.wait_for_workers(1)
+        thread = threading.Thread(target=vanish, daemon=True)
+        thread.start()
+        result = start_run(tmp_path, {"sleep": 0.1}, client=client, show_progress=True)
+        thread.join(timeout=30)
+    assert (result.quarantined, result.objects) == ((), SIZE)
+    assert result_bytes(tmp_path, result.sums) == undisturbed
+    assert capfd.readouterr().err.splitlines()[:-1] == [f"waiting for workers at {scheduler.scheduler_address}"]
+
+
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + 30
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def test_the_scheduler_is_lost_while_its_workers_are_waited_for(tmp_path, undisturbed, scheduler):
+    with start_cluster(scheduler.scheduler_address) as client:
+        lost = threading.Timer(0.5, scheduler.close)
+        lost.start()
+        with pytest.raises(ConnectionError, match="the scheduler was lost; continue with --resume"):
+            start_run(tmp_path, client=client)
+        lost.join()
+    assert status(tmp_path).sessions == 0
+    assert result_bytes(tmp_path, start_run(tmp_path, if_exists="resume").sums) == undisturbed
 
 
 def test_a_cluster_with_workers_is_not_waited_for(tmp_path, scheduler, capfd):

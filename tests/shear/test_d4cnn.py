@@ -12,7 +12,7 @@ from lensdask.errors import InputError
 from lensdask.fourier import coordinates
 from lensdask.shear.d4cnn import D4CNN, PAPER, SHIPPED, D4CNNConfig, build_d4cnn, describe, orbit
 from lensdask.shear.estimators import SHIPPED as SHIPPED_WEIGHTS
-from lensdask.shear.measurement import find_estimator
+from lensdask.shear.estimators import find_estimator
 from lensdask.shear.resmooth import Resmoothed, make_resmoother, resmooth
 from lensdask.shear.response import shapes_with_response
 
