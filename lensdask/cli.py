@@ -241,7 +241,7 @@ def demo(
     workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
-    """Test both estimators on LSST-like galaxies, with and without noise; about two minutes on two cores."""
+    """Test both estimators on LSST-like galaxies, with and without noise; about a minute on two cores."""
     from lensdask.plots.shear import plot_bias
     from lensdask.shear.demo import run_demo
 

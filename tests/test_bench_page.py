@@ -19,6 +19,11 @@ def test_the_page_is_of_the_committed_numbers(load):
     assert (DOCS / "bench" / "README.md").read_text() == bench.page(bench.committed())
 
 
+def test_the_readme_shows_a_digest_of_them(load):
+    bench = load("bench")
+    assert bench.readme_table(bench.committed()) in (DOCS.parent / "README.md").read_text()
+
+
 def test_there_is_a_row_of_a_gpu_only_if_one_was_measured(load):
     bench = load("bench")
     cpu = {name: part for name, part in bench.committed().items() if part["device"] == "cpu"}

@@ -59,7 +59,7 @@ class RunResult:
     retries
         Attempts that failed and were repeated.
     wall_s
-        Seconds this call worked, from the answer of the first worker on.
+        Seconds this call worked, from the answer of the first workers on.
     objects
         Objects computed in this call, without those of an earlier one.
     device
@@ -290,9 +290,14 @@ def _executor(
         return
     window = Window(client, job, label.replace(" ", "_"), progress.say)
     try:
-        yield window, window.ask(_describe, job.device)
+        yield window, window.ask(_ready, job)
     finally:
         window.cancel()
+
+
+def _ready(job: _Job) -> str:
+    """Name the processor; a worker that does has imported the chunk function."""
+    return _describe(job.device)
 
 
 def _describe(device: str) -> str:

@@ -115,7 +115,9 @@ class Window:
         return self.pending < max(2, 2 * sum((self._workers or {}).values()))
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a function on a worker, the first one that comes if there is none yet.
+        """Call a function on each worker, or the first one that comes if there is none yet; return one's answer.
+
+        Workers that answer have imported what the function needs, so that the run starts at its full speed.
 
         Raises
         ------
@@ -123,10 +125,16 @@ class Window:
             The scheduler was lost meanwhile, or the workers die of it.
         """
         self._recount()
+        options: dict[str, Any] = {"pure": False, "retries": 2, "allow_other_workers": True}
         try:
             with _asking_the_scheduler(self._client):
                 # One worker may be sick; the others are asked then.
-                return self._client.submit(function, *arguments, pure=False, retries=2).result()
+                asked = [
+                    self._client.submit(function, *arguments, workers=[worker], **options)
+                    for worker in self._workers or {}
+                ] or [self._client.submit(function, *arguments, pure=False, retries=2)]
+                distributed.wait(asked)
+                return asked[0].result()
         except distributed.KilledWorker as error:
             raise ConnectionError("workers died before they computed anything; continue with --resume") from error
 

@@ -98,7 +98,7 @@ def _measurement(images: torch.Tensor, renoise: torch.Tensor, instrument: Instru
     yield Stage("FPFS", "stamp", len(images), fpfs, fpfs)
     for name in NETWORKS:
         chosen = find_estimator(name)
-        network = cached_model(build_d4cnn, chosen.path, chosen.sha256, device)
+        network = cached_model(build_d4cnn, chosen.weights, str(chosen.sha256), device)
         grid, fwhm = network.config.grid, network.config.kernel_fwhm
         resmoother = make_resmoother(instrument.psf, pixel_scale=instrument.pixel_scale, fwhm=fwhm, grid=grid)
         some = 8 if name in SLOW and device == "cpu" else len(images)

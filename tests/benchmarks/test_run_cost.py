@@ -20,9 +20,9 @@ pytestmark = [
     pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two workers need two cores"),
 ]
 
-WORK = {"fpfs": (32_000, 2_000), "d4cnn": (2_400, 200)}
-"""Galaxies, and how many of them make a task: some fifteen seconds of one core in tasks of a second or more, as large
-runs have; by default so small a run has shorter ones."""
+WORK = {"fpfs": (48_000, 1_000), "d4cnn": (4_000, 125)}
+"""Galaxies, and how many of them make a task: half a minute of one core in tasks of half a second or more, and so many
+of them that it hardly matters who gets the last one."""
 SURVEY = 65_536
 """The fewest galaxies in tasks of the default length of large runs."""
 ROUNDS, EMPTY_TASKS = 3, 400

@@ -42,7 +42,9 @@ def test_it_stays_sick(tmp_path, undisturbed, cluster):
 def test_alone_it_is_restarted(tmp_path, undisturbed):
     with start_cluster("local", workers=1) as client:
         result = start_run(tmp_path, sick(tmp_path), client=client)
-    assert (result.quarantined, result.retries) == ((), 3)
+    assert result.quarantined == ()
+    # One more may have failed before the restart.
+    assert result.retries in (3, 4)
     assert result_bytes(tmp_path, result.sums) == undisturbed
 
 

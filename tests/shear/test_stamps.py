@@ -143,7 +143,7 @@ def test_lazy_measurement_is_bit_identical_to_eager(make, psf, network_file, nam
 def test_measurement_is_that_of_the_estimator(make, images, psf) -> None:
     # The columns, computed by hand from image, PSF and a noiseless claim.
     shapes = measure(make(noise_sigma=0.0), "fpfs", device="cpu")
-    expected = fpfs_shapes(torch.from_numpy(images), make_moments(psf, pixel_scale=0.2))
+    expected = fpfs_shapes(images, make_moments(psf, pixel_scale=0.2))
     for name, column in zip(COLUMNS, expected, strict=False):
         np.testing.assert_allclose(shapes[name], column, rtol=1e-6)
     assert (shapes["weight"] == 1).all()
