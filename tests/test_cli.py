@@ -15,9 +15,9 @@ import numpy as np
 import psutil
 import pytest
 from astropy.io import fits
+from command_line import call
 
 import lensdask
-from lensdask.cli import main
 from lensdask.compute import status
 from lensdask.compute.journal_format import read_lines
 from lensdask.data import SHAPES, file_sha256, save_weights
@@ -48,16 +48,6 @@ def program(*arguments, cwd):
 
 def run_program(*arguments, cwd):
     return subprocess.run(**program(*arguments, cwd=cwd), capture_output=True, text=True, check=False)
-
-
-def call(monkeypatch, *arguments) -> int:
-    """Run the command line in this process, which has torch and Dask loaded already."""
-    monkeypatch.setattr(sys, "argv", ["lensdask", *map(str, arguments)])
-    try:
-        main()
-    except SystemExit as leave:
-        return leave.code or 0
-    return 0
 
 
 def snapshot(folder: Path) -> dict[str, str]:

@@ -30,6 +30,9 @@ _SICK = 3
 _RESTART_SECONDS = 30
 """How long to wait for a worker that is restarted."""
 
+_ANSWER_SECONDS = 60
+"""How long to wait for all workers before a run begins with those that answered."""
+
 _LOST = "the scheduler was lost; continue with --resume"
 
 _WORKER = "lensdask_worker"
@@ -133,8 +136,11 @@ class Window:
                     self._client.submit(function, *arguments, workers=[worker], **options)
                     for worker in self._workers or {}
                 ] or [self._client.submit(function, *arguments, pure=False, retries=2)]
-                distributed.wait(asked)
-                return asked[0].result()
+                with suppress(TimeoutError):
+                    distributed.wait(asked, timeout=_ANSWER_SECONDS)
+                # One that hangs must not hold up the others.
+                answered = distributed.wait(asked, return_when="FIRST_COMPLETED").done
+                return next(iter(answered)).result()
         except distributed.KilledWorker as error:
             raise ConnectionError("workers died before they computed anything; continue with --resume") from error
 

@@ -1,12 +1,10 @@
 """The performance report is written whenever there is a cluster, also when the run ends early."""
 
-import sys
-
 import distributed
 import numpy as np
 import pytest
+from command_line import call
 
-from lensdask.cli import main
 from lensdask.compute import performance_reported, start_cluster
 from lensdask.errors import InputError
 from lensdask.reproduce.experiment import Job, on_cluster
@@ -14,15 +12,6 @@ from lensdask.shear import RunOptions
 from lensdask.shear.execution import carry_out
 
 FEW = ("shear", "bias", "run", "--galaxies", "4", "--estimator", "fpfs", "--cluster", "threads", "--workers", "1")
-
-
-def call(monkeypatch, *arguments) -> int:
-    monkeypatch.setattr(sys, "argv", ["lensdask", *arguments])
-    try:
-        main()
-    except SystemExit as leave:
-        return leave.code or 0
-    return 0
 
 
 def count(start, stop, config, device):  # noqa: ARG001  the signature of chunk functions

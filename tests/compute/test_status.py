@@ -1,14 +1,13 @@
 """How far a run is, by its journal alone: counts, rate, time left, quarantined chunks, and whether it is at work."""
 
 import json
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import call
 
-from lensdask.cli import main
 from lensdask.compute import Journal, find_journals, journal_path, run, start_cluster, status
 from lensdask.errors import InputError
 
@@ -35,15 +34,6 @@ def done(seconds, *chunks):
 
 def given_up(seconds, chunk):
     return {"event": "given up", "time": T0 + seconds, "chunk": chunk, "reason": "OSError: no such file"}
-
-
-def call(monkeypatch, *arguments) -> int:
-    monkeypatch.setattr(sys, "argv", ["lensdask", *map(str, arguments)])
-    try:
-        main()
-    except SystemExit as leave:
-        return leave.code or 0
-    return 0
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 import json
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import call
 
-from lensdask.cli import main
 from lensdask.data import file_sha256
 from lensdask.errors import InputError
 from lensdask.reproduce import EXPERIMENTS, Job, run_experiment
@@ -47,16 +46,6 @@ def results(tmp_path_factory):
         return done[name], folder / name
 
     return result_of
-
-
-def call(monkeypatch, *arguments) -> int:
-    """Run the command line in this process."""
-    monkeypatch.setattr(sys, "argv", ["lensdask", *map(str, arguments)])
-    try:
-        main()
-    except SystemExit as leave:
-        return leave.code or 0
-    return 0
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

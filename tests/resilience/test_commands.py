@@ -3,14 +3,13 @@
 import errno
 import importlib
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import call
 
 import lensdask
-from lensdask.cli import main
 from lensdask.compute import Journal, status
 from lensdask.compute.journal_format import read_lines
 from lensdask.data import SHAPES
@@ -20,15 +19,6 @@ GALAXIES = 98
 BIAS = ("shear", "bias", "run", "--galaxies", GALAXIES, "--estimator", "fpfs", "--bootstrap", 20)
 THREADS = ("--cluster", "threads", "--workers", 1)
 JOURNAL = Path("run/shapes.zarr.journal.jsonl")
-
-
-def call(monkeypatch, *arguments) -> int:
-    monkeypatch.setattr(sys, "argv", ["lensdask", *map(str, arguments)])
-    try:
-        main()
-    except SystemExit as leave:
-        return leave.code or 0
-    return 0
 
 
 def outcome(folder: Path):
