@@ -12,7 +12,7 @@ import typer
 from lensdask.errors import InputError
 
 if TYPE_CHECKING:
-    from lensdask.shear.execution import RunOptions
+    from lensdask.compute import RunOptions
     from lensdask.shear.simulate import Observation
 
 __all__ = [
@@ -114,7 +114,7 @@ class Running:
     @property
     def options(self) -> "RunOptions":
         """The same for the functions that run."""
-        from lensdask.shear.execution import RunOptions
+        from lensdask.compute import RunOptions
 
         if self.resume and self.overwrite:
             raise InputError("--resume and --overwrite: expected one of them")

@@ -45,6 +45,20 @@ class Stream(IntEnum):
     """Signal-to-noise of a training stamp."""
     PSF = 8
     """Shape and size of one of several PSFs."""
+    SKY = 9
+    """Gaussian random field of a patch of sky."""
+    HALO = 10
+    """Number, masses, redshifts, positions and shapes of the haloes of a patch of sky."""
+    COUNTS = 11
+    """Galaxies in each pixel of a field, or their positions."""
+    SHAPE_NOISE = 12
+    """Intrinsic shapes and measurement errors of the galaxies of a field."""
+    MASK = 13
+    """Mask of a field."""
+    SHUFFLE = 14
+    """Random turns of the shears of a field, which leave its noise and destroy its mass."""
+    FIELD = 15
+    """Order and orientation of training fields, by epoch."""
 
 
 def generator(seed: int, stream: Stream, object_id: int) -> np.random.Generator:

@@ -405,6 +405,6 @@ def test_interrupt_says_how_to_continue(monkeypatch, capfd):
     def interrupted(*_, **__):
         raise KeyboardInterrupt("bias fpfs: interrupted with 1 of 4 chunks done; continue with --resume")
 
-    monkeypatch.setattr("lensdask.shear.execution.run", interrupted)
+    monkeypatch.setattr("lensdask.compute.execution.run", interrupted)
     assert call(monkeypatch, *BIAS, "--cluster", "threads", "--workers", "1") == 130
     assert capfd.readouterr().err.splitlines()[-1].endswith("continue with --resume")

@@ -3,10 +3,11 @@
 from lensdask.compute.chunks import Quarantine
 from lensdask.compute.clusters import idle_gpus, set_up_workers, start_cluster
 from lensdask.compute.devices import choose_device, describe_device, full_precision
+from lensdask.compute.execution import RunOptions, carry_out, cluster_of, write_store
 from lensdask.compute.journal import Journal, fingerprint, journal_path
 from lensdask.compute.journal_format import Sums
 from lensdask.compute.models import cached_model
-from lensdask.compute.record import run_record
+from lensdask.compute.record import run_record, write_json
 from lensdask.compute.report import check_report, performance_reported
 from lensdask.compute.run import (
     ChunkFunction,
@@ -23,13 +24,16 @@ __all__ = [
     "IfExists",
     "Journal",
     "Quarantine",
+    "RunOptions",
     "RunResult",
     "RunStatus",
     "Sums",
     "Table",
     "cached_model",
+    "carry_out",
     "check_report",
     "choose_device",
+    "cluster_of",
     "describe_device",
     "find_journals",
     "fingerprint",
@@ -44,4 +48,6 @@ __all__ = [
     "set_up_workers",
     "start_cluster",
     "status",
+    "write_json",
+    "write_store",
 ]

@@ -33,6 +33,16 @@ _KEEP_MEMORY = {f"distributed.nanny.pre-spawn-environ.MALLOC_{name}_THRESHOLD_":
 # Dask's own default blames a chunk for the fourth worker that dies with it; each death costs a restart and a chunk.
 _BLAME_SOON = {"distributed.scheduler.allowed-failures": 1}
 
+# Dask's own defaults look at workers, their memory and their event loops up to a hundred times a second, which takes a
+# tenth of two cores from tasks that last seconds.
+_WATCH_SELDOM = {
+    "distributed.worker.profile.interval": "100ms",
+    "distributed.worker.profile.cycle": "10s",
+    "distributed.worker.memory.monitor-interval": "1s",
+    "distributed.admin.system-monitor.interval": "2s",
+    "distributed.admin.tick.interval": "200ms",
+}
+
 _OF_CORES = ("local", "threads")
 """Clusters started here with a worker or thread for each core."""
 
@@ -177,7 +187,7 @@ def _start(kind: str, workers: int | None) -> distributed.Client:
     # A configuration that requires encryption is meant for several machines; this is loopback.
     security = distributed.Security(require_encryption=False)
     options: dict[str, Any] = {**_LOOPBACK, "security": security, "silence_logs": logging.CRITICAL}
-    with dask.config.set(_KEEP_MEMORY | _BLAME_SOON):
+    with dask.config.set(_KEEP_MEMORY | _BLAME_SOON | _WATCH_SELDOM):
         if kind == "cuda":
             started = _start_cuda(options, workers)
         elif kind == "local":

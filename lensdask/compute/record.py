@@ -1,11 +1,14 @@
-"""What a result file says of the run that made it."""
+"""Result files, and what they say of the run that made them."""
 
 import importlib.metadata
+import json
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-__all__ = ["run_record"]
+__all__ = ["run_record", "write_json"]
 
 _RECORDED = ("lensdask", "torch", "dask", "distributed", "numpy", "galsim", "zarr", "xarray")
 
@@ -35,3 +38,16 @@ def run_record(device: str, wall_s: float, objects: int) -> dict[str, Any]:
         "objects": objects,
         "objects_per_s": objects / wall_s if wall_s > 0 else 0.0,
     }
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(json.dumps(content, indent=2) + "\n")
+        partial.replace(path)
+    except OSError as error:
+        # A full disk, for one; the system does not say which file did not fit.
+        partial.unlink(missing_ok=True)
+        error.filename = str(path)
+        raise

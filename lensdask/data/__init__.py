@@ -1,6 +1,6 @@
 """What the datasets hold, how they are written and read, and the weights of networks."""
 
-from lensdask.data.schemas import SCHEMAS, SHAPES, STAMPS, Schema, Variable
+from lensdask.data.schemas import MASS_MAPS, SCHEMAS, SHAPES, SHEAR_MAPS, STAMPS, Schema, Variable
 from lensdask.data.store import (
     code_version,
     common_attributes,
@@ -16,8 +16,10 @@ from lensdask.data.store import (
 from lensdask.data.weights import file_sha256, load_card, load_weights, save_weights
 
 __all__ = [
+    "MASS_MAPS",
     "SCHEMAS",
     "SHAPES",
+    "SHEAR_MAPS",
     "STAMPS",
     "Schema",
     "Variable",

@@ -13,7 +13,7 @@ import xarray as xr
 
 from lensdask.errors import InputError
 
-__all__ = ["SCHEMAS", "SHAPES", "STAMPS", "Schema", "Variable"]
+__all__ = ["MASS_MAPS", "SCHEMAS", "SHAPES", "SHEAR_MAPS", "STAMPS", "Schema", "Variable"]
 
 
 @dataclass(frozen=True)
@@ -208,5 +208,61 @@ SHAPES = Schema(
 )
 """Shapes measured on stamps, with their responses to shear."""
 
-SCHEMAS: Mapping[str, Schema] = {schema.name: schema for schema in (STAMPS, SHAPES)}
+
+def _per_pixel(meaning: str, dtype: str = "float32", units: str = "1", *, required: bool = True) -> Variable:
+    return Variable(("field", "y", "x"), dtype, units, meaning, required=required)
+
+
+def _per_halo(units: str, meaning: str) -> Variable:
+    return Variable(("field", "halo"), "float64", units, f"{meaning}; NaN where a field has fewer haloes", (), False)
+
+
+_FIELD_COORDS = {
+    "field": Variable(("field",), "int64", "1", "id of the field"),
+    "ra": Variable(("field",), "float64", "deg", "right ascension of the centre", (), False),
+    "dec": Variable(("field",), "float64", "deg", "declination of the centre", (), False),
+}
+
+SHEAR_MAPS = Schema(
+    name="shear_maps",
+    version=1,
+    variables={
+        "g1": _per_pixel("mean reduced shear, first component, along x; 0 where there is no galaxy"),
+        "g2": _per_pixel("mean reduced shear, second component; 0 where there is no galaxy"),
+        "weight": _per_pixel("inverse variance of each component; 0 where there is no galaxy"),
+        "error": _per_pixel("mean measurement error of the shapes of the galaxies, per component"),
+        "count": _per_pixel("number of galaxies"),
+        "mask": _per_pixel("1 inside of the footprint, 0 outside", "int8"),
+        "kappa": _per_pixel("true convergence, where it is known", required=False),
+        "halo_mass": _per_halo("Msun", "mass of a halo in front of the sources"),
+        "halo_redshift": _per_halo("1", "redshift of a halo"),
+        "halo_x": _per_halo("arcmin", "position of a halo along x from the centre of the field"),
+        "halo_y": _per_halo("arcmin", "position of a halo along y from the centre of the field"),
+    },
+    coords=_FIELD_COORDS,
+    # pixel_scale in arcmin, density per arcmin², sigma_e per component, source as in lensdask.sky; null if unknown.
+    attributes=(*_COMMON, "pixel_scale", "density", "sigma_e", "source", "seed"),
+    unit_dim="field",
+    chunk=4,
+)
+"""Shear catalogues binned on square pixels, fields side by side; with the truth where it is simulated."""
+
+MASS_MAPS = Schema(
+    name="mass_maps",
+    version=1,
+    variables={
+        "kappa": _per_pixel("convergence, E mode"),
+        "mask": _per_pixel("1 inside of the footprint, 0 outside", "int8"),
+        "kappa_b": _per_pixel("B mode, which lensing does not make", required=False),
+        "significance": _per_pixel("convergence over its noise", required=False),
+        "n_eff": _per_pixel("effective number of galaxies per area", units="arcmin-2", required=False),
+    },
+    coords=_FIELD_COORDS,
+    attributes=(*_COMMON, "pixel_scale", "method"),
+    unit_dim="field",
+    chunk=4,
+)
+"""Convergence maps reconstructed from shear maps."""
+
+SCHEMAS: Mapping[str, Schema] = {schema.name: schema for schema in (STAMPS, SHAPES, SHEAR_MAPS, MASS_MAPS)}
 """The schemas that `lensdask.open` knows, by name."""

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -76,6 +76,7 @@ def create(
     attributes: Mapping[str, Any],
     chunk: int | None = None,
     fixed: Mapping[str, Any] | None = None,
+    optional: Collection[str] = (),
 ) -> None:
     """Write the template of a store: everything but the chunked variables.
 
@@ -95,6 +96,8 @@ def create(
         Length of a chunk along ``schema.unit_dim``; the schema's by default.
     fixed
         Variables without ``schema.unit_dim``, whole: one PSF for all galaxies.
+    optional
+        Names of further variables that the store will hold, among those that a dataset may lack.
 
     Raises
     ------
@@ -106,7 +109,7 @@ def create(
         write_template(
             staging,
             schema,
-            layout_from_sizes(schema, sizes, whole),
+            layout_from_sizes(schema, sizes, whole, optional),
             sizes=sizes,
             attributes=_own_attributes(schema) | dict(attributes),
             coords={name: v if isinstance(v, range) else np.asarray(v) for name, v in coords.items()},

@@ -1,6 +1,6 @@
 """The template of a store: metadata, coordinates and whole arrays, with the chunks still empty."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +20,21 @@ Layout = Mapping[str, tuple[str, ...]]
 """Dimensions of each variable that a store has."""
 
 
-def layout_from_sizes(schema: Schema, sizes: Mapping[str, int], whole: Mapping[str, np.ndarray]) -> Layout:
-    """Return the layout of a store that has the required variables and those of `whole`.
+def layout_from_sizes(
+    schema: Schema, sizes: Mapping[str, int], whole: Mapping[str, np.ndarray], optional: Collection[str] = ()
+) -> Layout:
+    """Return the layout of a store that has the required variables, those of `whole` and the `optional` ones named.
 
     Raises
     ------
     InputError
-        A dimension that is not optional has no size.
+        A dimension that is not optional has no size, or a name is unknown.
     """
+    if unknown := sorted(set(optional) - set(schema.variables)):
+        raise InputError(f"{schema.name} store: {unknown[0]!r} is unknown; expected {', '.join(schema.variables)}")
     layout = {}
     for name, variable in schema.variables.items():
-        if variable.required or name in whole:
+        if variable.required or name in whole or name in optional:
             layout[name] = _dims(schema, variable, sizes, name in whole)
             if missing := [d for d in layout[name] if d not in sizes]:
                 raise InputError(f"{schema.name} store: no size for {missing[0]!r}; {name!r} needs it")

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from lensdask.compute import RunOptions
 from lensdask.errors import InputError
 from lensdask.plots.d4cnn import (
     plot_conditions,
@@ -25,7 +26,6 @@ from lensdask.reproduce.d4cnn_networks import ABLATIONS, weights_of
 from lensdask.reproduce.d4cnn_precision import NETWORKS, shape_noise, speed
 from lensdask.reproduce.d4cnn_profiles import ROTATED, nonlinearity, rotation_of_cnn, rotation_of_d4cnn
 from lensdask.reproduce.experiment import Experiment, Job, conduct
-from lensdask.shear.execution import RunOptions
 
 __all__ = ["EXPERIMENTS", "run_experiment"]
 

@@ -15,11 +15,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lensdask.compute import choose_device, describe_device, refuse_running, run_record
+from lensdask.compute import (
+    RunOptions,
+    choose_device,
+    cluster_of,
+    describe_device,
+    refuse_running,
+    run_record,
+    write_json,
+)
 from lensdask.data import load_card
 from lensdask.errors import InputError
-from lensdask.shear.execution import RunOptions, cluster_of
-from lensdask.shear.results import write_json
 
 __all__ = ["SIZES", "Experiment", "Job", "Outcome", "Row", "conduct", "identity", "on_cluster", "row"]
 

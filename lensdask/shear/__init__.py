@@ -1,11 +1,11 @@
 """Weak-lensing shear: D4CNN and FPFS shapes with analytic response (Lin, Li et al. 2026)."""
 
+from lensdask.compute import RunOptions
 from lensdask.shear.bins import bias_in_bins
 from lensdask.shear.calibration import Bias, Calibration, bias, calibrate, calibrations
 from lensdask.shear.catalogue import mock_galaxies, read_catalogue
 from lensdask.shear.comparison import Comparison, compare
 from lensdask.shear.estimators import find_estimator
-from lensdask.shear.execution import RunOptions
 from lensdask.shear.instrument import Instrument
 from lensdask.shear.measurement import measure, measure_stamps
 from lensdask.shear.results import BiasRun

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lensdask.compute import RunResult, Sums
+from lensdask.compute import RunOptions, RunResult, Sums, carry_out
 from lensdask.errors import InputError
 from lensdask.shear.calibration import Bias, bias_of_sums
 from lensdask.shear.catalogue import MAGNITUDE_LIMIT
 from lensdask.shear.estimators import find_estimator
-from lensdask.shear.execution import RunOptions, carry_out
 from lensdask.shear.runs import blocks_and_tasks, simulated_shapes
 from lensdask.shear.selection import Selection
 from lensdask.shear.shape_sums import check_selected, shape_noise, shape_sums

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from lensdask.compute import start_cluster
+from lensdask.compute import RunOptions, start_cluster
 from lensdask.compute.devices import torch_settings
 from lensdask.shear.catalogue import mock_galaxies
 from lensdask.shear.estimators import find_estimator
-from lensdask.shear.execution import RunOptions
 from lensdask.shear.instrument import instrument_of_observation
 from lensdask.shear.measurement import measure_stamps
 from lensdask.shear.runs import run_bias

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lensdask.compute import RunResult
+from lensdask.compute import RunResult, write_json
 from lensdask.data import load_card
 from lensdask.shear.calibration import BIAS_QUANTITIES, Bias
 from lensdask.shear.catalogue import MAGNITUDE_LIMIT
@@ -16,7 +16,7 @@ from lensdask.shear.estimators import Estimator
 from lensdask.shear.simulate import Observation
 from lensdask.stats import MINIMUM_BLOCKS
 
-__all__ = ["PUBLISHED", "BiasRun", "bias_result", "bias_rows", "write_json", "write_results"]
+__all__ = ["PUBLISHED", "BiasRun", "bias_result", "bias_rows", "write_results"]
 
 PUBLISHED: dict[str, tuple[float, float | None]] = {
     "m1": (-0.092e-3, 0.286e-3),
@@ -129,16 +129,3 @@ def _is_on_record(result: Mapping[str, Any], directory: Path) -> bool:
     # Through JSON, which keeps lists but no tuples.
     same = json.loads(json.dumps(result)) | {"run": None} == recorded | {"run": None}
     return bool(same and run["wall_s"] == recorded["run"]["wall_s"])
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file, whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(json.dumps(content, indent=2) + "\n")
-        partial.replace(path)
-    except OSError as error:
-        # A full disk, for one; the system does not say which file did not fit.
-        partial.unlink(missing_ok=True)
-        error.filename = str(path)
-        raise

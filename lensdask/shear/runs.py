@@ -14,14 +14,13 @@ import numpy.typing as npt
 import xarray as xr
 
 from lensdask.arrays import Array
-from lensdask.compute import RunResult, Sums, Table
+from lensdask.compute import RunOptions, RunResult, Sums, Table, write_store
 from lensdask.data import SHAPES, STAMPS, common_attributes
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
 from lensdask.shear.calibration import bias_of_sums
 from lensdask.shear.catalogue import MAGNITUDE_LIMIT
 from lensdask.shear.estimators import Estimator, find_estimator
-from lensdask.shear.execution import RunOptions, write_store
 from lensdask.shear.instrument import instrument_of_observation, instrument_of_stamps
 from lensdask.shear.measurement import as_table, measure_parts, measure_stamps
 from lensdask.shear.results import BiasRun, write_results

@@ -1,15 +1,13 @@
 """Train a D4CNN on simulated galaxies and write its weights with a card that says how they were made."""
 
 import dataclasses
-import os
 import time
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +21,17 @@ from lensdask.shear.catalogue import MAGNITUDE_LIMIT, Catalogue, MockCatalogue, 
 from lensdask.shear.d4cnn import D4CNN, PAPER, SHIPPED, D4CNNConfig, build_d4cnn, describe
 from lensdask.shear.score import ScoreConfig, ScoreSet, make_score_set, score_objective
 from lensdask.shear.trainingset import TrainingSet, make_training_set
-from lensdask.training import Batch, History, Objective, TrainingConfig, regression, train
+from lensdask.training import (
+    Batch,
+    History,
+    Objective,
+    TrainingConfig,
+    check_output,
+    read_toml,
+    regression,
+    replaced,
+    train,
+)
 
 __all__ = ["Recipe", "read_recipe", "train_d4cnn"]
 
@@ -75,32 +83,6 @@ class Recipe:
             raise InputError(f"seed: {self.seed}; expected a whole number from 0 to 2^63")
 
 
-T = TypeVar("T", Recipe, D4CNNConfig, TrainingConfig, ScoreConfig)
-
-
-def _same_kind(value: Any, example: Any) -> bool:
-    """Whether a setting has the type of its default; a whole number may stand for a fraction."""
-    if isinstance(example, tuple):
-        return isinstance(value, tuple) and all(_same_kind(v, example[0]) for v in value)
-    if isinstance(example, float):
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return type(value) is type(example)
-
-
-def _replaced(base: T, values: Any, where: str) -> T:
-    """Return a dataclass with some fields replaced by those of a TOML table."""
-    if not isinstance(values, Mapping):
-        raise InputError(f"{where}: {values!r}; expected a table")
-    known = {f.name: getattr(base, f.name) for f in dataclasses.fields(base)}
-    settings: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-    for name, value in settings.items():
-        if name not in known:
-            raise InputError(f"{where}: unknown setting {name!r}; expected {', '.join(sorted(known))}")
-        if not _same_kind(value, known[name]):
-            raise InputError(f"{where}: {name} is {value!r}; expected something like {known[name]!r}")
-    return dataclasses.replace(base, **settings)
-
-
 def read_recipe(path: Path | None) -> Recipe:
     """Return the recipe of a TOML file; that of the shipped ``d4cnn-fpfs`` when there is none.
 
@@ -115,10 +97,7 @@ def read_recipe(path: Path | None) -> Recipe:
     """
     if path is None:
         return Recipe()
-    try:
-        content = tomllib.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: {error}; expected a TOML file") from error
+    content = read_toml(path)
     network = content.pop("network", {})
     if not isinstance(network, Mapping):
         raise InputError(f"{path}: [network]: {network!r}; expected a table")
@@ -128,22 +107,11 @@ def read_recipe(path: Path | None) -> Recipe:
         raise InputError(f"{path}: [network] has an unknown base; expected paper or shipped")
     default = Recipe()
     parts: dict[str, Any] = {
-        "network": _replaced(base, network, f"{path}: [network]"),
-        "training": _replaced(default.training, content.pop("training", {}), f"{path}: [training]"),
-        "score": _replaced(default.score, content.pop("score", {}), f"{path}: [score]"),
+        "network": replaced(base, network, f"{path}: [network]"),
+        "training": replaced(default.training, content.pop("training", {}), f"{path}: [training]"),
+        "score": replaced(default.score, content.pop("score", {}), f"{path}: [score]"),
     }
-    return _replaced(dataclasses.replace(default, **parts), content, str(path))
-
-
-def _check_output(path: Path, overwrite: bool) -> None:
-    """Refuse a place where hours of training could not be saved."""
-    if path.suffix != ".safetensors":
-        raise InputError(f"{path}: suffix {path.suffix!r}; expected .safetensors")
-    if path.exists() and not overwrite:
-        raise InputError(f"{path} exists; replace it with --overwrite")
-    place = next(parent for parent in path.resolve().parents if parent.exists())
-    if not (place.is_dir() and os.access(place, os.W_OK)):
-        raise InputError(f"{place}: cannot be written to; expected a directory for the weights")
+    return replaced(dataclasses.replace(default, **parts), content, str(path))
 
 
 def _training_sets(
@@ -217,7 +185,7 @@ def train_d4cnn(
     InputError
         The file exists, its name does not end in .safetensors, or the device is not there.
     """
-    _check_output(path, overwrite)
+    check_output(path, overwrite)
     chosen = choose_device(device)
     limit = recipe.magnitude_limit
     source = MockCatalogue(limit) if catalogue is None else read_catalogue(catalogue, limit)

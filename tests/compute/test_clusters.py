@@ -14,9 +14,9 @@ import torch
 
 from lensdask.compute import choose_device, describe_device, idle_gpus, set_up_workers, start_cluster
 from lensdask.compute.clusters import ProcessSetup, quiet_client, settle_device
+from lensdask.compute.execution import carry_out
 from lensdask.errors import InputError
 from lensdask.shear import RunOptions
-from lensdask.shear.execution import carry_out
 
 
 def torch_setup() -> tuple[int, bool, int]:
@@ -63,6 +63,19 @@ def test_garbage_collection_leaves_a_closed_cluster_alone(monkeypatch):
 
     monkeypatch.setattr(owned, "close", close_again)
     client.__del__()
+
+
+def seconds_between_looks():
+    settings = ("worker.profile.interval", "worker.memory.monitor-interval", "admin.system-monitor.interval")
+    return [dask.utils.parse_timedelta(dask.config.get(f"distributed.{name}")) for name in settings]
+
+
+def test_workers_are_watched_seldom_and_keep_freed_memory():
+    by_default = seconds_between_looks()
+    with start_cluster("local", workers=1) as client:
+        assert all(np.array(client.submit(seconds_between_looks).result()) > by_default)
+        assert client.submit(os.environ.get, "MALLOC_TRIM_THRESHOLD_").result() == str(2**30)
+    assert seconds_between_looks() == by_default
 
 
 def test_connect_by_address_and_by_scheduler_file(tmp_path):

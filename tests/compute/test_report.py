@@ -6,10 +6,10 @@ import pytest
 from command_line import call
 
 from lensdask.compute import performance_reported, start_cluster
+from lensdask.compute.execution import carry_out
 from lensdask.errors import InputError
 from lensdask.reproduce.experiment import Job, on_cluster
 from lensdask.shear import RunOptions
-from lensdask.shear.execution import carry_out
 
 FEW = ("shear", "bias", "run", "--galaxies", "4", "--estimator", "fpfs", "--cluster", "threads", "--workers", "1")
 

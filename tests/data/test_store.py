@@ -204,7 +204,7 @@ def test_open_refuses_what_it_does_not_know(tmp_path, store):
     with pytest.raises(InputError, match="version 2 of schema 'shapes'; this lensdask reads 1"):
         data.open(store)
     zarr.open_group(store).attrs["schema"] = "sounds"
-    with pytest.raises(InputError, match="'sounds' is unknown; expected stamps or shapes"):
+    with pytest.raises(InputError, match="'sounds' is unknown; expected stamps or shapes or shear_maps or mass_maps"):
         data.open(store)
 
 

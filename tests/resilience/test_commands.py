@@ -160,7 +160,7 @@ def test_a_scheduler_that_does_not_answer(monkeypatch, capfd, error):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("lensdask.shear.execution.run", fail)
+    monkeypatch.setattr("lensdask.compute.execution.run", fail)
     assert call(monkeypatch, *BIAS, *THREADS) == 3
     (line,) = capfd.readouterr().err.splitlines()
     assert line == f"lensdask: {str(error) or 'TimeoutError'}"

@@ -1,4 +1,4 @@
-"""How the runs of the shear pillar are carried out: where, resumed or anew, with a store or for their sums alone."""
+"""How runs are carried out: where, resumed or anew, with a store or for their sums alone."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -9,21 +9,11 @@ from typing import Any
 
 import distributed
 
-from lensdask.compute import (
-    ChunkFunction,
-    IfExists,
-    RunResult,
-    check_report,
-    choose_device,
-    fingerprint,
-    idle_gpus,
-    journal_path,
-    performance_reported,
-    refuse_existing,
-    run,
-    set_up_workers,
-    start_cluster,
-)
+from lensdask.compute.clusters import idle_gpus, set_up_workers, start_cluster
+from lensdask.compute.devices import choose_device
+from lensdask.compute.journal import fingerprint, journal_path
+from lensdask.compute.report import check_report, performance_reported
+from lensdask.compute.run import ChunkFunction, IfExists, RunResult, refuse_existing, run
 from lensdask.data import Schema, create
 from lensdask.errors import InputError
 
@@ -74,12 +64,13 @@ def write_store(
     label: str,
     options: RunOptions | None,
     results: tuple[Path, ...] = (),
+    unit: str = "galaxies",
 ) -> RunResult:
-    """Call a chunk function on all galaxies; its rows go to a store, whose journal lies beside it.
+    """Call a chunk function on all objects; its rows go to a store, whose journal lies beside it.
 
     Parameters
     ----------
-    function, config, size, chunk, label
+    function, config, size, chunk, label, unit
         As in `lensdask.compute.run`.
     schema, store, template
         What the store holds, where it lies, and the further arguments of `lensdask.data.create`.
@@ -103,6 +94,7 @@ def write_store(
         size=size,
         chunk=chunk,
         label=label,
+        unit=unit,
         options=options,
         schema=schema,
         store=store,
@@ -119,15 +111,16 @@ def carry_out(
     chunk: int,
     label: str,
     options: RunOptions | None,
+    unit: str = "galaxies",
     schema: Schema | None = None,
     store: Path | None = None,
     create: Callable[[], None] | None = None,
 ) -> RunResult:
-    """Call a chunk function on all galaxies, for its sums alone unless there is a store.
+    """Call a chunk function on all objects, for its sums alone unless there is a store.
 
     Parameters
     ----------
-    function, config, journal, size, chunk, label, store, create
+    function, config, journal, size, chunk, label, unit, store, create
         As in `lensdask.compute.run`.
     options
         How to run.
@@ -153,6 +146,7 @@ def carry_out(
             device=options.device,
             if_exists=options.if_exists,
             label=label,
+            unit=unit,
             show_progress=options.show_progress,
         )
 
@@ -160,8 +154,9 @@ def carry_out(
 def _identity(config: Any) -> Any:
     """Return a configuration without paths: files are known by their checksums, wherever they lie."""
     if isinstance(config, Mapping):
-        # The name of a network may be its path.
-        skipped = ("path", "stamps", "name") if config.get("sha256") else ("path", "stamps")
+        # A store is known by its hash, and the name of a network may be its path.
+        skipped = {"path"} | {key for key in config if f"{key}_hash" in config}
+        skipped |= {"name"} if config.get("sha256") else set()
         return {key: _identity(value) for key, value in config.items() if key not in skipped}
     return [_identity(value) for value in config] if isinstance(config, list | tuple) else config
 

@@ -1,0 +1,14 @@
+"""The ``lensdask`` command."""
+
+from lensdask.cli import general
+from lensdask.cli.root import app
+from lensdask.cli.shear import shear
+
+__all__ = ["app", "general", "main"]
+
+app.add_typer(shear, name="shear")
+
+
+def main() -> None:
+    """Run the command."""
+    app()

@@ -1,0 +1,97 @@
+"""Commands of no pillar: the demonstration, figures of papers, how far a run is."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lensdask.cli.root import app, finish
+from lensdask.options import AsJson, Galaxies, Running, Seed, Workers, with_groups
+from lensdask.terminal import print_experiments, print_reproduction, print_results, print_status
+
+__all__ = ["demo", "reproduce", "status"]
+
+
+@app.command()
+def demo(
+    directory: Annotated[Path, typer.Argument(help="Directory of the results.")] = Path("demo"),
+    galaxies: Galaxies = 6000,
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Test both estimators on LSST-like galaxies, with and without noise; about a minute on two cores."""
+    from lensdask.plots.shear import plot_bias
+    from lensdask.shear.demo import run_demo
+
+    report = run_demo(directory, galaxies=galaxies, workers=workers)
+    picture = directory / "demo.png"
+    plot_bias(report["results"], picture)
+    if as_json:
+        print(json.dumps(report, indent=2))
+        finish(report["quarantined"])
+        return
+    print_results(report["results"])
+    for name, cost in report["ms_per_galaxy"].items():
+        print(f"{name}: {cost:.3f} ms per galaxy (one 64 x 64 stamp) for shape, flux and responses on one core")
+    print(f"picture: {picture}")
+    finish(report["quarantined"])
+
+
+def _list_experiments(wanted: bool) -> None:
+    if wanted:
+        from lensdask.reproduce import EXPERIMENTS
+
+        print_experiments((e.name, e.what, e.source) for e in EXPERIMENTS.values())
+        raise typer.Exit
+
+
+@app.command()
+@with_groups
+def reproduce(
+    experiment: Annotated[str, typer.Argument(metavar="ID", help="Experiment, as --list prints it.")],
+    directory: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Directory of the results.")],
+    *,
+    size: Annotated[str, typer.Option(help="tiny (seconds), small (minutes) or paper.")] = "small",
+    show_list: Annotated[  # noqa: ARG001  its callback does the work
+        bool, typer.Option("--list", callback=_list_experiments, is_eager=True, help="Print the experiments.")
+    ] = False,
+    seed: Seed = 0,
+    running: Running,
+    as_json: AsJson = False,
+) -> None:
+    """Reproduce a figure or a table of a paper."""
+    from lensdask.reproduce import run_experiment
+
+    result = run_experiment(experiment, directory, size=size, seed=seed, options=running.options)
+    if as_json:
+        print(json.dumps(result, indent=2))
+    else:
+        print_reproduction(result)
+        print(f"picture: {directory / experiment}.png")
+    report = running.performance_report
+    if report is not None and not report.exists():
+        why = f"{experiment} computes in this process, on no cluster, unless a line above says otherwise"
+        print(f"no performance report: {why}", file=sys.stderr)
+    finish(result["run"]["quarantined"])
+
+
+@app.command()
+def status(
+    run: Annotated[Path, typer.Argument(help="Directory of results, store that a run wrote, or journal.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a line of JSON for each run, alone, on stdout.")
+    ] = False,
+) -> None:
+    """Say how far a run is: done, left, rate, time left, quarantined chunks. It is not disturbed."""
+    from lensdask.compute import find_journals
+    from lensdask.compute import status as status_of
+
+    # A reproduced figure may consist of several runs.
+    found = [status_of(journal) for journal in find_journals(run)]
+    if as_json:
+        for one in found:
+            print(json.dumps(one.as_json()))
+    else:
+        print_status(found)

@@ -1,0 +1,180 @@
+"""``lensdask shear``: simulate, train, measure, test the bias."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lensdask.cli.root import finish
+from lensdask.errors import InputError
+from lensdask.options import (
+    AsJson,
+    Catalogue,
+    Device,
+    Estimator,
+    Galaxies,
+    Overwrite,
+    Running,
+    Seed,
+    Simulation,
+    with_groups,
+)
+from lensdask.terminal import epochs_shown, print_results
+
+if TYPE_CHECKING:
+    from lensdask.compute import RunResult
+    from lensdask.shear.selection import Selection
+
+__all__ = ["shear"]
+
+shear = typer.Typer(no_args_is_help=True, help="Shear of galaxies: simulate, train, measure, test the bias.")
+
+
+def _selection(magnitude: float | None, width: float) -> "Selection | None":
+    from lensdask.shear.selection import magnitude_cut
+
+    if magnitude is None and width:
+        raise InputError(f"--cut-width {width}: expected a --magnitude-cut as well")
+    return None if magnitude is None else magnitude_cut(magnitude, width)
+
+
+@shear.command()
+@with_groups
+def simulate(
+    stamps: Annotated[Path, typer.Argument(help="Store of stamps to write.")],
+    *,
+    galaxies: Galaxies,
+    simulation: Simulation,
+    seed: Seed = 0,
+    running: Running,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate galaxies under four shears, (±g, 0) and (0, ±g)."""
+    from lensdask.shear.runs import simulate_run
+
+    result = simulate_run(
+        stamps,
+        galaxies=galaxies,
+        observation=simulation.observation,
+        catalogue=simulation.catalogue,
+        magnitude_limit=simulation.magnitude_limit,
+        seed=seed,
+        options=running.options,
+    )
+    _report_store(stamps, result, as_json)
+
+
+@shear.command()
+@with_groups
+def measure(
+    stamps: Annotated[Path, typer.Argument(help="Store of stamps.")],
+    shapes: Annotated[Path, typer.Argument(help="Store of shapes to write.")],
+    *,
+    estimator: Estimator = "d4cnn",
+    running: Running,
+    as_json: AsJson = False,
+) -> None:
+    """Measure ellipticities, fluxes and their shear responses."""
+    from lensdask.shear.runs import measure_run
+
+    _report_store(shapes, measure_run(stamps, shapes, estimator=estimator, options=running.options), as_json)
+
+
+@shear.command()
+@with_groups
+def bias(
+    run_dir: Annotated[Path, typer.Argument(help="Directory of the results.")],
+    *,
+    galaxies: Galaxies,
+    estimator: Estimator = "d4cnn",
+    simulation: Simulation,
+    magnitude_cut: Annotated[
+        float | None,
+        typer.Option(help="Keep galaxies that FPFS measures brighter than this; m and c are corrected for it."),
+    ] = None,
+    cut_width: Annotated[
+        float, typer.Option(help="Half width of the magnitude cut, a smooth step; 0 for a hard cut.")
+    ] = 0.0,
+    bootstrap: Annotated[int, typer.Option(help="Resamplings; the paper has 20.")] = 1000,
+    galaxies_per_task: Annotated[
+        int | None, typer.Option(help="Chosen by the size of the run; does not change its result.")
+    ] = None,
+    seed: Seed = 0,
+    running: Running,
+    as_json: AsJson = False,
+) -> None:
+    """Measure m, c and the shape noise on simulated galaxies."""
+    from lensdask.plots.shear import plot_bias
+    from lensdask.shear.runs import run_bias
+
+    outcome = run_bias(
+        run_dir,
+        galaxies=galaxies,
+        estimator=estimator,
+        observation=simulation.observation,
+        catalogue=simulation.catalogue,
+        magnitude_limit=simulation.magnitude_limit,
+        selection=_selection(magnitude_cut, cut_width),
+        replicas=bootstrap,
+        galaxies_per_task=galaxies_per_task,
+        seed=seed,
+        options=running.options,
+    )
+    result = json.loads((run_dir / "result.json").read_text())
+    picture = run_dir / "bias.png"
+    plot_bias([result], picture)
+    if as_json:
+        print(json.dumps(result, indent=2))
+    else:
+        print_results([result])
+        print(f"picture: {picture}")
+    finish(len(outcome.run.quarantined))
+
+
+@shear.command()
+def train(
+    model: Annotated[Path, typer.Argument(help="File of the weights to write, *.safetensors.")],
+    config: Annotated[Path | None, typer.Option(help="Recipe, a TOML file; that of d4cnn-fpfs without it.")] = None,
+    galaxies: Annotated[int | None, typer.Option(help="Training stamps.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training set at the most.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Weights to go on from, of the same network.")] = None,
+    catalogue: Catalogue = None,
+    device: Device = "auto",
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, galaxies and noise.")] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a D4CNN on simulated galaxies."""
+    from dataclasses import replace
+
+    from lensdask.shear.train import read_recipe, train_d4cnn
+
+    recipe = read_recipe(config)
+    top: dict[str, Any] = {k: v for k, v in {"galaxies": galaxies, "seed": seed}.items() if v is not None}
+    loop = recipe.training if epochs is None else replace(recipe.training, epochs=epochs)
+    recipe = replace(recipe, training=loop, **top)
+    with epochs_shown(recipe.training.epochs) as on_epoch:
+        train_d4cnn(
+            model,
+            recipe,
+            catalogue=catalogue,
+            start=start,
+            device=device,
+            overwrite=overwrite,
+            on_epoch=on_epoch,
+        )
+    card = json.loads(model.with_suffix(".json").read_text())
+    if as_json:
+        print(json.dumps(card, indent=2))
+    else:
+        print(f"{model}: {card['parameters']} parameters, {card['epochs_done']} epochs, {card['wall_s']} s")
+
+
+def _report_store(path: Path, result: "RunResult", as_json: bool) -> None:
+    record = result.record()
+    if as_json:
+        print(json.dumps({"store": str(path), "run": record}, indent=2))
+    else:
+        print(f"{path}: {result.objects} galaxies in {result.wall_s:.1f} s, {record['objects_per_s']:.0f} per s")
+    finish(len(result.quarantined))
