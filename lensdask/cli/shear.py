@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["shear"]
 
 shear = typer.Typer(no_args_is_help=True, help="Shear of galaxies: simulate, train, measure, test the bias.")
+"""The commands of the shear pillar."""
 
 
 def _selection(magnitude: float | None, width: float) -> "Selection | None":

@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two workers need two cores"),
 ]
 
-WORK = {"fpfs": (48_000, 1_000), "d4cnn": (4_000, 125)}
+WORK = {"fpfs": (48_000, 1_000), "d4cnn": (4_000, 60)}
 """Galaxies, and how many of them make a task: half a minute of one core in tasks of half a second or more, and so many
 of them that it hardly matters who gets the last one."""
 SURVEY = 65_536
