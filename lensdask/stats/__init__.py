@@ -1,6 +1,19 @@
-"""Sums over blocks of objects, and the errors that follow from them."""
+"""Sums over blocks and the errors that follow from them; statistics of maps."""
 
 from lensdask.stats.bootstrap import bootstrap_error, delta_error
+from lensdask.stats.maps import ARCMIN, correlation, local_maxima, map_moments, multipoles, ring_power
 from lensdask.stats.sums import MINIMUM_BLOCKS, block_length, block_sums
 
-__all__ = ["MINIMUM_BLOCKS", "block_length", "block_sums", "bootstrap_error", "delta_error"]
+__all__ = [
+    "ARCMIN",
+    "MINIMUM_BLOCKS",
+    "block_length",
+    "block_sums",
+    "bootstrap_error",
+    "correlation",
+    "delta_error",
+    "local_maxima",
+    "map_moments",
+    "multipoles",
+    "ring_power",
+]

@@ -1,0 +1,218 @@
+"""Convergence maps of simulations that a user owns: MassiveNuS, κTNG, CosmoGrid, and whatever has their formats.
+
+=========================  =====================================================================================
+``.fits``, ``.fits.gz``    The first image; MassiveNuS has 512² pixels over 3.5 degrees, and no scale in its header.
+``.dat``                   κTNG before 2024: one Fortran record of float64, 1024² pixels over 5 degrees.
+``.h5``, ``.hdf5``         κTNG since 2024 (``dataset="z23/kappa"``), and CosmoGrid; needs h5py.
+``.npy``                   An array.
+=========================  =====================================================================================
+
+A map with one dimension is taken as a full sky in HEALPix's RING order, as CosmoGrid's are, from which a patch is cut.
+"""
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lensdask.errors import InputError
+
+__all__ = ["healpix_patch", "read_convergence_map"]
+
+Float64 = npt.NDArray[np.float64]
+
+_SIDES = {".fits": {512: 3.5}, ".dat": {1024: 5.0}, ".h5": {1024: 5.0}}
+"""Degrees on a side of the maps whose files do not say so, by pixels on a side: MassiveNuS and κTNG."""
+
+_SUFFIXES = {".fits": ".fits", ".fit": ".fits", ".dat": ".dat", ".h5": ".h5", ".hdf5": ".h5", ".npy": ".npy"}
+
+
+def read_convergence_map(
+    path: str | os.PathLike[str],
+    *,
+    dataset: str | None = None,
+    pixel_scale: float | None = None,
+    patch: tuple[float, float, int] | None = None,
+) -> tuple[npt.NDArray[np.float32], float]:
+    """Return a convergence map and its pixel scale.
+
+    Parameters
+    ----------
+    path
+        The file; its suffix says the format.
+    dataset
+        Name of the array in an HDF5 file.
+    pixel_scale
+        Arcmin per pixel, for files that do not say it and are not of a known survey; required for a patch.
+    patch
+        Longitude and latitude of the centre in degrees, and pixels on a side, of the field that is cut from a full sky.
+
+    Returns
+    -------
+    kappa
+        Float32, shape (y, x).
+    pixel_scale
+        Arcmin per pixel.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, holds no such map, or does not say how large its pixels are.
+    """
+    file = Path(path)
+    kind = _SUFFIXES.get(Path(file.stem if file.suffix == ".gz" else file.name).suffix.lower())
+    if kind is None:
+        raise InputError(f"{file}: unknown format; expected one of {', '.join(_SUFFIXES)}")
+    if not file.is_file():
+        raise InputError(f"{file}: there is no such file; expected a convergence map")
+    values, scale = _READERS[kind](file, dataset)
+    if values.ndim == 1:
+        if patch is None or pixel_scale is None:
+            raise InputError(f"{file}: a full sky; expected patch and pixel_scale to cut a field from it")
+        lon, lat, size = patch
+        return healpix_patch(values, (lon, lat), size, pixel_scale).astype(np.float32), pixel_scale
+    return _checked(values, file), pixel_scale or scale or _known_scale(values, kind, file)
+
+
+def _checked(values: npt.NDArray[Any], file: Path) -> npt.NDArray[np.float32]:
+    if values.ndim != 2 or min(values.shape) < 2 or not np.issubdtype(values.dtype, np.floating):
+        raise InputError(f"{file}: {values.dtype} of shape {values.shape}; expected a map (y, x) of real numbers")
+    if not np.isfinite(values).all():
+        raise InputError(f"{file}: pixels are not finite; expected a convergence everywhere")
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def _known_scale(values: npt.NDArray[Any], kind: str, file: Path) -> float:
+    side = _SIDES.get(kind, {}).get(values.shape[-1])
+    if side is None:
+        raise InputError(f"{file}: does not say how large its {values.shape} pixels are; expected pixel_scale")
+    return float(side * 60 / values.shape[-1])
+
+
+def _read_fits(file: Path, _: str | None) -> tuple[npt.NDArray[Any], float | None]:
+    from astropy.io import fits
+
+    try:
+        with fits.open(file, memmap=False) as units:
+            image = next(
+                (unit for unit in units if getattr(unit, "is_image", False) and unit.header["NAXIS"] > 0), None
+            )
+            if image is None:
+                raise InputError(f"{file}: holds no image; expected a convergence map")
+            return np.asarray(image.data), _header_scale(image.header, file)
+    except OSError as error:
+        raise InputError(f"{file}: is not FITS ({error}); expected a convergence map") from error
+
+
+def _header_scale(header: Any, file: Path) -> float | None:
+    """Return arcmin per pixel, where the header has a coordinate system on the sky."""
+    from astropy.wcs import WCS
+    from astropy.wcs.utils import proj_plane_pixel_scales
+
+    world = WCS(header)
+    if not world.has_celestial:
+        return None
+    along_x, along_y = 60 * proj_plane_pixel_scales(world.celestial)
+    if abs(along_x / along_y - 1) > 1e-3:
+        raise InputError(f"{file}: pixels of {along_x:.4g} x {along_y:.4g} arcmin; expected square ones")
+    return float(along_x)
+
+
+def _read_record(file: Path, _: str | None) -> tuple[npt.NDArray[Any], float | None]:
+    """Read one Fortran record of float64: its length in bytes stands before and after it."""
+    data = file.read_bytes()
+    length = int.from_bytes(data[:4], "little")
+    side = math.isqrt(length // 8)
+    if len(data) != length + 8 or data[-4:] != data[:4] or 8 * side**2 != length:
+        raise InputError(f"{file}: is not one record of a square of float64; expected a map of κTNG")
+    return np.frombuffer(data, dtype="<f8", count=side**2, offset=4).reshape(side, side), None
+
+
+def _read_hdf5(file: Path, dataset: str | None) -> tuple[npt.NDArray[Any], float | None]:
+    try:
+        import h5py
+    except ImportError as error:
+        raise InputError(f"{file}: h5py is not installed; expected it for HDF5: pip install h5py") from error
+    try:
+        with h5py.File(file, "r") as content:
+            found = content.get(dataset) if dataset else None
+            if not isinstance(found, h5py.Dataset):
+                raise InputError(f"{file}: dataset {dataset!r}; expected the name of one, under {', '.join(content)}")
+            return np.asarray(found[()]), None
+    except OSError as error:
+        raise InputError(f"{file}: is not HDF5 ({error}); expected a convergence map") from error
+
+
+def _read_npy(file: Path, _: str | None) -> tuple[npt.NDArray[Any], float | None]:
+    try:
+        values = np.load(file, allow_pickle=False)
+    except (ValueError, EOFError):
+        values = None
+    if not isinstance(values, np.ndarray):
+        raise InputError(f"{file}: is not an array in NumPy's format; expected a convergence map")
+    return values, None
+
+
+_READERS = {".fits": _read_fits, ".dat": _read_record, ".h5": _read_hdf5, ".npy": _read_npy}
+
+
+def healpix_patch(
+    sky: npt.NDArray[Any], centre: tuple[float, float], size: int, pixel_scale: float
+) -> npt.NDArray[Any]:
+    """Return a square field of a full sky in HEALPix's RING order, on the tangent plane, by the nearest pixel.
+
+    Parameters
+    ----------
+    sky
+        Shape (12 nside²,).
+    centre
+        Longitude and latitude of the middle of the field, degrees.
+    size
+        Pixels on a side.
+    pixel_scale
+        Arcmin per pixel of the field. y grows to the north and x to the west, so that the field is not mirrored.
+
+    Raises
+    ------
+    InputError
+        The sky has another number of pixels than a HEALPix sky.
+    """
+    nside = math.isqrt(len(sky) // 12)
+    if nside < 1 or 12 * nside**2 != len(sky):
+        raise InputError(f"sky: {len(sky)} pixels; expected 12 nside², a full sky of HEALPix")
+    x = np.tan(np.deg2rad((np.arange(size) - (size - 1) / 2) * pixel_scale / 60))
+    lon, lat = np.deg2rad(centre)
+    # The inverse gnomonic projection, as a vector: the centre, and steps to the west and to the north.
+    toward = np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+    west = np.array([np.sin(lon), -np.cos(lon), 0.0])
+    north = np.array([-np.sin(lat) * np.cos(lon), -np.sin(lat) * np.sin(lon), np.cos(lat)])
+    vector = toward + x[None, :, None] * west + x[:, None, None] * north
+    z = vector[..., 2] / np.linalg.norm(vector, axis=-1)
+    return np.asarray(sky[_ring_pixel(nside, z, np.arctan2(vector[..., 1], vector[..., 0]))])
+
+
+def _ring_pixel(nside: int, z: Float64, longitude: Float64) -> npt.NDArray[np.int64]:
+    """Return the RING index of the pixels at z = sin(latitude) and longitude (Górski et al. 2005, section 4.1)."""
+    turn = np.mod(longitude * 2 / np.pi, 4.0)
+    equatorial = _equatorial_pixel(nside, z, turn)
+    # In the caps ring i has 4 i pixels, counted from its pole.
+    root = nside * np.sqrt(3 * np.maximum(1 - np.abs(z), 0.0))
+    part = turn - np.floor(turn)
+    up, down = np.floor(part * root).astype(np.int64), np.floor((1 - part) * root).astype(np.int64)
+    ring = up + down + 1
+    along = np.floor(turn * ring).astype(np.int64) % (4 * ring)
+    cap = np.where(z > 0, 2 * ring * (ring - 1) + along, 12 * nside**2 - 2 * ring * (ring + 1) + along)
+    return np.where(np.abs(z) <= 2 / 3, equatorial, cap)
+
+
+def _equatorial_pixel(nside: int, z: Float64, turn: Float64) -> npt.NDArray[np.int64]:
+    """Return the index of pixels of the equatorial belt, whose rings have 4 nside pixels each."""
+    up = np.floor(nside * (0.5 + turn - 0.75 * z)).astype(np.int64)
+    down = np.floor(nside * (0.5 + turn + 0.75 * z)).astype(np.int64)
+    ring = nside + 1 + up - down
+    shift = (ring + 1) % 2
+    along = ((up + down - nside + shift + 1) // 2) % (4 * nside)
+    return np.asarray(2 * nside * (nside - 1) + (ring - 1) * 4 * nside + along)
