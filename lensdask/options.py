@@ -13,18 +13,23 @@ from lensdask.errors import InputError
 
 if TYPE_CHECKING:
     from lensdask.compute import RunOptions
+    from lensdask.massmap.mock import NoiseModel
     from lensdask.shear.simulate import Observation
+    from lensdask.sky.simulate import SkyConfig
 
 __all__ = [
     "AsJson",
     "Catalogue",
     "Device",
     "Estimator",
+    "Fields",
     "Galaxies",
+    "MassMethod",
     "Overwrite",
     "Running",
     "Seed",
     "Simulation",
+    "Survey",
     "Workers",
     "with_groups",
 ]
@@ -47,8 +52,20 @@ Estimator = Annotated[
 ]
 """What measures."""
 
+Fields = Annotated[int, typer.Option(help="Number of fields.")]
+"""How many to simulate."""
+
 Galaxies = Annotated[int, typer.Option(help="Number of galaxies, even: they come in orthogonal pairs.")]
 """How many to simulate."""
+
+MassMethod = Annotated[
+    str,
+    typer.Option(
+        help="ks93[:SIGMA], ksplus[:SIGMA], wiener[:SOURCE], aperture[:THETA] (arcmin), cha, h21, miu2net, or the "
+        "path of a network."
+    ),
+]
+"""What reconstructs the convergence."""
 
 Overwrite = Annotated[bool, typer.Option(help="Replace an output that exists.")]
 """What to do with an output that exists."""
@@ -95,6 +112,50 @@ class Simulation:
         names = ("noise", "noise_fwhm", "psf_e1", "psf_e2", "shear", "renderer")
         settings: dict[str, Any] = {name: getattr(self, name) for name in names}
         return Observation(noise_sigma=LSST_Y10_NOISE if self.noise_sigma is None else self.noise_sigma, **settings)
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """Options of commands that simulate fields of sky and what galaxies show of them."""
+
+    generator: Annotated[
+        str, typer.Option(help="lognormal, quick; or halo, with haloes of known mass, redshift and place.")
+    ] = "lognormal"
+    source: Annotated[
+        str, typer.Option(help="Galaxies: zs1.0, zs1.5, zs2.5 (all at one redshift), lsst or cosmos.")
+    ] = "zs1.0"
+    size: Annotated[int, typer.Option(help="Pixels on a side of a field.")] = 512
+    pixel_scale: Annotated[float, typer.Option(help="Side of a pixel, arcmin.")] = 0.41015625
+    resolution: Annotated[float, typer.Option(help="Gaussian that smooths the convergence, arcmin; 0 for none.")] = 0.45
+    density: Annotated[float, typer.Option(help="Galaxies per arcmin².")] = 33.0
+    sigma_e: Annotated[float, typer.Option(help="Dispersion of each component of the ellipticity.")] = 0.24
+    measurement_error: Annotated[
+        float, typer.Option(help="Error of each component for the faintest galaxies; 0 for none.")
+    ] = 0.0
+    mask_fraction: Annotated[float, typer.Option(help="Part of each field behind discs, as of bright stars.")] = 0.0
+    mask_radius: Annotated[float, typer.Option(help="Largest of these discs, arcmin.")] = 2.7
+    footprint: Annotated[
+        Path | None, typer.Option(help="FITS or .npy map of the field, 1 inside the survey and 0 outside.")
+    ] = None
+
+    @property
+    def sky(self) -> "SkyConfig":
+        """Which sky."""
+        from lensdask.sky.simulate import SkyConfig
+
+        # The simulation itself refuses a generator that is none.
+        names = ("generator", "source", "size", "pixel_scale", "resolution")
+        settings: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return SkyConfig(**settings)
+
+    @property
+    def noise(self) -> "NoiseModel":
+        """Galaxies, noise and masks."""
+        from lensdask.massmap.mock import NoiseModel
+
+        names = ("density", "sigma_e", "measurement_error", "mask_fraction", "mask_radius")
+        settings: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return NoiseModel(footprint=None if self.footprint is None else str(self.footprint), **settings)
 
 
 @dataclasses.dataclass(frozen=True)

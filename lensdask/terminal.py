@@ -12,21 +12,33 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from lensdask.compute import RunStatus
+    from lensdask.compute import RunResult, RunStatus
     from lensdask.training import History
 
-__all__ = ["epochs_shown", "number", "print_experiments", "print_reproduction", "print_results", "print_status"]
+__all__ = [
+    "epochs_shown",
+    "number",
+    "print_evaluation",
+    "print_experiments",
+    "print_reproduction",
+    "print_results",
+    "print_status",
+    "print_store",
+]
 
 
 @contextmanager
-def epochs_shown(count: int) -> "Iterator[Callable[[int, History], None]]":
+def epochs_shown(count: int, begins_with: str = "simulating galaxies") -> "Iterator[Callable[[int, History], None]]":
     """Show the progress of a training, and give the function to call after each epoch.
 
     Parameters
     ----------
     count
         Epochs at the most.
+    begins_with
+        What is done before the first of them.
     """
     columns = (
         TextColumn("training"),
@@ -36,7 +48,7 @@ def epochs_shown(count: int) -> "Iterator[Callable[[int, History], None]]":
         TimeRemainingColumn(),
     )
     progress = Progress(*columns, TextColumn("{task.fields[loss]}"), console=Console(stderr=True))
-    task = progress.add_task("training", total=count, loss="simulating galaxies")
+    task = progress.add_task("training", total=count, loss=begins_with)
 
     def on_epoch(done: int, history: "History") -> None:
         # Not before the input is accepted: a mistake is told in one line.
@@ -100,6 +112,36 @@ def print_experiments(experiments: Iterable[tuple[str, str, str]]) -> None:
     for line in experiments:
         table.add_row(*line)
     Console().print(table)
+
+
+def print_evaluation(result: dict[str, Any]) -> None:
+    """Print how close mass maps are to the truth: a column for each method; the power is left to the picture."""
+    rows = [row for row in result["rows"] if "x" not in row]
+    methods = list(dict.fromkeys(row["series"] for row in rows))
+    table = Table(title=f"{result['size']} fields; smoothed: by {result['smoothing']:g} arcmin", title_justify="left")
+    table.add_column("quantity", no_wrap=True)
+    for method in methods:
+        table.add_column(method, justify="right", no_wrap=True)
+    for quantity in dict.fromkeys(row["quantity"] for row in rows):
+        cells = {row["series"]: number(row["measured"], row["error"]) for row in rows if row["quantity"] == quantity}
+        table.add_row(quantity, *(cells.get(method, "–") for method in methods))
+    Console().print(table)
+
+
+def print_store(path: "Path", result: "RunResult", unit: str) -> None:
+    """Print which store a run has written, and how fast.
+
+    Parameters
+    ----------
+    path
+        The store.
+    result
+        What the run has done.
+    unit
+        What its objects are.
+    """
+    speed = f"{result.record()['objects_per_s']:.3g} per s"
+    print(f"{path}: {result.objects} {unit} in {result.wall_s:.1f} s, {speed}")
 
 
 def print_status(runs: "Iterable[RunStatus]") -> None:

@@ -1,12 +1,14 @@
 """The ``lensdask`` command."""
 
 from lensdask.cli import general
+from lensdask.cli.massmap import massmap
 from lensdask.cli.root import app
 from lensdask.cli.shear import shear
 
 __all__ = ["app", "general", "main"]
 
 app.add_typer(shear, name="shear")
+app.add_typer(massmap, name="massmap")
 
 
 def main() -> None:

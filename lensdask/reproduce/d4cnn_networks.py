@@ -70,7 +70,8 @@ def trained_path(job: Job, name: str, galaxies: int | None = None) -> Path:
         Training stamps; those of the recipe when not given.
     """
     recipe = asdict(_recipe(job, name, galaxies))
-    del recipe["score"]  # plays no part in a training with labels
+    # What plays no part in these trainings: the settings of another kind of training, gradients that are not shortened.
+    del recipe["score"], recipe["training"]["clip_norm"]
     return job.parts / "networks" / f"{name}-{recipe['galaxies']}-{configuration_hash(recipe)[:12]}.safetensors"
 
 

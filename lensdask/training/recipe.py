@@ -61,7 +61,12 @@ def replaced(base: T, values: Any, where: str) -> T:
 
 
 def _same_kind(value: Any, example: Any) -> bool:
-    """Whether a setting has the type of its default; a whole number may stand for a fraction."""
+    """Whether a setting has the type of its default; a whole number may stand for a fraction.
+
+    What is empty by default may be anything that is not a table: the dataclass itself knows.
+    """
+    if example is None:
+        return not isinstance(value, Mapping)
     if isinstance(example, tuple):
         return isinstance(value, tuple) and all(_same_kind(v, example[0]) for v in value)
     if isinstance(example, float):

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from lensdask.errors import InputError
+from lensdask.training.checkpoint import Checkpoint
 
 __all__ = ["Batch", "History", "Objective", "TrainingConfig", "regression", "train"]
 
@@ -50,6 +51,8 @@ class TrainingConfig:
     """Objects per pass through the network; the gradients of a batch add up. On a CPU small passes stay in cache."""
     bfloat16: bool = False
     """Whether convolutions and matrix products train in half precision: twice as fast where the processor knows how."""
+    clip_norm: float = 0.0
+    """Norm to which the gradient of a step is shortened where it is longer; 0 for none."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot train."""
@@ -60,6 +63,8 @@ class TrainingConfig:
             raise InputError(f"training schedule: {self.schedule!r}; expected {', '.join(get_args(Schedule))}")
         if not 0 < self.factor < 1:
             raise InputError(f"training factor: {self.factor}; expected a number between 0 and 1")
+        if not 0 <= self.clip_norm < math.inf:
+            raise InputError(f"training clip_norm: {self.clip_norm}; expected a positive number, or 0 for none")
         if not (self.weight_decay >= 0 and self.patience >= 0 and 0 <= self.minimum_rate < self.learning_rate):
             raise InputError(
                 f"training weight_decay {self.weight_decay}, patience {self.patience}, minimum_rate "
@@ -104,6 +109,10 @@ def _parts(batch: Batch, size: int) -> Iterator[tuple[Batch, float]]:
         yield part, len(part[0]) / count
 
 
+_STATEFUL = ("model", "optimizer", "cosine", "plateau")
+"""Parts of the loop that keep their state themselves."""
+
+
 class _Loop:
     """One model in training, and the weights that did best so far."""
 
@@ -145,6 +154,8 @@ class _Loop:
             value = self.loss(part) * share
             torch.autograd.backward(value)
             total += value.item()
+        if self.config.clip_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()
         self.steps += 1
         return total
@@ -168,6 +179,19 @@ class _Loop:
             self.best, self.best_loss = deepcopy(self.model.state_dict()), total / count
         return total / count
 
+    def state(self, history: History) -> dict[str, Any]:
+        """Return all that the training needs to go on after this epoch."""
+        parts = {name: getattr(self, name).state_dict() for name in _STATEFUL}
+        best = {"best": self.best, "best_loss": self.best_loss, "steps": self.steps}
+        return parts | best | {"history": asdict(history)}
+
+    def restore(self, state: dict[str, Any]) -> History:
+        """Go on from a state; return the history up to it."""
+        for name in _STATEFUL:
+            getattr(self, name).load_state_dict(state[name])
+        self.best, self.best_loss, self.steps = state["best"], state["best_loss"], state["steps"]
+        return History(**state["history"])
+
 
 def train(
     model: nn.Module,
@@ -177,6 +201,7 @@ def train(
     *,
     objective: Objective | None = None,
     on_epoch: Callable[[int, History], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> History:
     """Train a model in place; it ends with the weights of the best validation loss.
 
@@ -194,16 +219,21 @@ def train(
         Mean loss of the model on a batch; the regression of labels with the configuration's Huber loss when none.
     on_epoch
         Called after each epoch with the number of epochs done and the history so far.
+    checkpoint
+        Where the state is saved after each epoch. If there is one of this training the epochs that it has are not done
+        again, and the result is the same to the bit as without the interruption, if what `batches` returns and the
+        random numbers of the model depend on the epoch alone.
 
     Raises
     ------
     InputError
-        The training diverged.
+        The training diverged, or the checkpoint is not of this training.
     """
     loop = _Loop(model, objective or regression(config.huber_delta), validation, config)
-    history = History()
+    state = None if checkpoint is None else checkpoint.load()
+    history = History() if state is None else loop.restore(state)
     model.train()
-    for epoch in range(config.epochs):
+    for epoch in range(len(history.training), config.epochs):
         rate = loop.rate
         if config.schedule == "plateau" and rate < config.minimum_rate:
             break
@@ -215,6 +245,8 @@ def train(
         history.training.append(training)
         history.validation.append(validated)
         history.learning_rate.append(rate)
+        if checkpoint is not None:
+            checkpoint.save(loop.state(history))
         if on_epoch is not None:
             on_epoch(epoch + 1, history)
     model.load_state_dict(loop.best)

@@ -223,6 +223,20 @@ def test_micro_batches_add_up_to_the_batch(micro_batch) -> None:
     assert (results[0][0] - flat(perceptron())).abs().min() > 1e-3
 
 
+@pytest.mark.parametrize("micro_batch", [7, 24])
+def test_long_gradients_are_shortened_and_keep_their_direction(micro_batch) -> None:
+    gradients = {}
+    for norm in (0.0, 0.01, 1e3):
+        model = linear()
+        config = replace(EXACT, epochs=1, clip_norm=norm, micro_batch=micro_batch)
+        train(model, shuffled(24, 24), [examples(8, 1)], config)
+        gradients[norm] = torch.cat([p.grad.flatten() for p in model.parameters()])
+    # That of the whole batch is shortened, not that of each part.
+    assert gradients[0.0].norm() > 0.1
+    torch.testing.assert_close(gradients[0.01], 0.01 * gradients[0.0] / gradients[0.0].norm(), rtol=1e-4, atol=0)
+    torch.testing.assert_close(gradients[1e3], gradients[0.0], rtol=0, atol=0)
+
+
 def test_epochs_are_reported() -> None:
     reports: list[tuple[int, int, float]] = []
 
@@ -271,6 +285,7 @@ BAD = [
     *((name, value) for name in ("epochs", "batch", "validate_every", "micro_batch") for value in (0, -1)),
     *((name, value) for name in ("learning_rate", "huber_delta") for value in (0.0, -1e-3, float("nan"))),
     *(("factor", value) for value in (0.0, 1.0, -0.3, float("nan"))),
+    *(("clip_norm", value) for value in (-1.0, float("inf"), float("nan"))),
 ]
 
 

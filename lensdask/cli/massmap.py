@@ -1,0 +1,216 @@
+"""``lensdask massmap``: simulate, bin, train, reconstruct, evaluate."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lensdask.cli.root import finish
+from lensdask.errors import InputError
+from lensdask.options import AsJson, Device, Fields, MassMethod, Overwrite, Running, Seed, Survey, with_groups
+from lensdask.terminal import epochs_shown, print_evaluation, print_store
+
+if TYPE_CHECKING:
+    from lensdask.compute import RunResult
+
+__all__ = ["massmap"]
+
+massmap = typer.Typer(no_args_is_help=True, help="Mass maps: simulate, bin, train, reconstruct, evaluate.")
+"""The commands of the mass map pillar."""
+
+ShearMapStore = Annotated[Path, typer.Argument(metavar="MAPS", help="Store of shear maps.")]
+"""What is reconstructed."""
+
+
+@massmap.command()
+@with_groups
+def simulate(
+    maps: Annotated[Path, typer.Argument(metavar="MAPS", help="Store of shear maps to write.")],
+    *,
+    fields: Fields,
+    survey: Survey,
+    seed: Seed = 0,
+    running: Running,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate fields of sky and the shear that galaxies show of them."""
+    from lensdask.massmap.runs import simulate_run
+
+    options = running.options
+    result = simulate_run(maps, fields=fields, sky=survey.sky, noise=survey.noise, seed=seed, options=options)
+    _report_store(maps, result, as_json)
+
+
+@massmap.command("bin")
+def bin_(
+    catalogue: Annotated[Path, typer.Argument(help="FITS table of galaxies.")],
+    maps: Annotated[Path, typer.Argument(metavar="MAPS", help="Store of shear maps to write.")],
+    pixel_scale: Annotated[float, typer.Option(help="Side of a pixel, arcmin.")] = 0.41,
+    columns: Annotated[
+        str, typer.Option(help="Names in the table, in this order; weight and measurement error may be left out.")
+    ] = "ra,dec,g1,g2,weight",
+    flat: Annotated[bool, typer.Option(help="Positions are x and y in arcmin, not RA and Dec in degrees.")] = False,
+    flip_g2: Annotated[
+        bool, typer.Option(help="Reverse g2, of catalogues whose x grows with RA: else there is no E mode.")
+    ] = False,
+    sigma_e: Annotated[
+        float | None, typer.Option(help="Dispersion of each component of the ellipticity. Default: measured.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="What galaxies they are, for the Wiener filter, such as lsst or cosmos.")
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Average the shear of a catalogue in the pixels of one field."""
+    from lensdask.data import write
+    from lensdask.massmap.catalogue import bin_catalogue
+    from lensdask.massmap.tables import read_shear_catalogue
+    from lensdask.sky.sources import find_source
+
+    if source is not None:
+        find_source(source)
+    galaxies: dict[str, Any] = read_shear_catalogue(catalogue, [name.strip() for name in columns.split(",")])
+    galaxies["g2"] = -galaxies["g2"] if flip_g2 else galaxies["g2"]
+    dataset = bin_catalogue(**galaxies, pixel_scale=pixel_scale, sky=not flat, sigma_e=sigma_e)
+    if source is not None:
+        dataset.attrs["source"] = source
+    write(dataset, maps, overwrite=overwrite)
+    facts = {
+        "store": str(maps),
+        "galaxies": int(dataset["count"].sum()),
+        "pixels": [dataset.sizes["y"], dataset.sizes["x"]],
+        **{name: dataset.attrs[name] for name in ("pixel_scale", "density", "sigma_e", "source")},
+    }
+    if as_json:
+        print(json.dumps(facts, indent=2))
+        return
+    size = "{} x {} pixels of {:g} arcmin".format(*facts["pixels"], facts["pixel_scale"])
+    print(f"{maps}: {facts['galaxies']} galaxies, {size}, {facts['density']:.1f} galaxies per arcmin²")
+
+
+@massmap.command()
+@with_groups
+def reconstruct(
+    maps: ShearMapStore,
+    mass: Annotated[Path, typer.Argument(metavar="MASS", help="Store of mass maps to write.")],
+    *,
+    method: MassMethod = "wiener",
+    b_mode: Annotated[bool, typer.Option(help="Also the B mode, which lensing does not make.")] = False,
+    significance: Annotated[
+        int, typer.Option(help="Also the signal-to-noise ratio, from so many maps of randomly turned shear.")
+    ] = 0,
+    n_eff: Annotated[bool, typer.Option(help="Also the effective number of galaxies per arcmin².")] = False,
+    symmetrised: Annotated[
+        bool, typer.Option(help="Mean over the eight turns and mirrors of the field: eight times the work.")
+    ] = False,
+    seed: Seed = 0,
+    running: Running,
+    as_json: AsJson = False,
+) -> None:
+    """Reconstruct the convergence of shear maps."""
+    from lensdask.massmap.products import Products
+    from lensdask.massmap.runs import reconstruct_run
+
+    result = reconstruct_run(
+        maps,
+        mass,
+        method=method,
+        products=Products(b_mode, significance, n_eff),
+        symmetrised=symmetrised,
+        seed=seed,
+        options=running.options,
+    )
+    _report_store(mass, result, as_json)
+
+
+@massmap.command()
+@with_groups
+def evaluate(
+    mass: Annotated[list[Path], typer.Argument(metavar="MASS...", help="Stores of mass maps of the same fields.")],
+    out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Directory of the results.")],
+    *,
+    truth: Annotated[Path, typer.Option(metavar="MAPS", help="Store of shear maps with the true convergence.")],
+    smoothing: Annotated[float, typer.Option(help="Gaussian of the smoothed statistics, arcmin.")] = 1.0,
+    running: Running,
+    as_json: AsJson = False,
+) -> None:
+    """Compare mass maps with the truth: errors, slopes, power."""
+    from lensdask.massmap.evaluation import evaluate as evaluated
+
+    result = evaluated(out_dir, mass, truth=truth, smoothing=smoothing, options=running.options)
+    pictures = _draw(result, out_dir, mass, truth)
+    if as_json:
+        print(json.dumps(result, indent=2))
+    else:
+        print_evaluation(result)
+        print(f"pictures: {', '.join(map(str, pictures))}")
+    finish(result["run"]["quarantined"])
+
+
+def _draw(result: dict[str, Any], out_dir: Path, mass: list[Path], truth: Path) -> tuple[Path, ...]:
+    """Draw the first field by every method, and the power of the maps over the true one."""
+    import numpy as np
+
+    from lensdask.data import open as open_store
+    from lensdask.plots.massmap import Curve, plot_maps, plot_power
+
+    series = list(dict.fromkeys(row["series"] for row in result["rows"]))
+    if not series:
+        return ()
+    known = open_store(truth).isel(field=0)
+    found = {name: open_store(path)["kappa"][0].values for name, path in zip(series, mass, strict=True)}
+    pictures = out_dir / "evaluation.png", out_dir / "power.png"
+    maps = {"truth": known["kappa"].values} | found
+    plot_maps(maps, pictures[0], pixel_scale=known.attrs["pixel_scale"], mask=known["mask"].values)
+    curves = {}
+    for name in series:
+        rows = [row for row in result["rows"] if row["series"] == name and row["quantity"].startswith("power ratio")]
+        x, y, e = np.array([[row["x"], row["measured"], row["error"]] for row in rows], dtype=np.float64).T
+        curves[name] = Curve(x, y, y - e, y + e)
+    plot_power(curves, pictures[1])
+    return pictures
+
+
+@massmap.command()
+def train(
+    model: Annotated[Path, typer.Argument(help="File of the weights to write, *.safetensors.")],
+    config: Annotated[Path | None, typer.Option(help="Recipe, a TOML file; a small Cha network without it.")] = None,
+    maps: Annotated[
+        Path | None, typer.Option(help="Store of shear maps to learn from; fields simulated on the way without it.")
+    ] = None,
+    fields: Annotated[int | None, typer.Option(help="Simulated fields of an epoch.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training set at the most.")] = None,
+    device: Device = "auto",
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, sky and noise.")] = None,
+    resume: Annotated[bool, typer.Option(help="Continue a training that was interrupted.")] = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a network on simulated fields, or on those of a store."""
+    from dataclasses import replace
+
+    from lensdask.massmap.train import read_massmap_recipe, train_massmap
+
+    if resume and overwrite:
+        raise InputError("--resume and --overwrite: expected one of them")
+    recipe = read_massmap_recipe(config)
+    top: dict[str, Any] = {k: v for k, v in {"fields": fields, "seed": seed}.items() if v is not None}
+    loop = recipe.training if epochs is None else replace(recipe.training, epochs=epochs)
+    recipe = replace(recipe, training=loop, **top)
+    with epochs_shown(recipe.training.epochs, begins_with="simulating fields") as on_epoch:
+        train_massmap(model, recipe, maps=maps, device=device, overwrite=overwrite, resume=resume, on_epoch=on_epoch)
+    card = json.loads(model.with_suffix(".json").read_text())
+    if as_json:
+        print(json.dumps(card, indent=2))
+    else:
+        print(f"{model}: {card['parameters']} parameters, {card['epochs_done']} epochs, {card['wall_s']} s")
+
+
+def _report_store(path: Path, result: "RunResult", as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"store": str(path), "run": result.record()}, indent=2))
+    else:
+        print_store(path, result, "fields")
+    finish(len(result.quarantined))

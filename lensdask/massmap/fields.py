@@ -1,0 +1,196 @@
+"""Maps of the shear of galaxies as the methods take them: the bundle, its checks, and its dataset.
+
+A field is a rectangle of square pixels; its maps are arrays ``(field, y, x)``, x to the right and y upwards. What a
+pixel holds is the mean reduced shear of its galaxies, and how well that is known. Two kinds of pixel know nothing:
+those outside the footprint (``mask`` 0: a bright star, the edge of the survey), and those inside it where chance put
+no galaxy (``mask`` 1, ``weight`` 0).
+"""
+
+import hashlib
+from numbers import Real
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from lensdask.arrays import Array, namespace, to_numpy
+from lensdask.data import SHEAR_MAPS, common_attributes
+from lensdask.errors import InputError
+
+__all__ = [
+    "ShearMaps",
+    "check_pixel_scale",
+    "check_same_shape",
+    "cross_shear",
+    "known_shear",
+    "shear_dataset",
+    "shear_maps",
+    "validate_shear_maps",
+]
+
+
+class ShearMaps(NamedTuple):
+    """The measured shear of some fields, arrays of NumPy, CuPy or torch of shape (field, y, x).
+
+    Parameters
+    ----------
+    g1, g2
+        Mean reduced shear of the galaxies in a pixel, in the frame of the array; 0 where there is none.
+    weight
+        Inverse variance of each of the two components; 0 where there is no galaxy.
+    error
+        Mean measurement error of the galaxies in a pixel, for each component; 0 where there is none.
+    mask
+        1 inside the footprint, 0 outside.
+    """
+
+    g1: Array
+    g2: Array
+    weight: Array
+    error: Array
+    mask: Array
+
+
+def validate_shear_maps(maps: ShearMaps) -> None:
+    """Check that maps can be inverted; pixels outside the mask may hold anything.
+
+    Raises
+    ------
+    InputError
+        The maps are of different shapes; a value inside the mask is not finite; a weight is negative; |g| is 1 or more;
+        nothing is inside the mask, or no galaxy.
+    """
+    check_same_shape(**maps._asdict())
+    if len(maps.g1.shape) != 3:
+        raise InputError(f"shear maps: shape {tuple(maps.g1.shape)}; expected (field, y, x)")
+    xp = namespace(maps.g1)
+    inside = maps.mask != 0
+    _refuse(~xp.any(inside, axis=(1, 2)), "nothing is inside the mask", "a mask of 1 where the survey is")
+    for name in ("g1", "g2", "weight", "error"):
+        _refuse(inside & ~xp.isfinite(getattr(maps, name)), f"{name} is not finite inside the mask", "numbers there")
+    _refuse(inside & (maps.weight < 0), "a weight is negative", "inverse variances, 0 where there is no galaxy")
+    known = inside & (maps.weight > 0)
+    _refuse(~xp.any(known, axis=(1, 2)), "no pixel inside the mask has a weight", "at least one galaxy")
+    _refuse(known & (maps.g1**2 + maps.g2**2 >= 1), "|g| is 1 or more", "a reduced shear below 1")
+
+
+def _refuse(broken: Array, what: str, expected: str) -> None:
+    """Name the first field with something broken, shape (field,) or (field, y, x)."""
+    fields = to_numpy(broken)
+    if fields.any():
+        number = int(np.argmax(fields.reshape(len(fields), -1).any(axis=1)))
+        raise InputError(f"shear maps: field {number}: {what}; expected {expected}")
+
+
+def check_same_shape(**arrays: Array) -> None:
+    """Refuse maps that do not lie on one grid.
+
+    Raises
+    ------
+    InputError
+        Two shapes differ.
+    """
+    (first, reference), *others = ((name, tuple(array.shape)) for name, array in arrays.items())
+    for name, shape in others:
+        if shape != reference:
+            raise InputError(f"{name}: shape {shape}; expected that of {first}, {reference}")
+
+
+def check_pixel_scale(pixel_scale: float) -> None:
+    """Refuse what is not the side of a square pixel.
+
+    Raises
+    ------
+    InputError
+        It is not one positive number, such as a pair of different sides.
+    """
+    if not (isinstance(pixel_scale, Real) and np.isfinite(pixel_scale) and pixel_scale > 0):
+        raise InputError(
+            f"pixel_scale: {pixel_scale}; expected one positive number, the side of a square pixel in arcmin"
+        )
+
+
+def known_shear(maps: ShearMaps) -> ShearMaps:
+    """Return maps that are 0 wherever there is no galaxy or no footprint, whatever stood there."""
+    xp = namespace(maps.g1)
+    known = (maps.mask != 0) & (maps.weight > 0)
+    g1, g2, weight, error = (xp.where(known, array, xp.zeros_like(array)) for array in maps[:4])
+    return ShearMaps(g1, g2, weight, error, maps.mask)
+
+
+def cross_shear(g1: Array, g2: Array) -> tuple[Array, Array]:
+    """Return the shear turned by 45 degrees, gamma' = -i gamma: its E mode is the B mode of the original.
+
+    Lensing makes E modes only (to first order), so the map that a method makes of this shear shows its noise, and what
+    the instrument left in the data.
+    """
+    return g2, -g1
+
+
+def shear_maps(dataset: xr.Dataset) -> ShearMaps:
+    """Return the maps of a dataset of the schema ``shear_maps``, in memory."""
+    return ShearMaps(*(np.asarray(dataset[name]) for name in ShearMaps._fields))
+
+
+def shear_dataset(
+    maps: ShearMaps,
+    *,
+    count: npt.ArrayLike,
+    pixel_scale: float,
+    density: float | None = None,
+    sigma_e: float | None = None,
+    source: str | None = None,
+    seed: int | None = None,
+    centre: tuple[float, float] | None = None,
+) -> xr.Dataset:
+    """Return maps as a dataset of the schema ``shear_maps``, ready to be reconstructed or written.
+
+    Parameters
+    ----------
+    maps
+        Shape (field, y, x).
+    count
+        Galaxies in each pixel, same shape.
+    pixel_scale
+        Arcmin.
+    density
+        Galaxies per arcmin² of footprint.
+    sigma_e
+        Dispersion of each component of the ellipticity.
+    source
+        What was observed, such as a distribution of redshifts; seed: that of a simulation.
+    centre
+        RA and Dec of the centre of the one field, degrees.
+
+    Raises
+    ------
+    InputError
+        The maps cannot be inverted (see `validate_shear_maps`), or the counts are of another shape.
+    """
+    check_pixel_scale(pixel_scale)
+    validate_shear_maps(maps)
+    check_same_shape(g1=maps.g1, count=np.asarray(count))
+    dims = ("field", "y", "x")
+    variables = {name: (dims, to_numpy(array).astype(np.float32)) for name, array in maps._asdict().items()}
+    variables["mask"] = (dims, to_numpy(maps.mask).astype(np.int8))
+    variables["count"] = (dims, np.asarray(count, dtype=np.float32))
+    coords: dict[str, Any] = {"field": np.arange(len(maps.g1), dtype=np.int64)}
+    if centre is not None:
+        coords |= {
+            name: ("field", np.array([value], dtype=np.float64))
+            for name, value in zip(("ra", "dec"), centre, strict=True)
+        }
+    settings = {
+        "pixel_scale": float(pixel_scale),
+        "density": density,
+        "sigma_e": sigma_e,
+        "source": source,
+        "seed": seed,
+    }
+    # The hash stands for the pixels too: a resumed reconstruction must notice that the maps were replaced.
+    content = hashlib.sha256()
+    for _, values in variables.values():
+        content.update(np.ascontiguousarray(values).data)
+    attributes = common_attributes(SHEAR_MAPS, settings | {"content": content.hexdigest()})
+    return xr.Dataset(variables, coords, attributes | settings)
