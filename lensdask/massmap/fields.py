@@ -52,8 +52,15 @@ class ShearMaps(NamedTuple):
     mask: Array
 
 
-def validate_shear_maps(maps: ShearMaps) -> None:
+def validate_shear_maps(maps: ShearMaps, ids: npt.NDArray[np.int64] | None = None) -> None:
     """Check that maps can be inverted; pixels outside the mask may hold anything.
+
+    Parameters
+    ----------
+    maps
+        Shape (field, y, x).
+    ids
+        Ids of the fields, for the error; their places when none.
 
     Raises
     ------
@@ -66,21 +73,24 @@ def validate_shear_maps(maps: ShearMaps) -> None:
         raise InputError(f"shear maps: shape {tuple(maps.g1.shape)}; expected (field, y, x)")
     xp = namespace(maps.g1)
     inside = maps.mask != 0
-    _refuse(~xp.any(inside, axis=(1, 2)), "nothing is inside the mask", "a mask of 1 where the survey is")
+    names = np.arange(len(maps.g1)) if ids is None else ids
+    _refuse(names, ~xp.any(inside, axis=(1, 2)), "nothing is inside the mask", "a mask of 1 where the survey is")
     for name in ("g1", "g2", "weight", "error"):
-        _refuse(inside & ~xp.isfinite(getattr(maps, name)), f"{name} is not finite inside the mask", "numbers there")
-    _refuse(inside & (maps.weight < 0), "a weight is negative", "inverse variances, 0 where there is no galaxy")
+        _refuse(
+            names, inside & ~xp.isfinite(getattr(maps, name)), f"{name} is not finite inside the mask", "numbers there"
+        )
+    _refuse(names, inside & (maps.weight < 0), "a weight is negative", "inverse variances, 0 where there is no galaxy")
     known = inside & (maps.weight > 0)
-    _refuse(~xp.any(known, axis=(1, 2)), "no pixel inside the mask has a weight", "at least one galaxy")
-    _refuse(known & (maps.g1**2 + maps.g2**2 >= 1), "|g| is 1 or more", "a reduced shear below 1")
+    _refuse(names, ~xp.any(known, axis=(1, 2)), "no pixel inside the mask has a weight", "at least one galaxy")
+    _refuse(names, known & (maps.g1**2 + maps.g2**2 >= 1), "|g| is 1 or more", "a reduced shear below 1")
 
 
-def _refuse(broken: Array, what: str, expected: str) -> None:
+def _refuse(ids: npt.NDArray[np.int64], broken: Array, what: str, expected: str) -> None:
     """Name the first field with something broken, shape (field,) or (field, y, x)."""
     fields = to_numpy(broken)
     if fields.any():
         number = int(np.argmax(fields.reshape(len(fields), -1).any(axis=1)))
-        raise InputError(f"shear maps: field {number}: {what}; expected {expected}")
+        raise InputError(f"shear maps: field {ids[number]}: {what}; expected {expected}")
 
 
 def check_same_shape(**arrays: Array) -> None:

@@ -30,7 +30,7 @@ __all__ = ["Products", "convergence_of", "method_settings", "reconstruct_maps"]
 
 Maps = npt.NDArray[np.floating[Any]]
 
-_PADDING = 2.0
+_PADDING = 1.5
 """Side of the area of a transform over that of the field: what leaves one edge does not come in at the other."""
 
 _BATCH = {"cpu": 1, "cuda": 8}
@@ -193,7 +193,7 @@ def reconstruct_maps(
         The maps cannot be inverted (see `validate_shear_maps`), the fields are too small for the network, or ``n_eff``
         is wanted of shapes of unknown dispersion.
     """
-    validate_shear_maps(maps)
+    validate_shear_maps(maps, ids)
     products, made = products or Products(), partial(convergence_of, pixel_scale=pixel_scale, device=device)
     found: dict[str, Maps] = {"kappa": made(maps, method)}
     if products.b_mode:

@@ -62,6 +62,8 @@ def test_a_field_needs_a_footprint_and_galaxies(maps) -> None:
         validate_shear_maps(maps._replace(mask=maps.mask * np.array([0, 1])[:, None, None]))
     with pytest.raises(InputError, match="field 1: no pixel inside the mask has a weight"):
         validate_shear_maps(maps._replace(weight=maps.weight * np.array([1, 0])[:, None, None]))
+    with pytest.raises(InputError, match="shear maps: field 9: no pixel"):
+        validate_shear_maps(maps._replace(weight=maps.weight * np.array([1, 0])[:, None, None]), np.array([4, 9]))
 
 
 def test_maps_lie_on_one_grid(maps) -> None:

@@ -66,7 +66,7 @@ def test_what_lies_outside_of_the_footprint_does_not_matter(method):
 def test_b_mode_of_kaiser_squires():
     _, maps = simulated(2)
     double = [np.asarray(array, dtype=np.float64) for array in maps]
-    settings = {"pixel_scale": PIXEL_SCALE, "smoothing": 2.0, "padding": 2.0}
+    settings = {"pixel_scale": PIXEL_SCALE, "smoothing": 2.0, "padding": 1.5}
     _, kappa_b = kaiser_squires(*double[:2], weight=double[2], **settings)
     found = made(maps, find_method("ks93:2"), products=Products(b_mode=True))["kappa_b"]
     np.testing.assert_allclose(found, kappa_b, atol=1e-8)
