@@ -2,17 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from lensdask.cli.root import finish
+from lensdask.cli.root import finish, report_store
 from lensdask.errors import InputError
 from lensdask.options import AsJson, Device, Fields, MassMethod, Overwrite, Running, Seed, Survey, with_groups
-from lensdask.terminal import epochs_shown, print_evaluation, print_store
-
-if TYPE_CHECKING:
-    from lensdask.compute import RunResult
+from lensdask.terminal import epochs_shown, print_evaluation
 
 __all__ = ["massmap"]
 
@@ -39,7 +36,7 @@ def simulate(
 
     options = running.options
     result = simulate_run(maps, fields=fields, sky=survey.sky, noise=survey.noise, seed=seed, options=options)
-    _report_store(maps, result, as_json)
+    report_store(maps, result, "fields", as_json)
 
 
 @massmap.command("bin")
@@ -122,7 +119,7 @@ def reconstruct(
         seed=seed,
         options=running.options,
     )
-    _report_store(mass, result, as_json)
+    report_store(mass, result, "fields", as_json)
 
 
 @massmap.command()
@@ -206,11 +203,3 @@ def train(
         print(json.dumps(card, indent=2))
     else:
         print(f"{model}: {card['parameters']} parameters, {card['epochs_done']} epochs, {card['wall_s']} s")
-
-
-def _report_store(path: Path, result: "RunResult", as_json: bool) -> None:
-    if as_json:
-        print(json.dumps({"store": str(path), "run": result.record()}, indent=2))
-    else:
-        print_store(path, result, "fields")
-    finish(len(result.quarantined))

@@ -1,15 +1,22 @@
 """The ``lensdask`` command itself: how mistakes are told, and with which exit code it ends."""
 
 import errno
+import json
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.core
 
 from lensdask.errors import InputError
+from lensdask.terminal import print_store
 
-__all__ = ["app", "finish"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lensdask.compute import RunResult
+
+__all__ = ["app", "finish", "report_store"]
 
 
 class _Commands(typer.core.TyperGroup):
@@ -73,3 +80,24 @@ def finish(quarantined: int) -> None:
     if quarantined:
         print(f"{quarantined} chunks were given up; try them again with --resume", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def report_store(path: "Path", result: "RunResult", unit: str, as_json: bool) -> None:
+    """Say which store a run has written, and finish.
+
+    Parameters
+    ----------
+    path
+        The store.
+    result
+        What the run has done.
+    unit
+        What its objects are.
+    as_json
+        Whether a program reads it.
+    """
+    if as_json:
+        print(json.dumps({"store": str(path), "run": result.record()}, indent=2))
+    else:
+        print_store(path, result, unit)
+    finish(len(result.quarantined))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lensdask.cli.root import finish
+from lensdask.cli.root import finish, report_store
 from lensdask.errors import InputError
 from lensdask.options import (
     AsJson,
@@ -23,7 +23,6 @@ from lensdask.options import (
 from lensdask.terminal import epochs_shown, print_results
 
 if TYPE_CHECKING:
-    from lensdask.compute import RunResult
     from lensdask.shear.selection import Selection
 
 __all__ = ["shear"]
@@ -63,7 +62,7 @@ def simulate(
         seed=seed,
         options=running.options,
     )
-    _report_store(stamps, result, as_json)
+    report_store(stamps, result, "galaxies", as_json)
 
 
 @shear.command()
@@ -79,7 +78,7 @@ def measure(
     """Measure ellipticities, fluxes and their shear responses."""
     from lensdask.shear.runs import measure_run
 
-    _report_store(shapes, measure_run(stamps, shapes, estimator=estimator, options=running.options), as_json)
+    report_store(shapes, measure_run(stamps, shapes, estimator=estimator, options=running.options), "galaxies", as_json)
 
 
 @shear.command()
@@ -170,12 +169,3 @@ def train(
         print(json.dumps(card, indent=2))
     else:
         print(f"{model}: {card['parameters']} parameters, {card['epochs_done']} epochs, {card['wall_s']} s")
-
-
-def _report_store(path: Path, result: "RunResult", as_json: bool) -> None:
-    record = result.record()
-    if as_json:
-        print(json.dumps({"store": str(path), "run": record}, indent=2))
-    else:
-        print(f"{path}: {result.objects} galaxies in {result.wall_s:.1f} s, {record['objects_per_s']:.0f} per s")
-    finish(len(result.quarantined))

@@ -6,7 +6,7 @@ from lensdask.compute.devices import choose_device, describe_device, full_precis
 from lensdask.compute.execution import RunOptions, carry_out, cluster_of, write_store
 from lensdask.compute.journal import Journal, fingerprint, journal_path
 from lensdask.compute.journal_format import Sums
-from lensdask.compute.models import cached_model
+from lensdask.compute.models import cached_model, cached_store
 from lensdask.compute.record import run_record, write_json
 from lensdask.compute.report import check_report, performance_reported
 from lensdask.compute.run import (
@@ -30,6 +30,7 @@ __all__ = [
     "Sums",
     "Table",
     "cached_model",
+    "cached_store",
     "carry_out",
     "check_report",
     "choose_device",

@@ -1,4 +1,4 @@
-"""Load a network once per process.
+"""Load a network, and open a store, once per process.
 
 A network in the task graph travels with every task, which makes a run four to six times slower.
 Tasks carry (path, sha256, device) instead.
@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lensdask.data import load_card, load_weights
+from lensdask.data import open as open_store
 from lensdask.errors import InputError
 
 if TYPE_CHECKING:
     import torch
+    import xarray as xr
 
-__all__ = ["cached_model"]
+__all__ = ["cached_model", "cached_store"]
 
 
 def cached_model(
@@ -59,3 +61,22 @@ def _load(
         detail = str(error).splitlines()[-1].strip()
         raise InputError(f"{path}: weights of another architecture than {card['architecture']!r}: {detail}") from error
     return model.eval().requires_grad_(False).to(device)
+
+
+@lru_cache(maxsize=16)
+def cached_store(path: str, configuration_hash: str) -> "xr.Dataset":  # noqa: ARG001  another hash is another store
+    """Return an open store, from memory if this process has opened it before: opening reads all its ids.
+
+    Parameters
+    ----------
+    path
+        Directory of the store.
+    configuration_hash
+        Attribute of the store that is wanted, which tells it from one that lay there earlier.
+
+    Raises
+    ------
+    InputError
+        It is no store of lensdask.
+    """
+    return open_store(path)

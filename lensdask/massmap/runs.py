@@ -5,7 +5,6 @@ Each is a chunk function of `lensdask.compute.run` with the configuration that d
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from lensdask.arrays import index_like, to_numpy
-from lensdask.compute import RunOptions, RunResult, Sums, Table, write_store
+from lensdask.compute import RunOptions, RunResult, Sums, Table, cached_store, write_store
 from lensdask.data import MASS_MAPS, SHEAR_MAPS, Schema, common_attributes, file_sha256
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
@@ -29,16 +28,10 @@ __all__ = ["loaded", "open_maps", "reconstruct_run", "simulate_run"]
 _HALOES = ("halo_mass", "halo_redshift", "halo_x", "halo_y")
 
 
-@lru_cache(maxsize=16)
-def _opened(path: str, _hash: str) -> xr.Dataset:
-    """Return an open store, from memory if this process has opened it before; another hash is another store."""
-    return open_store(path)
-
-
 def loaded(path: str, hash_: str, fields: slice, names: Sequence[str]) -> xr.Dataset:
     """Return some variables of some fields of a store, in memory."""
     # One after another: a task has one core.
-    return _opened(path, hash_)[list(names)].isel(field=fields).compute(scheduler="synchronous")
+    return cached_store(path, hash_)[list(names)].isel(field=fields).compute(scheduler="synchronous")
 
 
 def open_maps(path: Path, schema: Schema) -> xr.Dataset:

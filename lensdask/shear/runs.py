@@ -5,16 +5,15 @@ Each is a chunk function of `lensdask.compute.run` with the configuration that d
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from lensdask.arrays import Array
-from lensdask.compute import RunOptions, RunResult, Sums, Table, write_store
+from lensdask.compute import RunOptions, RunResult, Sums, Table, cached_store, write_store
 from lensdask.data import SHAPES, STAMPS, common_attributes
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
@@ -110,15 +109,9 @@ def simulate_run(
     )
 
 
-@lru_cache(maxsize=2)
-def _opened(path: str, _hash: str) -> xr.Dataset:
-    """Open a store once per process: opening reads all its ids."""
-    return open_store(path)
-
-
 def measure_chunk(start: int, stop: int, config: Mapping[str, Any], device: str) -> tuple[Table, Sums | None]:
     """Chunk function that measures a chunk of a store of stamps."""
-    stamps = _opened(config["stamps"], config["stamps_hash"]).isel(galaxy=slice(start, stop))
+    stamps = cached_store(config["stamps"], config["stamps_hash"]).isel(galaxy=slice(start, stop))
     images, ids = stamps["image"].values, stamps["galaxy"].values
     chosen, instrument = Estimator(**config["estimator"]), instrument_of_stamps(stamps)
     columns = measure_stamps(images, ids, instrument, chosen, seed=config["seed"], device=device)
