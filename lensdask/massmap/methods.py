@@ -17,7 +17,9 @@ __all__ = ["METHODS", "SHIPPED", "Method", "find_method", "method_for"]
 METHODS = "ks93[:SIGMA], ksplus[:SIGMA], wiener[:SOURCE], aperture[:THETA]"
 """The classical methods; scales are in arcmin, and the source says at which redshifts the galaxies are."""
 
-SHIPPED = {name: Path(__file__).parent / "weights" / f"{name}.safetensors" for name in ("cha", "h21", "miu2net")}
+SHIPPED = {
+    name: Path(__file__).parent / "weights" / f"{name}.safetensors" for name in ("cha", "h21", "miu2net", "cosmos")
+}
 """Networks that come with the package."""
 
 _SCALES = {"ks93": 1.5, "ksplus": 1.5, "aperture": 5.0}

@@ -258,7 +258,7 @@ def test_settings_that_are_empty_by_default_can_be_given(tmp_path: Path) -> None
 # Shipped weights
 
 
-@pytest.mark.parametrize("name", ["cha", "h21", "miu2net"])
+@pytest.mark.parametrize("name", ["cha", "h21", "miu2net", "cosmos"])
 def test_shipped_weights_are_those_of_their_recipe(name) -> None:
     path = Path(train_module.__file__).parent / "weights" / f"{name}.safetensors"
     card = load_card(path)

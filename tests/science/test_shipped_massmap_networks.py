@@ -61,4 +61,4 @@ def test_shipped_networks_beat_the_linear_methods(observed, bars, name) -> None:
         error = difference.std(ddof=1) / np.sqrt(FIELDS)
         print(f"{name}: rmse {found.mean():.5f}, minus that of {bar} {difference.mean():+.2e} ± {error:.1e}")
         # Field by field the difference is much better known than either.
-        assert difference.mean() < 2 * error
+        assert difference.mean() < -3 * error
