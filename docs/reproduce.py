@@ -3,12 +3,14 @@
 import json
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from lensdask.compute import RunOptions
 from lensdask.reproduce import EXPERIMENTS, Job, run_experiment
 from lensdask.reproduce.experiment import identity
 from lensdask.reproduce.tables import markdown
-from lensdask.shear import RunOptions
 from lensdask.terminal import number
 
 ROOT = Path(__file__).parent.parent
@@ -38,20 +40,53 @@ IN_README = {
 """Series and quantities that the README shows."""
 
 
-def readme_table() -> str:
-    """Return the README's table of committed results."""
+MAPS_IN_README = {
+    "cha.figure3": [(method, "RMSE / RMSE of Wiener") for method in ("KS93", "H21", "Cha")]
+    + [(method, "slope by total least squares") for method in ("Wiener", "H21", "Cha")],
+    "cha.figure6": [(method, "slope of masses") for method in ("Wiener", "H21", "Cha")],
+    "cha.figure7": [
+        (series, "completeness above 4.2e+13 Msun")
+        for method in ("Wiener", "Cha")
+        for series in (method, f"{method}, by chance")
+    ],
+    "cha.figure8": [("Cha", "mean of a map"), ("Cha", "mode of a map")],
+    "cha.figure9": [("Cha", "RMSE / RMSE of Wiener")],
+    "cha.figure10": [(method, "M200 by an NFW fit") for method in ("truth", "Wiener", "Cha")],
+    "miu2net.distribution": [
+        ("MIU²Net", "RMSE / RMSE of Wiener"),
+        ("MIU²Net", "RMSE / RMSE of Wiener, smoothed by 1'"),
+    ],
+    "miu2net.dynamic_range": [
+        (method, "share of the height above 0.1, at the peak") for method in ("Wiener", "MIU²Net")
+    ],
+    "miu2net.power": [(method, "largest |power ratio - 1| below l = 500") for method in ("Wiener", "MIU²Net")],
+}
+"""The same of mass maps."""
+
+
+def _digest(name: str, result: dict[str, Any], picked: list[tuple[str | None, str]]) -> Iterator[str]:
+    """Yield the lines of one experiment in a table of the README."""
+    rows = {(r.get("series"), r["quantity"]): r for r in result["rows"] if "x" not in r}
+    for series, quantity in picked:
+        r = rows[series, quantity]
+        what = f"{series}: {quantity}" if series else quantity
+        unit = "" if r["unit"] == "1" else f" {r['unit']}"
+        published = number(r["published"], r["published_error"])
+        cells = (name, what.replace("|", "\\|"), number(r["measured"], r["error"]) + unit, published)
+        yield f"| {' | '.join(cells)} | {r.get('n', result['run']['objects']):,} |"
+
+
+def readme_table(shown: dict[str, list[tuple[str | None, str]]], paper: str = "") -> str:
+    """Return a table of the README: what is shown of each experiment, without the name of the paper before it."""
     lines = ["| | | measured | published | N |", "|---|---|---|---|---|"]
-    for name, picked in IN_README.items():
-        result = json.loads((RESULTS / f"d4cnn.{name}.json").read_text())
-        rows = {(r.get("series"), r["quantity"]): r for r in result["rows"] if "x" not in r}
-        for series, quantity in picked:
-            r = rows[series, quantity]
-            what = f"{series}: {quantity}" if series else quantity
-            unit = "" if r["unit"] == "1" else f" {r['unit']}"
-            published = number(r["published"], r["published_error"])
-            cells = (name, what.replace("|", "\\|"), number(r["measured"], r["error"]) + unit, published)
-            lines.append(f"| {' | '.join(cells)} | {r.get('n', result['run']['objects']):,} |")
+    for name, picked in shown.items():
+        lines += _digest(name, json.loads((RESULTS / f"{paper}{name}.json").read_text()), picked)
     return "\n".join(lines)
+
+
+def readme_tables() -> list[str]:
+    """Return both tables: of the figures of D4CNN, and of those of mass maps."""
+    return [readme_table(IN_README, "d4cnn."), readme_table(MAPS_IN_README)]
 
 
 def collect(build: Path, names: list[str]) -> None:

@@ -46,14 +46,29 @@ def costs(milliseconds):
 
 
 def reproduced():
-    """Return the table of reproduced figures and tables, by the script that collects them."""
+    """Return the tables of reproduced figures and tables, by the script that collects them."""
     spec = importlib.util.spec_from_file_location("reproduce_script", ROOT / "docs" / "reproduce.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.readme_table()
+    return module.readme_tables()
 
 
 def test_readme_shows_the_committed_results():
     readme, found = (ROOT / "README.md").read_text(), report()
-    for expected in (table(found["results"]), costs(found["ms_per_galaxy"]), reproduced()):
+    for expected in (table(found["results"]), costs(found["ms_per_galaxy"]), *reproduced()):
         assert expected in readme, f"README should have:\n{expected}"
+
+
+def test_readme_shows_the_committed_cosmos_field():
+    rows = json.loads((ROOT / "docs" / "cosmos" / "result.json").read_text())["rows"]
+    by_name = {(row.get("series"), row["quantity"]): row for row in rows}
+    ten = "of the ten most massive groups with a peak"
+    found, chance = (by_name["wiener:cosmos", f"{ten}{end}"] for end in ("", ", rotated shear: mean"))
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    for expected in (
+        f"{by_name[None, 'galaxies']['measured']:,.0f} galaxies of the HST/COSMOS field",
+        f"S/N {by_name['wiener:cosmos', 'highest S/N of the E mode']['measured']:.1f} (Wiener)",
+        f"{found['measured']:.0f} of the ten most massive X-ray groups",
+        f"against {chance['measured']:.2f} ± {chance['error']:.2f} with randomly turned shear",
+    ):
+        assert expected in readme
