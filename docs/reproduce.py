@@ -51,7 +51,8 @@ MAPS_IN_README = {
     ],
     "cha.figure8": [("Cha", "mean of a map"), ("Cha", "mode of a map")],
     "cha.figure9": [("Cha", "RMSE / RMSE of Wiener")],
-    "cha.figure10": [(method, "M200 by an NFW fit") for method in ("truth", "Wiener", "Cha")],
+    "cha.figure10": [(method, "M200 by an NFW fit") for method in ("truth", "Wiener", "H21", "Cha")]
+    + [(method, "filaments in a map") for method in ("truth", "Wiener", "Cha")],
     "miu2net.distribution": [
         ("MIU²Net", "RMSE / RMSE of Wiener"),
         ("MIU²Net", "RMSE / RMSE of Wiener, smoothed by 1'"),

@@ -61,8 +61,8 @@ Galaxies = Annotated[int, typer.Option(help="Number of galaxies, even: they come
 MassMethod = Annotated[
     str,
     typer.Option(
-        help="ks93[:SIGMA], ksplus[:SIGMA], wiener[:SOURCE], aperture[:THETA] (arcmin), cha, h21, miu2net, or the "
-        "path of a network."
+        help="ks93[:SIGMA], ksplus[:SIGMA], wiener[:SOURCE], aperture[:THETA] (arcmin), cha, h21, miu2net (for "
+        "pixels of 0.82 arcmin and 33 galaxies per arcmin²), cosmos (for the HST/COSMOS field), or a network's path."
     ),
 ]
 """What reconstructs the convergence."""
@@ -125,7 +125,9 @@ class Survey:
         str, typer.Option(help="Galaxies: zs1.0, zs1.5, zs2.5 (all at one redshift), lsst or cosmos.")
     ] = "zs1.0"
     size: Annotated[int, typer.Option(help="Pixels on a side of a field.")] = 512
-    pixel_scale: Annotated[float, typer.Option(help="Side of a pixel, arcmin.")] = 0.41015625
+    pixel_scale: Annotated[float, typer.Option(help="Side of a pixel, arcmin; 0.82 for the shipped networks.")] = (
+        0.41015625
+    )
     resolution: Annotated[float, typer.Option(help="Gaussian that smooths the convergence, arcmin; 0 for none.")] = 0.45
     density: Annotated[float, typer.Option(help="Galaxies per arcmin².")] = 33.0
     sigma_e: Annotated[float, typer.Option(help="Dispersion of each component of the ellipticity.")] = 0.24

@@ -43,7 +43,7 @@ def simulate(
 def bin_(
     catalogue: Annotated[Path, typer.Argument(help="FITS table of galaxies.")],
     maps: Annotated[Path, typer.Argument(metavar="MAPS", help="Store of shear maps to write.")],
-    pixel_scale: Annotated[float, typer.Option(help="Side of a pixel, arcmin.")] = 0.41,
+    pixel_scale: Annotated[float, typer.Option(help="Side of a pixel, arcmin; 0.82 for the shipped networks.")] = 0.41,
     columns: Annotated[
         str, typer.Option(help="Names in the table, in this order; weight and measurement error may be left out.")
     ] = "ra,dec,g1,g2,weight",

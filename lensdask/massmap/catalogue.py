@@ -5,7 +5,7 @@ Frames
     map is the gnomonic projection about its centre with **north up and east to the left**, as the sky is seen and as
     images are drawn: x grows to the west. Shear catalogues are measured on such images, so that g1 > 0 lies east to
     west and g2 > 0 north west to south east. A catalogue whose x grows with right ascension needs -g2 here; with the
-    wrong sign the map has nothing to do with the mass, and half of its power is in the B mode.
+    wrong sign peaks are lowered, smeared and moved, and much of the power goes into the B mode.
 Variance
     The mean of a pixel, sum(v g) / sum(v) over galaxies of weight v, has the variance sigma² sum(v²) / sum(v)² in each
     component, and its inverse is the weight of the pixel. It is also A n_eff / sigma_e², n_eff being the effective

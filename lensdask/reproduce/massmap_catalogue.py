@@ -1,4 +1,4 @@
-"""The experiments of the mass maps: Cha et al. 2025, and MIU²Net (Guo, Chen et al.)."""
+"""The experiments of the mass maps: Cha et al. 2025, and MIU²Net (Han, Zhao, Chen et al. 2026)."""
 
 from lensdask.plots.massmap_experiments import (
     plot_azimuth,

@@ -1,4 +1,4 @@
-"""MIU²Net (Guo, Chen et al.): the distribution of κ and the RMSE, the dynamic range, power, and pairs of clusters."""
+"""MIU²Net (Han, Zhao, Chen et al. 2026): distribution of κ and RMSE, dynamic range, power, and pairs of clusters."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,4 +1,4 @@
-"""The numbers that MIU²Net's paper and slides print (Guo, Chen et al.), and no others."""
+"""The numbers that MIU²Net's paper and slides print (Han, Zhao, Chen et al. 2026), and no others."""
 
 __all__ = ["POWER_ACCURACY", "RMSE_AGAINST_DEEPMASS", "RMSE_SMOOTHING", "TEST_MAPS"]
 

@@ -111,18 +111,29 @@ class Finished:
     """Size of its journal."""
 
 
-def bias_command(folder: Path, galaxies: int, estimator: str, workers: int = 2) -> Finished:
-    """Run ``lensdask shear bias`` and watch its memory.
+@dataclass(frozen=True)
+class Watched:
+    """What a command took."""
+
+    wall_s: float
+    """From the start of Python to its end."""
+    driver: "Seen"
+    """The process of the command, which holds client and scheduler."""
+    workers: "list[Seen]"
+    """Its workers."""
+
+
+def watched(arguments: list[str], workers: int = 2) -> Watched:
+    """Run a ``lensdask`` command with so many workers on the CPU, and watch its processes.
 
     Parameters
     ----------
-    folder
-        Directory of the results.
-    galaxies, estimator, workers
+    arguments
         Of the command.
+    workers
+        How many.
     """
-    arguments = ["shear", "bias", str(folder), "--galaxies", str(galaxies), "--estimator", estimator]
-    arguments += ["--workers", str(workers), "--device", "cpu"]
+    arguments = [*arguments, "--workers", str(workers), "--device", "cpu"]
     program = "from lensdask.cli import main; main()"
     began = time.monotonic()
     seen: dict[int, Seen] = {}
@@ -134,14 +145,28 @@ def bias_command(folder: Path, galaxies: int, estimator: str, workers: int = 2) 
     assert command.returncode == 0, arguments
     driver = seen.pop(command.pid)
     # The other children, such as the resource tracker, are a few megabytes.
-    largest = sorted(seen.values())[-workers:]
+    return Watched(wall_s, driver, sorted(seen.values())[-workers:])
+
+
+def bias_command(folder: Path, galaxies: int, estimator: str, workers: int = 2) -> Finished:
+    """Run ``lensdask shear bias`` and watch its memory.
+
+    Parameters
+    ----------
+    folder
+        Directory of the results.
+    galaxies, estimator, workers
+        Of the command.
+    """
+    command = ["shear", "bias", str(folder), "--galaxies", str(galaxies), "--estimator", estimator]
+    run = watched(command, workers)
     return Finished(
-        wall_s=wall_s,
+        wall_s=run.wall_s,
         result=json.loads((folder / "result.json").read_text()),
-        driver_peak=driver.peak,
-        worker_peaks=[worker.peak for worker in largest],
-        driver_cpu_s=driver.cpu_s,
-        worker_cpu_s=[worker.cpu_s for worker in largest],
+        driver_peak=run.driver.peak,
+        worker_peaks=[worker.peak for worker in run.workers],
+        driver_cpu_s=run.driver.cpu_s,
+        worker_cpu_s=[worker.cpu_s for worker in run.workers],
         store_bytes=_disk_bytes(folder / "shapes.zarr"),
         journal_bytes=(folder / "shapes.zarr.journal.jsonl").stat().st_size,
     )
