@@ -63,8 +63,7 @@ def _load(
     return model.eval().requires_grad_(False).to(device)
 
 
-@lru_cache(maxsize=16)
-def cached_store(path: str, configuration_hash: str) -> "xr.Dataset":  # noqa: ARG001  another hash is another store
+def cached_store(path: str, configuration_hash: str) -> "xr.Dataset":
     """Return an open store, from memory if this process has opened it before: opening reads all its ids.
 
     Parameters
@@ -72,11 +71,23 @@ def cached_store(path: str, configuration_hash: str) -> "xr.Dataset":  # noqa: A
     path
         Directory of the store.
     configuration_hash
-        Attribute of the store that is wanted, which tells it from one that lay there earlier.
+        Attribute that the store must have.
 
     Raises
     ------
     InputError
-        It is no store of lensdask.
+        It is no store of lensdask, or another one than was wanted.
     """
+    try:
+        written = (Path(path) / "zarr.json").stat().st_mtime_ns
+    except FileNotFoundError:
+        written = 0
+    found = _opened(path, written)
+    if found.attrs["configuration_hash"] != configuration_hash:
+        raise InputError(f"{path}: another store than when the run began; expected configuration {configuration_hash}")
+    return found
+
+
+@lru_cache(maxsize=16)
+def _opened(path: str, _written: int) -> "xr.Dataset":
     return open_store(path)

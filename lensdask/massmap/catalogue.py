@@ -180,8 +180,12 @@ def tangent_plane(ra: npt.ArrayLike, dec: npt.ArrayLike, centre: tuple[float, fl
     Raises
     ------
     InputError
-        A point is 90 degrees or more from the centre.
+        A declination is beyond the poles, or a point is 90 degrees or more from the centre.
     """
+    if np.any(np.abs(np.append(dec, centre[1])) > 90):
+        raise InputError(
+            "dec: beyond the poles; expected declinations from -90 to 90 degrees, after the right ascensions"
+        )
     right_ascension, declination = np.radians(np.asarray(ra, dtype=np.float64)), np.radians(np.asarray(dec, np.float64))
     ra_0, dec_0 = np.radians(centre)
     east = np.cos(declination) * np.sin(right_ascension - ra_0)
@@ -234,12 +238,18 @@ def _middle(galaxies: _Galaxies, sky: bool) -> tuple[float, float]:
 
 def _grid_shape(galaxies: _Galaxies, pixel_scale: float) -> tuple[int, int]:
     """Return the pixels along y and x that hold all galaxies about the centre."""
-    height, width = (int(2 * np.abs(column).max() / pixel_scale) + 1 for column in (galaxies.y, galaxies.x))
+    # A galaxy on an edge must not fall off by rounding.
+    height, width = (
+        int(2 * np.abs(column).max() / pixel_scale * (1 + 1e-12)) + 1 for column in (galaxies.y, galaxies.x)
+    )
     return height, width
 
 
 def _footprint(mask: npt.ArrayLike, shape: tuple[int, int] | None) -> npt.NDArray[np.bool_]:
-    footprint = np.asarray(mask).astype(bool)
+    footprint = np.asarray(mask)
+    if not np.isin(footprint, (0, 1)).all():
+        raise InputError("mask: holds other values; expected 1 inside the survey and 0 outside")
+    footprint = footprint.astype(bool)
     if footprint.ndim != 2 or footprint.shape != (shape or footprint.shape):
         raise InputError(f"mask: shape {footprint.shape}; expected {shape or '(y, x)'}, that of the grid")
     return footprint

@@ -169,6 +169,8 @@ def _reconstruction_of(path: Path, known: xr.Dataset) -> xr.Dataset:
         raise InputError(f"{path}: pixels of {found.attrs['pixel_scale']} arcmin; expected {expected}")
     if not np.array_equal(found["field"], known["field"]):
         raise InputError(f"{path}: ids of other fields; expected those of the truth")
+    if found.attrs.get("maps_hash") != known.attrs["configuration_hash"]:
+        raise InputError(f"{path}: made of other shear maps; expected those that hold the truth")
     return found
 
 

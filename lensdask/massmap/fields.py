@@ -183,7 +183,7 @@ def shear_dataset(
     check_same_shape(g1=maps.g1, count=np.asarray(count))
     dims = ("field", "y", "x")
     variables = {name: (dims, to_numpy(array).astype(np.float32)) for name, array in maps._asdict().items()}
-    variables["mask"] = (dims, to_numpy(maps.mask).astype(np.int8))
+    variables["mask"] = (dims, (to_numpy(maps.mask) != 0).astype(np.int8))
     variables["count"] = (dims, np.asarray(count, dtype=np.float32))
     coords: dict[str, Any] = {"field": np.arange(len(maps.g1), dtype=np.int64)}
     if centre is not None:

@@ -74,8 +74,8 @@ def find_method(
         ``ks93`` or ``ks93:SIGMA``, Kaiser & Squires 1993 smoothed by a Gaussian of that standard deviation in arcmin;
         ``ksplus`` or ``ksplus:SIGMA``, the same after what the mask hides is filled in; ``wiener`` or
         ``wiener:SOURCE``, with the power for galaxies of that name; ``aperture`` or ``aperture:THETA``, the aperture
-        mass in circles of that radius in arcmin; a network that comes with the package, ``cha``, ``h21`` or
-        ``miu2net``; or the path of a network's weights.
+        mass in circles of that radius in arcmin; a network that comes with the package, ``cha``, ``h21``,
+        ``miu2net`` or ``cosmos``; or the path of a network's weights.
     source
         The galaxies, for ``wiener`` that names none.
     resolution

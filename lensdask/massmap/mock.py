@@ -184,7 +184,7 @@ def _mask(
     field_id: int, shape: tuple[int, int], model: NoiseModel, pixel_scale: float, seed: int
 ) -> npt.NDArray[np.bool_]:
     """Return where a field is seen, shape (y, x)."""
-    inside = np.ones(shape, dtype=bool) if model.footprint is None else _read_footprint(model.footprint).copy()
+    inside = np.ones(shape, dtype=bool) if model.footprint is None else _footprint(model.footprint)
     if inside.shape != shape:
         raise InputError(f"{model.footprint}: shape {inside.shape}; expected that of the fields, {shape}")
     if model.mask_fraction > 0:
@@ -209,11 +209,20 @@ def _discs(
     return behind
 
 
+def _footprint(path: str) -> npt.NDArray[np.bool_]:
+    """Return the footprint in a file, read again if the file has changed."""
+    try:
+        changed = Path(path).stat().st_mtime_ns
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; expected a FITS or .npy map of 0 and 1") from error
+    return _read_footprint(path, changed).copy()
+
+
 @lru_cache(maxsize=8)
-def _read_footprint(path: str) -> npt.NDArray[np.bool_]:
+def _read_footprint(path: str, _changed: int) -> npt.NDArray[np.bool_]:
     try:
         values = np.load(path, allow_pickle=False) if Path(path).suffix == ".npy" else fits.getdata(path)
-    except (OSError, ValueError, IndexError) as error:
+    except (OSError, TypeError, ValueError, IndexError) as error:
         raise InputError(f"{path}: {error}; expected a FITS or .npy map of 0 and 1") from error
     if values is None or np.ndim(values) != 2 or not np.isin(values, (0, 1)).all():
         raise InputError(f"{path}: no map of 0 and 1; expected 1 inside the survey and 0 outside")

@@ -33,6 +33,9 @@ Maps = npt.NDArray[np.floating[Any]]
 _PADDING = 1.5
 """Side of the area of a transform over that of the field: what leaves one edge does not come in at the other."""
 
+_SOLVED = 1e-5
+"""Residual of the normal equations above which a Wiener map is not one; 1e-6 is asked for."""
+
 _BATCH = {"cpu": 1, "cuda": 8}
 """Fields in a call of a network; a guess for GPUs."""
 
@@ -129,7 +132,13 @@ def _ksplus(maps: ShearMaps, method: Method, pixel_scale: float) -> Array:
 
 def _wiener(maps: ShearMaps, method: Method, pixel_scale: float) -> Array:
     power = convergence_power(str(method.source)).smoothed(float(method.resolution or 0.0))
-    return wiener(maps.g1, maps.g2, maps.weight, pixel_scale=pixel_scale, power=power, padding=_PADDING).kappa
+    found = wiener(maps.g1, maps.g2, maps.weight, pixel_scale=pixel_scale, power=power, padding=_PADDING)
+    residual = float(to_numpy(found.residual).max())
+    if residual > _SOLVED:
+        raise InputError(
+            f"wiener: residual {residual:.1g} after {found.iterations} steps; expected noisier shear or ks93"
+        )
+    return found.kappa
 
 
 def _aperture(maps: ShearMaps, method: Method, pixel_scale: float) -> Array:

@@ -70,6 +70,8 @@ def reconstruct(
 def mass_attributes(maps: xr.Dataset, method: Method, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the attributes of the mass maps that a method makes of shear maps."""
     settings = {"pixel_scale": maps.attrs["pixel_scale"], "method": method.label}
+    # Fields of another simulation have the same ids: this tells whose they are.
+    settings["maps_hash"] = maps.attrs["configuration_hash"]
     return common_attributes(MASS_MAPS, config) | settings
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from lensdask.arrays import to_numpy, to_torch
 from lensdask.compute import choose_device, describe_device
-from lensdask.data import code_version, configuration_hash, save_weights
+from lensdask.data import code_version, configuration_hash, file_sha256, save_weights
 from lensdask.errors import InputError
 from lensdask.massmap.cha import CHA_PAPER, CHA_SMALL, ChaNet
 from lensdask.massmap.h21 import H21_LIKE, H21_SMALL
@@ -196,6 +196,9 @@ def _field_sets(recipe: MassmapRecipe, maps: Path | None, device: str) -> tuple[
         raise InputError(
             f"{maps}: pixels of {stored[0].pixel_scale} arcmin; expected the {recipe.sky.pixel_scale} of the recipe"
         )
+    source = stored[0].dataset.attrs["source"]
+    if source not in (None, recipe.sky.source):
+        raise InputError(f"{maps}: galaxies of source {source}; expected the {recipe.sky.source} of the recipe")
     return stored
 
 
@@ -231,9 +234,11 @@ def _data(recipe: MassmapRecipe, fields: tuple[FieldSet, FieldSet], maps: Path |
         spans = {"training": [int(ids[0][0]), int(ids[0][-1])], "validation": [int(ids[1][0]), int(ids[1][-1])]}
         content = training.dataset.attrs["configuration_hash"]
         return {"store": maps.name, "configuration_hash": content, **attributes, "ids": spans}
-    starts = {"training": (FIRST_TRAINING, recipe.fields), "validation": (FIRST_VALIDATION, recipe.validation)}
+    skies = recipe.fields * (recipe.training.epochs if recipe.fresh else 1)
+    starts = {"training": (FIRST_TRAINING, skies), "validation": (FIRST_VALIDATION, recipe.validation)}
     spans = {name: [first, first + count - 1] for name, (first, count) in starts.items()}
-    return {"store": None, "ids": spans}
+    footprint = recipe.noise.footprint
+    return {"store": None, "ids": spans, "footprint_sha256": None if footprint is None else file_sha256(footprint)}
 
 
 def train_massmap(
@@ -275,7 +280,7 @@ def train_massmap(
         The file exists, its name does not end in .safetensors, the device is not there, the store does not fit the
         recipe, or an interrupted training of another recipe was to be resumed.
     """
-    check_output(path, overwrite)
+    check_output(path, overwrite or (resume and _checkpoint_of(path).exists()))
     chosen = choose_device(device)
     fields = _field_sets(recipe, maps, chosen)
     data = _data(recipe, fields, maps)
@@ -312,12 +317,16 @@ def train_massmap(
     return history
 
 
+def _checkpoint_of(path: Path) -> Path:
+    return path.with_suffix(".checkpoint")
+
+
 def _checkpoint(
     path: Path, recipe: MassmapRecipe, data: dict[str, Any], *, resume: bool, overwrite: bool
 ) -> Checkpoint:
     """Return where the state of a training is kept, after a look at what is there."""
     content = describe(recipe.network) | {"recipe": asdict(recipe), "data": data}
-    checkpoint = Checkpoint(path.with_suffix(".checkpoint"), configuration_hash(content))
+    checkpoint = Checkpoint(_checkpoint_of(path), configuration_hash(content))
     if checkpoint.path.exists() and not resume:
         if not overwrite:
             raise InputError(

@@ -103,7 +103,7 @@ def _read_fits(file: Path, _: str | None) -> tuple[npt.NDArray[Any], float | Non
             if image is None:
                 raise InputError(f"{file}: holds no image; expected a convergence map")
             return np.asarray(image.data), _header_scale(image.header, file)
-    except OSError as error:
+    except (OSError, TypeError, ValueError) as error:
         raise InputError(f"{file}: is not FITS ({error}); expected a convergence map") from error
 
 

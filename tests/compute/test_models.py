@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from lensdask.compute import cached_model
+import lensdask
+from lensdask.compute import RunOptions, cached_model, cached_store
 from lensdask.data import file_sha256, save_weights
 from lensdask.errors import InputError
+from lensdask.shear import simulate_run
 
 BUILT = []
 
@@ -56,3 +58,17 @@ def test_weights_of_another_architecture(path, state):
 def test_other_weights_than_wanted(path):
     with pytest.raises(InputError, match="has sha256"):
         cached_model(build, path, "0" * 64, "cpu")
+
+
+def test_a_store_is_opened_once_and_again_when_it_was_replaced(tmp_path):
+    path = tmp_path / "stamps.zarr"
+    hashes = []
+    for galaxies in (4, 6):
+        simulate_run(path, galaxies=galaxies, options=RunOptions(if_exists="overwrite", show_progress=False))
+        hashes.append(lensdask.open(path).attrs["configuration_hash"])
+        first = cached_store(str(path), hashes[-1])
+        assert first.sizes["galaxy"] == galaxies
+        assert cached_store(str(path), hashes[-1]) is first
+    assert hashes[0] == hashes[1]
+    with pytest.raises(InputError, match="another store than when the run began"):
+        cached_store(str(path), "0")

@@ -251,3 +251,21 @@ def test_real_sky_has_its_mass_in_the_right_parity() -> None:
     assert right[0] > max(4.4, wrong[0] + 0.8)
     assert right[1] > max(0.2, wrong[1] + 0.15)
     assert right[2] > max(1.25, wrong[2] + 0.2)
+
+
+def test_galaxies_on_a_grid_fill_the_grid_made_for_them() -> None:
+    x, y = (part.ravel() for part in np.meshgrid([-0.3, 0.0, 0.3], [-0.3, 0.0, 0.3]))
+    maps = bin_catalogue(x, y, 0 * x, 0 * x, pixel_scale=0.1, sigma_e=0.3)
+    assert maps["count"].values.sum() == 9
+
+
+def test_right_ascension_and_declination_are_not_mixed_up() -> None:
+    ra, dec = 150 + np.linspace(0, 0.1, 5), 2 + np.linspace(0, 0.1, 5)
+    with pytest.raises(InputError, match="dec: beyond the poles"):
+        bin_catalogue(dec, ra, 0 * ra, 0 * ra, pixel_scale=1.0, sky=True)
+
+
+def test_a_mask_is_of_nothing_but_zero_and_one() -> None:
+    x = np.array([0.0])
+    with pytest.raises(InputError, match="mask: holds other values"):
+        bin_catalogue(x, x, 0 * x, 0 * x, pixel_scale=1.0, mask=np.array([[1.0, np.nan], [0.5, 1.0]]))

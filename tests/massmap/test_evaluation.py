@@ -21,7 +21,8 @@ def mass_maps(kappa, method="half", **attributes):
     """Return a dataset of mass maps."""
     maps = shear_store_dataset(len(kappa))
     config = {"sum": float(np.nan_to_num(kappa).sum())}
-    attributes = common_attributes(MASS_MAPS, config) | {"pixel_scale": PIXEL_SCALE, "method": method} | attributes
+    own = {"pixel_scale": PIXEL_SCALE, "method": method, "maps_hash": maps.attrs["configuration_hash"]}
+    attributes = common_attributes(MASS_MAPS, config) | own | attributes
     dims = ("field", "y", "x")
     return maps[["mask"]].assign(kappa=(dims, np.asarray(kappa, dtype=np.float32))).assign_attrs(attributes)
 
@@ -148,6 +149,7 @@ def test_what_cannot_be_compared(folder, tmp_path):
     write(mass_maps(unfinished), tmp_path / "unfinished.zarr")
     write(mass_maps(kappa[:4]), tmp_path / "fewer.zarr")
     write(mass_maps(kappa, pixel_scale=0.41), tmp_path / "finer.zarr")
+    write(mass_maps(kappa, maps_hash="of another sky"), tmp_path / "sky.zarr")
     write(mass_maps(kappa).assign_coords(field=np.arange(FIELDS) + 7), tmp_path / "elsewhere.zarr")
     write(shear_store_dataset(FIELDS).drop_vars("kappa"), tmp_path / "real.zarr")
     truth, out = folder / "maps.zarr", tmp_path / "out"
@@ -156,6 +158,7 @@ def test_what_cannot_be_compared(folder, tmp_path):
         "fewer": r"maps of shape \(4, 48, 48\)",
         "finer": "pixels of 0.41 arcmin",
         "elsewhere": "ids of other fields",
+        "sky": "made of other shear maps",
         "nowhere": "does not exist",
         "real": "store of shear_maps",
     }

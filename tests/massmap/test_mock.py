@@ -1,3 +1,4 @@
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -189,3 +190,17 @@ def test_bad_input_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "wild.npy", np.full((96, 96), 2))
     with pytest.raises(InputError, match=r"wild.npy: no map of 0 and 1"):
         observe(IDS, g1, g2, NoiseModel(footprint=str(tmp_path / "wild.npy")), SCALE, 1)
+
+
+def test_a_footprint_that_was_replaced_is_read_again(tmp_path) -> None:
+    file = tmp_path / "footprint.npy"
+    model = NoiseModel(footprint=str(file))
+    seen = []
+    for inside, changed in ((1, 1), (0, 2)):
+        footprint = np.ones((8, 8))
+        footprint[:4] = inside
+        np.save(file, footprint)
+        os.utime(file, ns=(changed, changed))
+        seen.append(galaxy_counts(0, (8, 8), model, 1.0, 0)[:4].sum())
+    assert seen[0] > 0
+    assert seen[1] == 0
