@@ -156,6 +156,18 @@ def test_train_then_reconstruct(monkeypatch, capfd):
 
 
 @pytest.mark.usefixtures("here")
+def test_a_network_is_not_judged_on_fields_like_those_it_learned_from(monkeypatch, capfd):
+    Path("tiny.toml").write_text(TINY)
+    write(shear_store_dataset(6), "maps.zarr", chunk=1)
+    options = ("--config", "tiny.toml", "--maps", "maps.zarr", "--epochs", 1)
+    assert call(monkeypatch, "massmap", "train", "tiny.safetensors", *options) == 0
+    network = ("--method", "tiny.safetensors")
+    assert call(monkeypatch, "massmap", "reconstruct", "maps.zarr", "mass.zarr", *network, *THREADS) == 0
+    assert call(monkeypatch, "massmap", "evaluate", "mass.zarr", "out", "--truth", "maps.zarr", *THREADS) == 2
+    assert "trained on fields of this truth; expected those of another seed" in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("here")
 def test_status_counts_fields(monkeypatch, capfd):
     write(shear_store_dataset(3), "maps.zarr", chunk=2)
     assert call(monkeypatch, "massmap", "reconstruct", "maps.zarr", "mass.zarr", "--method", "ks93", *THREADS) == 0

@@ -274,8 +274,9 @@ def _pixels(
     if not drop_outside and not inside.all():
         off = f"{np.count_nonzero(~inside)} of {len(inside)} galaxies are off the grid of {shape} pixels or its mask"
         raise InputError(f"x, y: {off}; expected all on it, or drop_outside=True")
-    if not inside.any():
-        raise InputError(f"x, y: no galaxy is on the grid of {shape} pixels; expected some, check centre and units")
+    if not galaxies.weight[inside].any():
+        on = f"no galaxy of a weight above 0 is on the grid of {shape} pixels"
+        raise InputError(f"x, y: {on}; expected some, check centre and units")
     return pixel, inside
 
 

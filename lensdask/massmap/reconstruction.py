@@ -12,7 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from lensdask.compute import choose_device
-from lensdask.data import MASS_MAPS, SHEAR_MAPS, common_attributes
+from lensdask.data import MASS_MAPS, SHEAR_MAPS, common_attributes, load_card
 from lensdask.massmap.fields import ShearMaps
 from lensdask.massmap.methods import Method, method_for
 from lensdask.massmap.products import Products, method_settings, reconstruct_maps
@@ -72,6 +72,9 @@ def mass_attributes(maps: xr.Dataset, method: Method, config: Mapping[str, Any])
     settings = {"pixel_scale": maps.attrs["pixel_scale"], "method": method.label}
     # Fields of another simulation have the same ids: this tells whose they are.
     settings["maps_hash"] = maps.attrs["configuration_hash"]
+    if method.kind == "network":
+        # Null if it learned from fields that were made for it, which no store of a user has.
+        settings["trained_on"] = load_card(method.weights).get("data", {}).get("configuration_hash")
     return common_attributes(MASS_MAPS, config) | settings
 
 

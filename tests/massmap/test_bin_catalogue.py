@@ -214,7 +214,7 @@ def first(value: float) -> np.ndarray:
         ({"weight": np.zeros(20)}, "weight: 0 for every galaxy"),
         ({"measurement_error": first(-0.1)}, "measurement_error: -0.1 for a galaxy"),
         ({"x": first(30.0), "shape": (20, 20), "centre": (0, 0)}, r"1 of 20 galaxies are off the grid of \(20, 20\)"),
-        ({"centre": (100, 0), "shape": (5, 5), "drop_outside": True}, "no galaxy is on the grid"),
+        ({"centre": (100, 0), "shape": (5, 5), "drop_outside": True}, "no galaxy of a weight above 0 is on the grid"),
         ({"mask": np.ones((4, 4)), "shape": (4, 5)}, r"mask: shape \(4, 4\); expected \(4, 5\)"),
         ({"sigma_e": 0.0}, "sigma_e: 0.0; expected a positive number"),
         ({"sigma_e": None, "g1": np.zeros(20), "g2": np.zeros(20)}, "sigma_e: not given, and the shears are all 0"),
@@ -269,3 +269,11 @@ def test_a_mask_is_of_nothing_but_zero_and_one() -> None:
     x = np.array([0.0])
     with pytest.raises(InputError, match="mask: holds other values"):
         bin_catalogue(x, x, 0 * x, 0 * x, pixel_scale=1.0, mask=np.array([[1.0, np.nan], [0.5, 1.0]]))
+
+
+def test_galaxies_without_weight_are_none() -> None:
+    x = np.array([0.0, 100.0])
+    with pytest.raises(InputError, match="no galaxy of a weight above 0 is on the grid"):
+        bin_catalogue(
+            x, x, 0 * x, 0 * x, np.array([0.0, 1.0]), pixel_scale=1.0, shape=(4, 4), drop_outside=True, sigma_e=0.3
+        )
