@@ -37,10 +37,20 @@ MODULES = {"torch", "pickle", "cloudpickle", "dill", "joblib", "marshal", "shelv
 METHODS = {"load", "loads", "save", "open", "run", "call", "check_call", "check_output", "unsafe_load", "full_load"}
 
 
+def refuses_pickle(node: ast.AST) -> bool:
+    """Return whether a node is ``np.load(…, allow_pickle=False)``, with a plain False, which reads arrays alone."""
+    if not isinstance(node, ast.Call) or ast.unparse(node.func) != "np.load":
+        return False
+    return any(k.arg == "allow_pickle" and ast.unparse(k.value) == "False" for k in node.keywords)
+
+
 def calls(tree: ast.AST) -> set[str]:
     """Return dangerous calls: ``eval``, ``torch.load``."""
     found = set()
+    harmless = {part for node in ast.walk(tree) if refuses_pickle(node) for part in (node.func, *node.keywords)}
     for node in ast.walk(tree):
+        if node in harmless:
+            continue
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in LOADERS:
             found.add(node.func.id)
         elif isinstance(node, ast.Attribute):
@@ -59,6 +69,9 @@ def calls(tree: ast.AST) -> set[str]:
     [
         ("torch.load(p)", {"torch.load"}),
         ("np.load(p, allow_pickle=flag)", {"np.load", "allow_pickle"}),
+        ("np.load(p)", {"np.load"}),
+        ("np.load(pickle.load(p), allow_pickle=False)", {"pickle.load"}),
+        ("np.load(p, allow_pickle=False)", set()),
         ("pickle.loads(b)", {"pickle.loads"}),
         ("eval(text)", {"eval"}),
         ("subprocess.run(c, shell=True)", {"subprocess.run", "shell"}),
