@@ -246,6 +246,7 @@ def correlate(big: Tensor, kernels: Tensor) -> Tensor:
         height, width = big.shape[-2:]
         side = kernels.shape[-1]
         raise InputError(f"field of {height} x {width} pixels; expected at least the kernel's {side} x {side}")
+    # torch does not annotate the apply of its functions.
     result: Tensor = _Correlation.apply(big, kernels)  # type: ignore[no-untyped-call]
     return result
 
@@ -265,6 +266,7 @@ def spread(small: Tensor, kernels: Tensor) -> Tensor:
     Tensor
         Shape (field, c, y + k - 1, x + k - 1).
     """
+    # As in `correlate`: torch's apply has no annotations.
     result: Tensor = _Spreading.apply(small, kernels)  # type: ignore[no-untyped-call]
     return result
 

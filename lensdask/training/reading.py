@@ -29,4 +29,5 @@ def read_ahead(items: Iterable[T], count: int = 2) -> Iterator[T]:
         waiting = deque(thread.submit(next, iterator, _End) for _ in range(count))
         while (item := waiting.popleft().result()) is not _End:
             waiting.append(thread.submit(next, iterator, _End))
+            # Not the end, which the loop tests by identity; mypy does not narrow a class that way.
             yield item  # type: ignore[misc]
