@@ -52,8 +52,9 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_workers_die_of_the_first_question():
-    # On a cluster of its own: a worker that is killed while it starts again may stay away.
+def test_workers_die_of_the_first_question(monkeypatch):
+    # On a cluster of its own: a worker that is killed while it starts again may stay away, and never answer.
+    monkeypatch.setattr("lensdask.compute.window._ANSWER_SECONDS", 5)
     with start_cluster("local", workers=2) as client:
         window = Window(client, die, "name", say=lambda _: None)
         with pytest.raises(ConnectionError, match="workers died before they computed anything; continue with --resume"):
