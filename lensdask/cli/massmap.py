@@ -177,6 +177,7 @@ def train(
     maps: Annotated[
         Path | None, typer.Option(help="Store of shear maps to learn from; fields simulated on the way without it.")
     ] = None,
+    start: Annotated[Path | None, typer.Option(help="Weights to go on from, of the same network.")] = None,
     fields: Annotated[int | None, typer.Option(help="Simulated fields of an epoch.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training set at the most.")] = None,
     device: Device = "auto",
@@ -188,7 +189,8 @@ def train(
     """Train a network on simulated fields, or on those of a store."""
     from dataclasses import replace
 
-    from lensdask.massmap.train import read_massmap_recipe, train_massmap
+    from lensdask.massmap.recipe import read_massmap_recipe
+    from lensdask.massmap.train import train_massmap
 
     if resume and overwrite:
         raise InputError("--resume and --overwrite: expected one of them")
@@ -197,7 +199,16 @@ def train(
     loop = recipe.training if epochs is None else replace(recipe.training, epochs=epochs)
     recipe = replace(recipe, training=loop, **top)
     with epochs_shown(recipe.training.epochs, begins_with="simulating fields") as on_epoch:
-        train_massmap(model, recipe, maps=maps, device=device, overwrite=overwrite, resume=resume, on_epoch=on_epoch)
+        train_massmap(
+            model,
+            recipe,
+            maps=maps,
+            start=start,
+            device=device,
+            overwrite=overwrite,
+            resume=resume,
+            on_epoch=on_epoch,
+        )
     card = json.loads(model.with_suffix(".json").read_text())
     if as_json:
         print(json.dumps(card, indent=2))

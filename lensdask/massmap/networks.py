@@ -31,6 +31,17 @@ ARCHITECTURES: dict[str, tuple[type[Config], type[Network]]] = {
 """Configuration and network by the name that cards have for them."""
 
 
+NOTES = {
+    "cha": "Cha et al. 2025 (ApJ 981, 52); theirs is recipes/massmap-cha-paper.toml, other sizes, inputs, scales, "
+    "losses and starts are ours",
+    "h21": "as far as Cha et al. 2025 describe Hong et al. 2021 (ApJ 923, 266); numbers of channels, kernels, the "
+    "factor of the reduction and the skip connections are ours",
+    "miu2net": "Han, Zhao, Chen et al. 2026 (arXiv:2601.13538); theirs is recipes/massmap-miu2net-paper.toml, other "
+    "sizes, inputs and scales are ours",
+}
+"""What cards say of where an architecture comes from, and which of it is ours."""
+
+
 def _architecture(config: Config) -> str:
     return next(name for name, (kind, _) in ARCHITECTURES.items() if isinstance(config, kind))
 
@@ -44,7 +55,8 @@ def make_network(config: Config) -> Network:
 
 def describe(config: Config) -> dict[str, Any]:
     """Return the part of a card that says which network the weights belong to."""
-    return {"architecture": _architecture(config), "config": asdict(config)}
+    name = _architecture(config)
+    return {"architecture": name, "config": asdict(config), "note": NOTES[name]}
 
 
 def build_network(card: dict[str, Any]) -> Network:

@@ -1,27 +1,24 @@
 """Train a network of mass maps on simulated fields, and write its weights with a card that says how they were made."""
 
-import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
 from lensdask.arrays import to_numpy, to_torch
 from lensdask.compute import choose_device, describe_device
-from lensdask.data import code_version, configuration_hash, file_sha256, save_weights
+from lensdask.data import code_version, configuration_hash, file_sha256, load_card, load_weights, save_weights
 from lensdask.errors import InputError
-from lensdask.massmap.cha import CHA_PAPER, CHA_SMALL, ChaNet
-from lensdask.massmap.h21 import H21_LIKE, H21_SMALL
+from lensdask.massmap.cha import ChaNet
 from lensdask.massmap.inputs import network_inputs
 from lensdask.massmap.losses import Loss, cha_loss, miu2net_loss
-from lensdask.massmap.miu2net import MIU2NET_PAPER, MIU2NET_SMALL
-from lensdask.massmap.mock import NoiseModel
-from lensdask.massmap.networks import Config, Network, describe, make_network
+from lensdask.massmap.networks import Config, Network, build_network, describe, make_network
+from lensdask.massmap.recipe import MassmapRecipe
 from lensdask.massmap.symmetry import SYMMETRIES
 from lensdask.massmap.trainingset import (
     FIRST_TRAINING,
@@ -36,134 +33,25 @@ from lensdask.massmap.trainingset import (
 from lensdask.massmap.wiener_start import start_as_wiener
 from lensdask.random import Stream, generator
 from lensdask.sky.power import convergence_power
-from lensdask.sky.simulate import SkyConfig
 from lensdask.training import (
     Batch,
     Checkpoint,
     History,
-    TrainingConfig,
     check_output,
     read_ahead,
-    read_toml,
-    replaced,
     train,
 )
 
-__all__ = ["BASES", "SHIPPED_RECIPE", "MassmapRecipe", "read_massmap_recipe", "train_massmap"]
-
-BASES: dict[str, dict[str, Config]] = {
-    "cha": {"small": CHA_SMALL, "paper": CHA_PAPER},
-    "h21": {"small": H21_SMALL, "paper": H21_LIKE},
-    "miu2net": {"small": MIU2NET_SMALL, "paper": MIU2NET_PAPER},
-}
-"""Networks that a recipe may start from, by architecture and size."""
+__all__ = ["train_massmap"]
 
 _TURNS = 2**42
 """Epoch numbers from here on key turns and mirrors, those below the order of the fields."""
 
 
-@dataclass(frozen=True)
-class MassmapRecipe:
-    """Everything that decides the weights, apart from the rounding of the machine."""
-
-    network: Config = CHA_SMALL
-    """Architecture."""
-    sky: SkyConfig = field(default_factory=lambda: SkyConfig(size=128, pixel_scale=0.82))
-    """Which sky."""
-    noise: NoiseModel = field(default_factory=NoiseModel)
-    """Which survey."""
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    """Hyperparameters of the loop. `TrainingConfig.huber_delta` has no meaning here."""
-    loss: Literal["cha", "miu2net"] = "cha"
-    """Weighted square residuals of Cha et al. 2025, or square residuals and ring powers of MIU²Net."""
-    exponent: float = 6.0
-    """Power of the weight in the loss "cha": 6 in the paper, 1 in H21, 0 for the plain mean square error."""
-    ring_weight: float = 3.0
-    """Weight of the ring powers in the loss "miu2net"."""
-    start: Literal["random", "wiener"] = "random"
-    """Initial weights: random, or near the Wiener filter of this sky and survey (`lensdask.massmap.wiener_start`)."""
-    fields: int = 4000
-    """Simulated fields in an epoch. Of a store all are taken that are not for validation."""
-    validation: int = 64
-    """Fields for validation, of a store at least."""
-    fresh: bool = False
-    """Whether every epoch has new skies. Else skies are made once; their noise is new in every epoch either way."""
-    seed: int = 0
-    """Seed of the weights, the skies, the noise, and the order and orientation of the fields."""
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot train."""
-        if self.loss not in ("cha", "miu2net"):
-            raise InputError(f"loss: {self.loss!r}; expected cha or miu2net")
-        if self.start not in ("random", "wiener"):
-            raise InputError(f"start: {self.start!r}; expected random or wiener")
-        if not (0 <= self.exponent < 100 and 0 <= self.ring_weight < 1e6):
-            raise InputError(f"exponent {self.exponent}, ring_weight {self.ring_weight}; expected numbers from 0 on")
-        if self.fields < 1 or self.validation < 1:
-            raise InputError(f"fields: {self.fields} and {self.validation} to validate; expected at least 1")
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed: {self.seed}; expected a whole number from 0 to 2^63")
-
-
-SHIPPED_RECIPE = MassmapRecipe(
-    network=dataclasses.replace(
-        CHA_SMALL, channels=4, first_kernels=(5, 13, 97), inputs="weighted+weight+ks", input_scale=0.05
-    ),
-    training=TrainingConfig(
-        epochs=5,
-        batch=4,
-        micro_batch=4,
-        learning_rate=5e-5,
-        weight_decay=0.0,
-        minimum_rate=0.0,
-        schedule="cosine",
-        validate_every=75,
-        clip_norm=1.0,
-    ),
-    exponent=0.0,
-    start="wiener",
-    fields=300,
-    fresh=True,
-)
-"""That of the shipped ``cha``, ``recipes/massmap-cha.toml``."""
-
-
-def read_massmap_recipe(path: Path | None) -> MassmapRecipe:
-    """Return the recipe of a TOML file; `SHIPPED_RECIPE` when there is none.
-
-    The file may hold the fields of `MassmapRecipe` at its top, and tables ``[network]``, ``[sky]``, ``[noise]`` and
-    ``[training]``. In ``[network]``, `architecture` ("cha", "h21" or "miu2net") and `base` ("small" or "paper") say
-    which of `BASES` the other settings change.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read, or has a setting that does not exist.
-    """
-    if path is None:
-        return SHIPPED_RECIPE
-    default, content = MassmapRecipe(), read_toml(path)
-    parts: dict[str, Any] = {"network": _read_network(content.pop("network", {}), f"{path}: [network]")}
-    for name in ("sky", "noise", "training"):
-        parts[name] = replaced(getattr(default, name), content.pop(name, {}), f"{path}: [{name}]")
-    return replaced(dataclasses.replace(default, **parts), content, str(path))
-
-
-def _read_network(table: Any, where: str) -> Config:
-    if not isinstance(table, Mapping):
-        raise InputError(f"{where}: {table!r}; expected a table")
-    settings = dict(table)
-    architecture, size = str(settings.pop("architecture", "cha")), str(settings.pop("base", "small"))
-    if architecture not in BASES or size not in BASES[architecture]:
-        raise InputError(
-            f"{where}: architecture {architecture!r}, base {size!r}; expected one of {', '.join(BASES)}, small or paper"
-        )
-    network: Config = replaced(BASES[architecture][size], settings, where)
-    return network
-
-
-def _initial_network(recipe: MassmapRecipe, fields: FieldSet) -> Network:
+def _initial_network(recipe: MassmapRecipe, fields: FieldSet, start: Path | None) -> Network:
     """Return the network before training; what the noise is the fields tell."""
+    if start is not None:
+        return _started(start, recipe)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(recipe.seed, Stream.WEIGHTS, 0).integers(2**31)))
         network = make_network(recipe.network)
@@ -175,6 +63,16 @@ def _initial_network(recipe: MassmapRecipe, fields: FieldSet) -> Network:
         # Smoothed as the sky is: the filter is for what the network is to find.
         power = convergence_power(recipe.sky.source).smoothed(recipe.sky.resolution)
         start_as_wiener(network, power, noise=noise, pixel_scale=recipe.sky.pixel_scale)
+    return network
+
+
+def _started(start: Path, recipe: MassmapRecipe) -> Network:
+    """Return the network of the recipe with the weights of an earlier training."""
+    card = load_card(start)
+    network = build_network(card)
+    if network.config != recipe.network:
+        raise InputError(f"{start}: weights of another network; expected that of the recipe")
+    network.load_state_dict(load_weights(start, card["sha256"]))
     return network
 
 
@@ -246,6 +144,7 @@ def train_massmap(
     recipe: MassmapRecipe,
     *,
     maps: Path | None = None,
+    start: Path | None = None,
     device: str = "auto",
     overwrite: bool = False,
     resume: bool = False,
@@ -265,6 +164,9 @@ def train_massmap(
     maps
         Store of the schema ``shear_maps`` with the true convergence to train on in place of simulated fields. Its
         noise is the same in every epoch.
+    start
+        Weights to go on from, of the same network, in place of the initial ones of the recipe. Their card becomes part
+        of the new one.
     device
         "auto", "cpu" or "cuda".
     overwrite
@@ -277,15 +179,15 @@ def train_massmap(
     Raises
     ------
     InputError
-        The file exists, its name does not end in .safetensors, the device is not there, the store does not fit the
-        recipe, or an interrupted training of another recipe was to be resumed.
+        The file exists, its name does not end in .safetensors, the device is not there, the store or the weights to go
+        on from do not fit the recipe, or an interrupted training of another recipe was to be resumed.
     """
     check_output(path, overwrite or (resume and _checkpoint_of(path).exists()))
     chosen = choose_device(device)
     fields = _field_sets(recipe, maps, chosen)
-    data = _data(recipe, fields, maps)
-    checkpoint = _checkpoint(path, recipe, data, resume=resume, overwrite=overwrite)
-    network = _initial_network(recipe, fields[1]).to(chosen)
+    seen = {"data": _data(recipe, fields, maps), "started_from": None if start is None else load_card(start)}
+    checkpoint = _checkpoint(path, recipe, seen, resume=resume, overwrite=overwrite)
+    network = _initial_network(recipe, fields[1], start).to(chosen)
     on_epoch = on_epoch or (lambda _done, _history: None)
     on_epoch(0, History())
     began = time.perf_counter()
@@ -303,7 +205,7 @@ def train_massmap(
     card = describe(recipe.network) | {
         "pixel_scale": recipe.sky.pixel_scale,
         "recipe": {k: v for k, v in asdict(recipe).items() if k != "network"},
-        "data": data,
+        **seen,
         "parameters": sum(p.numel() for p in network.parameters()),
         "loss": asdict(history),
         "epochs_done": len(history.training),
@@ -322,10 +224,10 @@ def _checkpoint_of(path: Path) -> Path:
 
 
 def _checkpoint(
-    path: Path, recipe: MassmapRecipe, data: dict[str, Any], *, resume: bool, overwrite: bool
+    path: Path, recipe: MassmapRecipe, seen: dict[str, Any], *, resume: bool, overwrite: bool
 ) -> Checkpoint:
     """Return where the state of a training is kept, after a look at what is there."""
-    content = describe(recipe.network) | {"recipe": asdict(recipe), "data": data}
+    content = describe(recipe.network) | {"recipe": asdict(recipe), **seen}
     checkpoint = Checkpoint(_checkpoint_of(path), configuration_hash(content))
     if checkpoint.path.exists() and not resume:
         if not overwrite:

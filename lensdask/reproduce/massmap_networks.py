@@ -12,7 +12,8 @@ from lensdask.massmap.methods import SHIPPED
 from lensdask.massmap.miu2net import MIU2NET_PAPER, MIU2NetConfig
 from lensdask.massmap.mock import NoiseModel
 from lensdask.massmap.networks import Config
-from lensdask.massmap.train import MassmapRecipe, train_massmap
+from lensdask.massmap.recipe import MassmapRecipe
+from lensdask.massmap.train import train_massmap
 from lensdask.reproduce.cha_published import SMOOTHING
 from lensdask.reproduce.experiment import Job
 from lensdask.sky.simulate import SkyConfig

@@ -16,7 +16,8 @@ from lensdask.massmap.h21 import H21_SMALL
 from lensdask.massmap.miu2net import MIU2NET_PAPER, MIU2NetConfig
 from lensdask.massmap.mock import NoiseModel, observe
 from lensdask.massmap.networks import build_network, make_network, network_maps
-from lensdask.massmap.train import MassmapRecipe, read_massmap_recipe, train_massmap
+from lensdask.massmap.recipe import MassmapRecipe, read_massmap_recipe
+from lensdask.massmap.train import train_massmap
 from lensdask.massmap.trainingset import FIRST_TRAINING, FIRST_VALIDATION
 from lensdask.sky.simulate import SkyConfig, simulate_sky
 from lensdask.training import History, TrainingConfig
@@ -155,6 +156,23 @@ def test_starting_as_a_wiener_filter_begins_lower(tmp_path: Path) -> None:
         recipe = dataclasses.replace(TINY, network=network, training=still, start=start, exponent=0.0)
         losses[start] = train_massmap(tmp_path / f"{start}.safetensors", recipe, device="cpu").validation[0]
     assert losses["wiener"] < 0.9 * losses["random"]
+
+
+def test_training_goes_on_from_weights(tmp_path: Path) -> None:
+    first = tmp_path / "first.safetensors"
+    train_massmap(first, TINY, device="cpu")
+    # A rate that changes nothing that single precision can tell.
+    frozen = dataclasses.replace(TINY.training, learning_rate=1e-12, minimum_rate=0.0, weight_decay=0.0)
+    still = dataclasses.replace(TINY, seed=6, training=frozen)
+    train_massmap(tmp_path / "second.safetensors", still, start=first, device="cpu")
+    card = load_card(tmp_path / "second.safetensors")
+    assert card["started_from"] == load_card(first)
+    assert load_card(first)["started_from"] is None
+    before, after = (load_weights(tmp_path / f"{name}.safetensors") for name in ("first", "second"))
+    for name, weights in before.items():
+        torch.testing.assert_close(after[name], weights, rtol=1e-5, atol=1e-8)
+    with pytest.raises(InputError, match="weights of another network; expected that of the recipe"):
+        train_massmap(tmp_path / "third.safetensors", TINY_MIU2NET, start=first, device="cpu", on_epoch=never)
 
 
 def write_maps(path: Path, ids: np.ndarray, recipe: MassmapRecipe) -> Path:

@@ -13,7 +13,7 @@ from lensdask.errors import InputError
 from lensdask.massmap.methods import SHIPPED
 from lensdask.massmap.mock import NoiseModel
 from lensdask.massmap.peaks import Peaks
-from lensdask.massmap.train import read_massmap_recipe
+from lensdask.massmap.recipe import read_massmap_recipe
 from lensdask.plots import massmap_experiments as plots
 from lensdask.reproduce import EXPERIMENTS, Job, run_experiment
 from lensdask.reproduce import massmap_networks as networks
