@@ -18,9 +18,9 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Slow: the shear accuracy that the package promises, with the numbers, and every experiment at size small.
+# Slow: the accuracy that the package promises, with the numbers in docs/science.txt, and every experiment at size small.
 science: $(VENV)/.installed-dev
-	$(BIN)/pytest -m science -s
+	$(BIN)/python docs/science.py
 	$(BIN)/python docs/reproduce.py
 
 # Slow: the figures and tables of the papers at size small, into lensdask/reproduce/results and docs/reproduce.
