@@ -156,12 +156,13 @@ def measure(
     options: dict[str, Any] = {"pixel_scale": pixel_scale, "centre": centre, "mask": mask}
     shear = bin_catalogue(**catalogue, **options, sky=True, drop_outside=True, source="cosmos")
     maps, places = shear_maps(shear), places_of(groups, centre, mask.shape, pixel_scale)
-    chosen = {"of the ten most massive groups": slice(0, TOP), "of all groups": on_footprint(places, mask)}
+    inside = on_footprint(places, mask)
+    chosen = {"of the ten most massive groups": slice(0, TOP), "of all groups": inside}
     rows: list[Row] = [
         row("galaxies", float(shear["count"].sum())),
         row("galaxies per arcmin² of footprint", shear.attrs["density"], unit="arcmin^-2"),
         row("dispersion of each component", shear.attrs["sigma_e"]),
-        row("ten most massive groups on the footprint", np.count_nonzero(on_footprint(places, mask)[:TOP])),
+        row("ten most massive groups on the footprint", np.count_nonzero(inside[:TOP])),
     ]
     pictures, heights, seconds = {}, {}, {}
     for name in methods:
@@ -174,12 +175,12 @@ def measure(
             heights.setdefault(method.label, [None if h == -np.inf else float(h) for h in highest])
             rows += more
         pictures[method.label] = found.over_noise(found.kappa)
-    columns = zip(*(column[:TOP].tolist() for column in groups), strict=True)
+    columns = zip(*(column[:TOP].tolist() for column in (*groups, inside)), strict=True)
     result = {
         "experiment": "cosmos",
         "size": f"{mask.shape[0]} x {mask.shape[1]} pixels of {pixel_scale:g} arcmin, {realisations} rotations",
         "rows": rows,
-        "groups": [dict(zip(Groups._fields, group, strict=True)) for group in columns],
+        "groups": [dict(zip((*Groups._fields, "on_footprint"), group, strict=True)) for group in columns],
         "group_peaks": heights,
         "seconds": seconds,
         "run": run_record(describe_device(device), time.perf_counter() - start, len(methods) * (realisations + 3)),
@@ -190,8 +191,10 @@ def measure(
 NOTE = """S/N is the map over the standard deviation of maps of the shear with every pixel turned at random, which have
 no mass in them; errors are the scatter of these maps. Groups "with a peak" have one of S/N 2.5 or more within 2'; they
 are held against the same count in the turned maps, and against what the peaks of the map itself, most of them real,
-would give to groups placed anywhere. "All groups" are those at 0.2 < z < 0.9 on the footprint. Maps of networks are
-not linear in the shear, so their S/N does not count Gaussian standard deviations: compare it with rotated shear."""
+would give to groups placed anywhere. "All groups" are those at 0.2 < z < 0.9 on the footprint. In the table of groups
+"–" is one without a peak within 2', and "off" one without that lies off the footprint, where no galaxies are. Maps of
+networks are not linear in the shear, so their S/N does not count Gaussian standard deviations: compare it with rotated
+shear."""
 
 
 def page(result: dict[str, Any]) -> str:
@@ -206,10 +209,16 @@ def page(result: dict[str, Any]) -> str:
     peaks = [result["group_peaks"][label] for label in labels]
     body = [
         [f"{g['number']:.0f}", f"{g['redshift']:.2f}", f"{g['mass']:.1f}"]
-        + ["–" if column[i] is None else f"{column[i]:.1f}" for column in peaks]
+        + [_peak(column[i], g["on_footprint"]) for column in peaks]
         for i, g in enumerate(result["groups"])
     ]
     return "\n".join([*lines, "", *_table(head, body), ""])
+
+
+def _peak(height: float | None, on_footprint: bool) -> str:
+    if height is None:
+        return "–" if on_footprint else "off"
+    return f"{height:.1f}"
 
 
 def _cell(one: Row) -> str:

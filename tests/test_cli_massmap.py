@@ -8,18 +8,22 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from astropy.io import fits
 from command_line import call
-from mass_stores import PIXEL_SCALE, SIZE, SKY, save_network, shear_store_dataset
+from mass_stores import NETWORK, PIXEL_SCALE, SIZE, SKY, save_network, shear_store_dataset
 
 import lensdask
 from lensdask.compute import status
-from lensdask.data import MASS_MAPS, SHEAR_MAPS, write
+from lensdask.data import MASS_MAPS, SHEAR_MAPS, save_weights, write
+from lensdask.massmap import read_shear_catalogue, tile_catalogue
 from lensdask.massmap.mock import NoiseModel, mock_catalogue
+from lensdask.massmap.networks import describe, make_network
 from lensdask.options import Survey
 from lensdask.sky.simulate import SkyConfig, simulate_sky
 
@@ -92,9 +96,13 @@ def test_simulate_reconstruct_evaluate(monkeypatch, capfd):
     for name in ("evaluation.png", "power.png"):
         assert (Path("out") / name).read_bytes().startswith(PNG)
     found = {(row["series"], row["quantity"]): row for row in result["rows"]}
-    for method in ("wiener", "ks93:2.5 symmetrised"):
-        assert 0 < found[method, "rmse"]["measured"] < 0.05
+    truth, inside = maps["kappa"].values, maps["mask"].values == 1
+    for method, path in (("wiener", "wiener.zarr"), ("ks93:2.5 symmetrised", "ks.zarr")):
+        difference = (lensdask.open(path)["kappa"].values - truth)[inside]
+        assert found[method, "rmse"]["measured"] == pytest.approx(np.sqrt(np.mean(difference**2)), rel=1e-4)
         assert found[method, "rmse"]["error"] > 0
+    # Better than no map at all.
+    assert found["wiener", "rmse"]["measured"] < 0.95 * np.sqrt(np.mean(truth[inside] ** 2))
     assert found["wiener", "rmse"]["measured"] < found["ks93:2.5 symmetrised", "rmse"]["measured"]
     assert call(monkeypatch, "massmap", "evaluate", *stores, "--truth", "maps.zarr", *THREADS, "--resume") == 0
     shown = capfd.readouterr().out
@@ -139,6 +147,49 @@ def test_from_a_catalogue_to_a_map(monkeypatch, capfd, frame):
     assert abs(found["wrong"]) < 0.3
     assert call(monkeypatch, "massmap", "bin", "galaxies.fits", "right.zarr", *options, "--overwrite") == 0
     assert "right.zarr: 5" in capfd.readouterr().out
+
+
+@pytest.mark.usefixtures("here")
+def test_field_cut_out_of_a_catalogue_with_a_mask(monkeypatch, capfd):
+    catalogue("galaxies.fits")
+    inside = np.ones((20, 30), dtype=np.int8)
+    inside[5:9, 3:8] = 0
+    np.save("mask.npy", inside)
+    field = ("--shape", "20,30", "--centre", "149.9,-0.05", "--pixel-scale", PIXEL_SCALE)
+    arguments = ("massmap", "bin", "galaxies.fits", "maps.zarr", *field, "--mask", "mask.npy", "--drop-outside")
+    assert call(monkeypatch, *arguments) == 0
+    assert "20 x 30 pixels of 0.82 arcmin" in capfd.readouterr().out
+    maps = lensdask.open("maps.zarr").load()
+    assert (maps["ra"].item(), maps["dec"].item()) == (149.9, -0.05)
+    np.testing.assert_array_equal(maps["mask"][0], inside)
+    galaxies = fits.getdata("galaxies.fits")
+    # Near the equator, and over so little of it, the tangent plane is the sky.
+    column = np.floor((149.9 - galaxies["RA"]) * 60 / PIXEL_SCALE + 15).astype(int)
+    row = np.floor((galaxies["DEC"] + 0.05) * 60 / PIXEL_SCALE + 10).astype(int)
+    on_grid = (column >= 0) & (column < 30) & (row >= 0) & (row < 20)
+    counts = np.zeros((20, 30))
+    np.add.at(counts, (row[on_grid], column[on_grid]), 1)
+    assert np.abs(maps["count"].values[0] - counts * inside).sum() < 0.01 * counts.sum()
+
+
+@pytest.mark.usefixtures("here")
+def test_wide_catalogue_in_tiles(monkeypatch, capfd):
+    catalogue("galaxies.fits")
+    tiles = ("--tiles", "--shape", "24,24", "--overlap", 2, "--pixel-scale", PIXEL_SCALE, "--source", "zs1.0")
+    assert call(monkeypatch, "massmap", "bin", "galaxies.fits", "maps.zarr", *tiles, "--json") == 0
+    facts = printed_json(capfd)
+    table = read_shear_catalogue("galaxies.fits", ["ra", "dec", "g1", "g2", "weight"])
+    expected = tile_catalogue(*table.values(), pixel_scale=PIXEL_SCALE, shape=(24, 24), overlap=2.0, source="zs1.0")
+    xr.testing.assert_equal(lensdask.open("maps.zarr").load(), expected)
+    assert facts["fields"] == expected.sizes["field"] > 4
+    assert facts["galaxies"] == expected["count"].sum() > len(table["x"])
+    assert facts["pixels"] == [24, 24]
+    assert call(monkeypatch, "massmap", "bin", "galaxies.fits", "maps.zarr", *tiles, "--overwrite") == 0
+    assert f"maps.zarr: {facts['fields']} fields, {facts['galaxies']} galaxies" in capfd.readouterr().out
+    assert call(monkeypatch, "massmap", "reconstruct", "maps.zarr", "mass.zarr", *THREADS) == 0
+    mass = lensdask.open("mass.zarr")
+    for name in ("field", "ra", "dec"):
+        np.testing.assert_array_equal(mass[name], expected[name])
 
 
 @pytest.mark.usefixtures("here")
@@ -208,6 +259,19 @@ def changed(maps, name, value, field=1):
     return maps
 
 
+def save_masks(folder):
+    """Write masks that are none, and some of other pixels than 0.82 arcmin."""
+    mask = np.ones((60, 60))
+    np.save(folder / "all-masked.npy", 0 * mask)
+    np.save(folder / "nan-mask.npy", np.where(np.eye(60) == 1, np.nan, mask))
+    np.save(folder / "corner-mask.npy", np.pad(mask[:2, :2], (0, 58)))
+    tangent = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRPIX1": 30.5, "CRPIX2": 30.5}
+    for name, sides in {"oblong": (0.82, 0.9), "fine": (0.41, 0.41)}.items():
+        image = fits.PrimaryHDU(mask.astype(np.int16))
+        image.header.update(tangent | {"CDELT1": -sides[0] / 60, "CDELT2": sides[1] / 60})
+        image.writeto(folder / f"{name}-mask.fits")
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """Return a folder with stores of maps, weights and catalogues, good and bad."""
@@ -219,12 +283,22 @@ def finished(tmp_path_factory):
     write(changed(maps, "g2", 1.5), folder / "strong.zarr")
     write(changed(maps, "weight", -1.0), folder / "negative.zarr")
     write(changed(maps, "mask", 0), folder / "masked.zarr")
+    write(changed(maps, "weight", np.nan), folder / "weightless.zarr")
+    write(maps.isel(y=slice(40)), folder / "narrow.zarr")
+    write(maps.assign_coords(field=[5, 6, 7]), folder / "others.zarr")
+    write(maps.assign_attrs(pixel_scale=-PIXEL_SCALE), folder / "mirrored.zarr")
+    write(maps.assign_attrs(pixel_scale=[0.82, 0.9]), folder / "oblong.zarr")
+    write(maps, folder / "misfit.zarr")
+    shutil.rmtree(folder / "misfit.zarr" / "g2")
+    shutil.copytree(folder / "narrow.zarr" / "g2", folder / "misfit.zarr" / "g2")
     write(shear_store_dataset(2), folder / "fewer.zarr")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for method in ("wiener", "ks93"):
             arguments = ("massmap", "reconstruct", "maps.zarr", f"{method}.zarr", "--method", method)
             assert call(patch, *arguments, *THREADS) == 0
+        arguments = ("massmap", "reconstruct", "narrow.zarr", "narrow-mass.zarr", "--method", "ks93")
+        assert call(patch, *arguments, *THREADS) == 0
     save_network(folder / "good.safetensors")
     save_network(folder / "coarse.safetensors", pixel_scale=4 * PIXEL_SCALE)
     save_network(folder / "d4cnn.safetensors", architecture="d4cnn")
@@ -232,12 +306,15 @@ def finished(tmp_path_factory):
     damaged[-5] ^= 0xFF
     (folder / "corrupted.safetensors").write_bytes(damaged)
     save_network(folder / "cardless.safetensors").with_suffix(".json").unlink()
+    larger = make_network(replace(NETWORK, channels=4)).state_dict()
+    save_weights(folder / "larger.safetensors", larger, describe(NETWORK) | {"pixel_scale": PIXEL_SCALE})
     catalogue(folder / "good.fits")
     for name, column in (("strong", "g1"), ("nan", "g2"), ("negative", "weight")):
         value = {"strong": 1.5, "nan": np.nan, "negative": -1.0}[name]
         catalogue(folder / f"{name}.fits", rows={column: np.r_[value, np.zeros(50)]})
     (folder / "text.fits").write_text("not a FITS file\n")
     np.save(folder / "footprint.npy", np.ones((5, 5)))
+    save_masks(folder)
     (folder / "unknown.toml").write_text("field_count = 10\n")
     (folder / "architecture.toml").write_text('[network]\narchitecture = "resnet"\n')
     (folder / "plain").mkdir()
@@ -247,6 +324,8 @@ def finished(tmp_path_factory):
 SIMULATE = ["massmap", "simulate", "new.zarr", "--fields", "2", *map(str, SMALL)]
 BIN = ["massmap", "bin", "good.fits", "new.zarr", "--pixel-scale", "0.82"]
 RECONSTRUCT = ["massmap", "reconstruct", "maps.zarr", "new.zarr", "--method"]
+MASKED = [*BIN, "--centre", "150,0", "--mask"]
+TILES = [*BIN, "--tiles", "--shape", "24,24"]
 EVALUATE = ["massmap", "evaluate", "wiener.zarr", "new", "--truth"]
 TRAIN = ["massmap", "train", "new.safetensors", "--fields", "4", "--epochs", "1"]
 
@@ -279,6 +358,50 @@ MISTAKES = {
     "shear that is no number": (["massmap", "bin", "nan.fits", "new.zarr"], "g2: not finite for 1 of"),
     "negative weights in a catalogue": (["massmap", "bin", "negative.fits", "new.zarr"], "weight: -1"),
     "pixels without a side": ([*BIN[:4], "--pixel-scale", "0"], "pixel_scale: 0"),
+    "pixels of a negative side": ([*BIN[:4], "--pixel-scale", "-0.82"], "pixel_scale: -0.82"),
+    "pixels of NaN": ([*BIN[:4], "--pixel-scale", "nan"], "pixel_scale: nan"),
+    "pixels without end": ([*BIN[:4], "--pixel-scale", "1e-6"], r"the galaxies take \d+ x \d+ pixels; expected"),
+    "NaN dispersion": ([*BIN, "--sigma-e", "nan"], "sigma_e: nan"),
+    "shape of one side": ([*BIN, "--shape", "48"], "--shape: '48'; expected two whole numbers"),
+    "shape of half pixels": ([*BIN, "--shape", "48,4.5"], "--shape: '48,4.5'; expected two whole numbers"),
+    "shape without pixels": ([*BIN, "--shape", "0,48"], r"shape: \(0, 48\)"),
+    "centre of words": ([*BIN, "--centre", "north,pole"], "--centre: 'north,pole'; expected two numbers"),
+    "centre of NaN": ([*BIN, "--centre", "150,nan"], r"centre: \(150.0, nan\)"),
+    "centre beyond the pole": ([*BIN, "--centre", "0,150"], "dec: beyond the poles"),
+    "centre on the other side": ([*BIN, "--centre", "330,0"], "90 degrees or more from the centre"),
+    "galaxies off the grid": ([*BIN, "--shape", "40,40", "--centre", "150,0"], r"off the grid of \(40, 40\) pixels"),
+    "catalogue off the grid": (
+        [*BIN, "--shape", "40,40", "--centre", "160,0", "--drop-outside"],
+        r"no galaxy of a weight above 0 is on the grid of \(40, 40\)",
+    ),
+    "mask without a place": ([*BIN, "--mask", "footprint.npy"], "--mask: .* expected --centre"),
+    "mask missing": ([*MASKED, "nowhere.npy"], "nowhere.npy"),
+    "mask of text": ([*MASKED, "text.fits"], r"text\.fits"),
+    "mask of another shape": (
+        [*MASKED, "footprint.npy", "--shape", "60,60"],
+        r"mask: shape \(5, 5\); expected \(60, 60\)",
+    ),
+    "mask of NaN": ([*MASKED, "nan-mask.npy"], r"nan-mask\.npy: no map of 0 and 1"),
+    "nothing but masked": ([*MASKED, "all-masked.npy"], "mask: 0 everywhere"),
+    "galaxies behind the mask": ([*MASKED, "corner-mask.npy"], "off the grid of .* or its mask"),
+    "no galaxy but behind the mask": (
+        [*MASKED, "corner-mask.npy", "--drop-outside"],
+        "no galaxy of a weight above 0 is on the grid",
+    ),
+    "mask of oblong pixels": ([*MASKED, "oblong-mask.fits"], "pixels of 0.82 x 0.9 arcmin; expected square ones"),
+    "mask of finer pixels": ([*MASKED, "fine-mask.fits"], "pixels of 0.41 arcmin; expected those of the maps, 0.82"),
+    "tiles without size": ([*BIN, "--tiles"], "expected --shape Y,X"),
+    "tiles of a flat catalogue": ([*TILES, "--flat"], "--tiles: with --flat"),
+    "tiles about a centre": ([*TILES, "--centre", "150,0"], "--tiles: with --centre, --mask or --drop-outside"),
+    "tiles of half the sky": ([*BIN, "--tiles", "--shape", "24,9000"], "fields of 123 degrees; expected 20 at most"),
+    "tiles that overlap by all": (
+        [*TILES, "--overlap", "19"],
+        "overlap: 19.0 arcmin; expected a number from 0 to 9.84",
+    ),
+    "tiles that overlap by NaN": ([*TILES, "--overlap", "nan"], "overlap: nan arcmin"),
+    "overlap of one field": ([*BIN, "--overlap", "2"], "--overlap: without --tiles"),
+    "tiles of shear above 1": (["massmap", "bin", "strong.fits", *TILES[3:]], r"\|g\| is 1 or more for 1 of"),
+    "tiles of negative weights": (["massmap", "bin", "negative.fits", *TILES[3:]], "weight: -1"),
     "unknown galaxies": ([*BIN, "--source", "euclid"], "source: 'euclid'"),
     "binned maps exist": (["massmap", "bin", "good.fits", "maps.zarr"], "--overwrite"),
     "unknown method": ([*RECONSTRUCT, "glimpse"], "'glimpse' is unknown; expected ks93"),
@@ -288,6 +411,10 @@ MISTAKES = {
     "weights missing": ([*RECONSTRUCT, "nowhere.safetensors"], r"nowhere\.(json|safetensors) cannot be read"),
     "weights without card": ([*RECONSTRUCT, "cardless.safetensors"], r"cardless\.json cannot be read"),
     "weights corrupted": ([*RECONSTRUCT, "corrupted.safetensors"], r"corrupted\.safetensors has sha256"),
+    "weights of another size than their card": (
+        [*RECONSTRUCT, "larger.safetensors"],
+        r"larger\.safetensors: weights of another architecture than 'cha': size mismatch",
+    ),
     "weights of another pillar": ([*RECONSTRUCT, "d4cnn.safetensors"], "architecture 'd4cnn'"),
     "weights for other pixels": ([*RECONSTRUCT, "coarse.safetensors"], r"pixels of 0\.82 arcmin; expected 3\.28"),
     "model without suffix": ([*RECONSTRUCT, "good.pt"], r"\.safetensors"),
@@ -297,6 +424,16 @@ MISTAKES = {
     "shear is NaN inside the mask": (of("nan.zarr"), "field 1: g1 is not finite inside the mask"),
     "shear maps above 1": (of("strong.zarr"), r"field 1: \|g\| is 1 or more"),
     "negative weights": (of("negative.zarr"), "field 1: a weight is negative"),
+    "weights of NaN inside the mask": (of("weightless.zarr"), "field 1: weight is not finite inside the mask"),
+    "pixels of a negative side in a store": (of("mirrored.zarr"), "pixel_scale: -0.82"),
+    "pixels of two sides in a store": (
+        of("oblong.zarr"),
+        r"pixel_scale: \[0\.82, 0\.9\]; expected one positive number",
+    ),
+    "maps of two shapes in a store": (
+        of("misfit.zarr"),
+        r"misfit\.zarr: arrays that do not fit together \(conflicting",
+    ),
     "nothing inside the mask": (of("masked.zarr"), "field 1: nothing is inside the mask"),
     "reconstruct nothing": (of("nowhere.zarr"), "nowhere.zarr"),
     "reconstruct a folder": (of("plain"), "not a store"),
@@ -309,6 +446,12 @@ MISTAKES = {
     ),
     "truth of real galaxies": ([*EVALUATE, "real.zarr"], "no true convergence"),
     "truth of other fields": ([*EVALUATE, "fewer.zarr"], r"maps of shape \(3, 48, 48\)"),
+    "truth of another shape": ([*EVALUATE, "narrow.zarr"], r"maps of shape \(3, 48, 48\); expected \(3, 40, 48\)"),
+    "truth of other ids": ([*EVALUATE, "others.zarr"], "ids of other fields"),
+    "mass maps of two shapes": (
+        ["massmap", "evaluate", "wiener.zarr", "narrow-mass.zarr", "new", "--truth", "maps.zarr"],
+        r"narrow-mass\.zarr: maps of shape \(3, 40, 48\); expected \(3, 48, 48\)",
+    ),
     "truth missing": ([*EVALUATE, "nowhere.zarr"], "nowhere.zarr"),
     "evaluate shear": (["massmap", "evaluate", "maps.zarr", "new", "--truth", "maps.zarr"], "store of shear_maps"),
     "evaluate into a store": (["massmap", "evaluate", "wiener.zarr", "ks93.zarr", "--truth", "maps.zarr"], "OUT_DIR"),

@@ -84,6 +84,7 @@ def test_planted_clusters_are_found_and_drawn(cosmos, tmp_path):
     assert rows["highest S/N of the E mode"] > rows["highest S/N of the B mode"] + 1.5
     assert rows["p-value of the highest S/N"] == pytest.approx(1 / 41)
     assert min(result["group_peaks"]["ks93:1.5"]) > 2.5
+    assert all(group["on_footprint"] for group in result["groups"])
     cosmos.draw(pictures, mask, groups, tmp_path / "maps.png", centre=CENTRE, pixel_scale=SCALE)
     assert (tmp_path / "maps.png").stat().st_size > 10_000
     assert "| 0 | 0.30 | 100.0 |" in cosmos.page(json.loads(json.dumps(result)))
@@ -149,8 +150,19 @@ def test_the_page_is_of_the_committed_numbers(cosmos):
     result = json.loads((DOCS / "cosmos" / "result.json").read_text())
     assert (DOCS / "cosmos" / "README.md").read_text() == cosmos.page(result)
     peaks = {r["series"]: r["measured"] for r in result["rows"] if r["quantity"] == "highest S/N of the E mode"}
-    assert len(peaks) >= 2
+    # The network that is shipped for this field is among the methods, in the rows and in the table of groups.
+    assert list(peaks) == list(result["group_peaks"]) == [*cosmos.METHODS, "cosmos"]
     assert min(peaks.values()) >= 4
+    assert all(len(heights) == len(result["groups"]) == cosmos.TOP for heights in result["group_peaks"].values())
+    (on,) = (r["measured"] for r in result["rows"] if r["quantity"] == "ten most massive groups on the footprint")
+    assert sum(group["on_footprint"] for group in result["groups"]) == on
+
+
+def test_a_group_off_the_footprint_is_told_from_one_without_a_peak(cosmos):
+    groups = [{"number": n, "redshift": 0.3, "mass": 9.0, "on_footprint": on} for n, on in enumerate([1, 1, 0, 0])]
+    result = {"size": "a survey", "rows": [], "groups": groups, "group_peaks": {"ks93": [3.0, None, None, 2.0]}}
+    cells = [line.split(" | ")[-1] for line in cosmos.page(result).splitlines() if line.endswith("|")][-4:]
+    assert cells == ["3.0 |", "– |", "off |", "2.0 |"]
 
 
 def test_the_cosmos_field(cosmos):
@@ -161,6 +173,8 @@ def test_the_cosmos_field(cosmos):
     catalogue = cosmos.read_shear_catalogue(DATA / cosmos.CATALOGUE, ("ra", "dec", "g1", "g2", "weight"))
     groups = cosmos.read_groups(DATA / cosmos.GROUPS)
     result, _ = cosmos.measure(catalogue, mask, groups, ["ks93:1.5"], pixel_scale=scale, realisations=60)
+    # The X-ray survey is larger than that of the galaxies.
+    assert [group["number"] for group in result["groups"] if not group["on_footprint"]] == [145, 9]
     rows = {r["quantity"]: r["measured"] for r in result["rows"]}
     # The footprint lies where the galaxies are; those left out are in pixels at its edge.
     assert rows["galaxies"] > 0.99 * len(catalogue["x"])

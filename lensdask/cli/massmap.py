@@ -1,6 +1,7 @@
 """``lensdask massmap``: simulate, bin, train, reconstruct, evaluate."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,26 +58,46 @@ def bin_(
     source: Annotated[
         str | None, typer.Option(help="What galaxies they are, for the Wiener filter, such as lsst or cosmos.")
     ] = None,
+    shape: Annotated[
+        str | None, typer.Option(metavar="Y,X", help="Pixels of the field, or of a tile. Default: all galaxies in one.")
+    ] = None,
+    centre: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y", help="Its centre, as positions are given. Default: the middle of the galaxies."),
+    ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(help="FITS or .npy map of the field, 1 inside the survey and 0 outside; needs --centre."),
+    ] = None,
+    drop_outside: Annotated[
+        bool, typer.Option(help="Leave out galaxies off the field or the mask, an error otherwise.")
+    ] = False,
+    tiles: Annotated[
+        bool, typer.Option(help="Many fields of --shape that cover a wide catalogue, each about its own centre.")
+    ] = False,
+    overlap: Annotated[
+        float | None, typer.Option(help="Arcmin that neighbouring tiles share at least; trim half from each edge.")
+    ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Average the shear of a catalogue in the pixels of one field."""
+    """Average the shear of a catalogue in the pixels of one field, or of tiles of the sky."""
     from lensdask.data import write
-    from lensdask.massmap.catalogue import bin_catalogue
+    from lensdask.massmap.binning import Grid, bin_table
     from lensdask.massmap.tables import read_shear_catalogue
     from lensdask.sky.sources import find_source
 
     if source is not None:
         find_source(source)
-    galaxies: dict[str, Any] = read_shear_catalogue(catalogue, [name.strip() for name in columns.split(",")])
+    galaxies = read_shear_catalogue(catalogue, [name.strip() for name in columns.split(",")])
     galaxies["g2"] = -galaxies["g2"] if flip_g2 else galaxies["g2"]
-    dataset = bin_catalogue(**galaxies, pixel_scale=pixel_scale, sky=not flat, sigma_e=sigma_e)
-    if source is not None:
-        dataset.attrs["source"] = source
+    grid = Grid(pixel_scale, not flat, shape, centre, mask, drop_outside, tiles, overlap)
+    dataset = bin_table(galaxies, grid, sigma_e=sigma_e, source=source)
     write(dataset, maps, overwrite=overwrite)
     facts = {
         "store": str(maps),
-        "galaxies": int(dataset["count"].sum()),
+        "fields": dataset.sizes["field"],
+        "galaxies": int(dataset["count"].sum(dtype=float)),
         "pixels": [dataset.sizes["y"], dataset.sizes["x"]],
         **{name: dataset.attrs[name] for name in ("pixel_scale", "density", "sigma_e", "source")},
     }
@@ -84,7 +105,8 @@ def bin_(
         print(json.dumps(facts, indent=2))
         return
     size = "{} x {} pixels of {:g} arcmin".format(*facts["pixels"], facts["pixel_scale"])
-    print(f"{maps}: {facts['galaxies']} galaxies, {size}, {facts['density']:.1f} galaxies per arcmin²")
+    fields = f"{facts['fields']} fields, " * tiles
+    print(f"{maps}: {fields}{facts['galaxies']} galaxies, {size}, {facts['density']:.1f} galaxies per arcmin²")
 
 
 @massmap.command()
@@ -118,6 +140,7 @@ def reconstruct(
         symmetrised=symmetrised,
         seed=seed,
         options=running.options,
+        warn=lambda line: print(f"lensdask: {line}", file=sys.stderr),
     )
     report_store(mass, result, "fields", as_json)
 

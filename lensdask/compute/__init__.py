@@ -6,7 +6,7 @@ from lensdask.compute.devices import choose_device, describe_device, full_precis
 from lensdask.compute.execution import RunOptions, carry_out, cluster_of, write_store
 from lensdask.compute.journal import Journal, fingerprint, journal_path
 from lensdask.compute.journal_format import Sums
-from lensdask.compute.models import cached_model, cached_store
+from lensdask.compute.models import cached_model, cached_store, loaded
 from lensdask.compute.record import run_record, write_json
 from lensdask.compute.report import check_report, performance_reported
 from lensdask.compute.run import (
@@ -41,6 +41,7 @@ __all__ = [
     "full_precision",
     "idle_gpus",
     "journal_path",
+    "loaded",
     "performance_reported",
     "refuse_existing",
     "refuse_running",

@@ -5,12 +5,12 @@ Tasks carry (path, sha256, device) instead.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lensdask.data import load_card, load_weights
+from lensdask.data import SCHEMAS, load_card, load_weights
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     import xarray as xr
 
-__all__ = ["cached_model", "cached_store"]
+__all__ = ["cached_model", "cached_store", "loaded"]
 
 
 def cached_model(
@@ -86,6 +86,29 @@ def cached_store(path: str, configuration_hash: str) -> "xr.Dataset":
     if found.attrs["configuration_hash"] != configuration_hash:
         raise InputError(f"{path}: another store than when the run began; expected configuration {configuration_hash}")
     return found
+
+
+def loaded(path: str, configuration_hash: str, rows: slice, names: Sequence[str] | None = None) -> "xr.Dataset":
+    """Return some rows of some variables of a store, in memory: what a chunk function works on.
+
+    Parameters
+    ----------
+    path, configuration_hash
+        As for `cached_store`.
+    rows
+        Which galaxies or fields: elements of the dimension along which chunks are cut.
+    names
+        Variables; all when none.
+
+    Raises
+    ------
+    InputError
+        As `cached_store`.
+    """
+    store = cached_store(path, configuration_hash)
+    part = (store if names is None else store[list(names)]).isel({SCHEMAS[store.attrs["schema"]].unit_dim: rows})
+    # One chunk after another, in this thread: a task has one core.
+    return part.compute(scheduler="synchronous")
 
 
 @lru_cache(maxsize=16)

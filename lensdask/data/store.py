@@ -214,13 +214,15 @@ def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
     path = Path(path)
     group, schema = _open_group(path, "r")
     units = {_write_unit(array, schema.unit_dim) for array in _chunked(path, group, schema).values()}
-    dataset: xr.Dataset = xr.open_zarr(
-        path, consolidated=False, zarr_format=3, chunks={schema.unit_dim: max(units, default=-1)}
-    )
+    chunks = {schema.unit_dim: max(units, default=-1)}
     try:
+        dataset: xr.Dataset = xr.open_zarr(path, consolidated=False, zarr_format=3, chunks=chunks)
         schema.validate(dataset)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    except ValueError as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path}: arrays that do not fit together ({reason}); expected one of lensdask") from error
     for name, coordinate in dataset.coords.items():
         if schema.unit_dim not in coordinate.dims:
             dataset[name] = coordinate.load()

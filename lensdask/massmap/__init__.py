@@ -2,7 +2,8 @@
 
 from lensdask.compute import RunOptions
 from lensdask.massmap.aperture import ApertureMass, aperture_mass
-from lensdask.massmap.catalogue import bin_catalogue, tangent_plane
+from lensdask.massmap.catalogue import bin_catalogue
+from lensdask.massmap.conditions import ConditionsWarning
 from lensdask.massmap.evaluation import evaluate
 from lensdask.massmap.fields import ShearMaps, cross_shear, shear_dataset, shear_maps, validate_shear_maps
 from lensdask.massmap.inpainting import kaiser_squires_plus
@@ -14,10 +15,13 @@ from lensdask.massmap.reconstruction import reconstruct
 from lensdask.massmap.runs import reconstruct_run, simulate_run
 from lensdask.massmap.significance import effective_density, random_rotation, significance
 from lensdask.massmap.tables import read_shear_catalogue
+from lensdask.massmap.tangent import tangent_plane
+from lensdask.massmap.tiling import tile_catalogue
 from lensdask.massmap.wiener import WienerMap, wiener
 
 __all__ = [
     "ApertureMass",
+    "ConditionsWarning",
     "Method",
     "NoiseModel",
     "Products",
@@ -44,6 +48,7 @@ __all__ = [
     "significance",
     "simulate_run",
     "tangent_plane",
+    "tile_catalogue",
     "validate_shear_maps",
     "wiener",
 ]

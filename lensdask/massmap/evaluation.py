@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from lensdask.compute import RunOptions, RunResult, Sums, Table, carry_out, write_json
+from lensdask.compute import RunOptions, RunResult, Sums, Table, carry_out, loaded, write_json
 from lensdask.data import MASS_MAPS, SHEAR_MAPS
 from lensdask.errors import InputError
 from lensdask.massmap.metrics import (
@@ -25,7 +25,7 @@ from lensdask.massmap.metrics import (
     power_sums,
     smoothed,
 )
-from lensdask.massmap.runs import loaded, open_maps
+from lensdask.massmap.runs import open_maps
 from lensdask.stats import ARCMIN
 
 __all__ = ["evaluate"]

@@ -1,5 +1,6 @@
 """The methods that make mass maps, by name: the classical ones, the shipped networks, anybody's weights."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite, nan
 from pathlib import Path
@@ -9,6 +10,8 @@ import xarray as xr
 from lensdask.compute import cached_model
 from lensdask.data import load_card
 from lensdask.errors import InputError
+from lensdask.massmap.conditions import Conditions, differences, trained_for, warn_of_conditions
+from lensdask.massmap.fields import check_pixel_scale
 from lensdask.massmap.networks import build_network
 from lensdask.sky.power import convergence_power
 
@@ -129,19 +132,59 @@ def _find_network(name: str, symmetrised: bool) -> Method:
     return method
 
 
-def method_for(maps: xr.Dataset, name: str | Path, *, symmetrised: bool = False) -> Method:
+def method_for(
+    maps: xr.Dataset, name: str | Path, *, symmetrised: bool = False, warn: Callable[[str], None] = warn_of_conditions
+) -> Method:
     """Return the method of a name for a dataset of shear maps, which says what galaxies and pixels it has.
+
+    Parameters
+    ----------
+    maps
+        Dataset of the schema ``shear_maps``.
+    name, symmetrised
+        As for `find_method`.
+    warn
+        Called with one line if the maps have other noise, galaxies or masks than a network was trained for, or other
+        galaxies than the Wiener filter is told to expect.
 
     Raises
     ------
     InputError
         See `find_method`; or a network was trained on pixels of another size.
     """
-    known, pixel_scale = maps.attrs, float(maps.attrs["pixel_scale"])
+    known = maps.attrs
+    check_pixel_scale(known["pixel_scale"])
+    pixel_scale = float(known["pixel_scale"])
     resolution = known.get("resolution", 0.0)
     method = find_method(name, source=known["source"], resolution=resolution, symmetrised=symmetrised)
-    trained = load_card(method.weights).get("pixel_scale", pixel_scale) if method.kind == "network" else pixel_scale
-    # A network's kernels are so many pixels: with other pixels it would look at other scales of the sky.
-    if abs(pixel_scale / trained - 1) > _SAME_PIXELS:
-        raise InputError(f"pixels of {pixel_scale:g} arcmin; expected {trained:g}, on which {method.label} was trained")
+    if method.kind == "wiener":
+        advice = f"use wiener:{known['source']}, or correct the source of the maps"
+        _compare(maps, method, Conditions(source=method.source), advice, warn)
+    if method.kind == "network":
+        trained, survey = _training(method, pixel_scale)
+        # A network's kernels are so many pixels: with other pixels it would look at other scales of the sky.
+        if abs(pixel_scale - trained) > _SAME_PIXELS * trained:
+            raise InputError(
+                f"pixels of {pixel_scale:g} arcmin; expected {trained:g}, on which {method.label} was trained"
+            )
+        advice = "train a network on such maps (lensdask massmap train), or use wiener"
+        _compare(maps, method, survey, advice, warn)
     return method
+
+
+def _training(method: Method, pixel_scale: float) -> tuple[float, Conditions]:
+    """Return the pixels that a network was trained on, those of the maps if its card does not say, and the survey."""
+    card = load_card(method.weights)
+    try:
+        return float(card.get("pixel_scale", pixel_scale)), trained_for(card)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{method.weights.with_suffix('.json')}: {error}; expected the card of a trained network"
+        ) from error
+
+
+def _compare(maps: xr.Dataset, method: Method, expected: Conditions, advice: str, warn: Callable[[str], None]) -> None:
+    """Warn if the maps are not as expected."""
+    wanted, found = differences(expected, maps)
+    if wanted:
+        warn(f"{method.label} is for {wanted}; the maps have {found}: {advice}")

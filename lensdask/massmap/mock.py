@@ -16,18 +16,16 @@ Masks
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from numbers import Real
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 
 from lensdask.arrays import Array, index_like, like, namespace, to_numpy
 from lensdask.errors import InputError
 from lensdask.massmap.fields import ShearMaps, check_pixel_scale, check_same_shape
+from lensdask.massmap.footprints import read_footprint
 from lensdask.random import Stream, generator, normals
 
 __all__ = ["NoiseModel", "galaxy_counts", "mock_catalogue", "observe"]
@@ -76,10 +74,21 @@ class NoiseModel:
     footprint: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("density", "sigma_e", "mask_radius"):
-            _check(name, getattr(self, name), 1e-6, np.inf)
-        _check("measurement_error", self.measurement_error, 0.0, np.inf)
-        _check("mask_fraction", self.mask_fraction, 0.0, 0.95)
+        for name, (lowest, highest) in _RANGES.items():
+            _check(name, getattr(self, name), lowest, highest)
+        if not isinstance(self.footprint, str | None):
+            raise InputError(f"footprint: {self.footprint!r}; expected the name of a file, or None")
+
+
+_RANGES = {
+    "density": (1e-6, 1e12),
+    "sigma_e": (1e-6, 10.0),
+    "measurement_error": (0.0, 10.0),
+    "faintest": (0.0, 40.0),
+    "mask_fraction": (0.0, 0.95),
+    "mask_radius": (1e-6, 1e4),
+}
+"""Least and largest of each number."""
 
 
 def _check(name: str, value: float, lowest: float, highest: float) -> None:
@@ -184,7 +193,7 @@ def _mask(
     field_id: int, shape: tuple[int, int], model: NoiseModel, pixel_scale: float, seed: int
 ) -> npt.NDArray[np.bool_]:
     """Return where a field is seen, shape (y, x)."""
-    inside = np.ones(shape, dtype=bool) if model.footprint is None else _footprint(model.footprint)
+    inside = np.ones(shape, dtype=bool) if model.footprint is None else read_footprint(model.footprint, pixel_scale)
     if inside.shape != shape:
         raise InputError(f"{model.footprint}: shape {inside.shape}; expected that of the fields, {shape}")
     if model.mask_fraction > 0:
@@ -207,26 +216,6 @@ def _discs(
         dy, dx = np.arange(height)[rows, None] - y, np.arange(width)[None, columns] - x
         behind[rows, columns] |= dy**2 + dx**2 <= radius**2
     return behind
-
-
-def _footprint(path: str) -> npt.NDArray[np.bool_]:
-    """Return the footprint in a file, read again if the file has changed."""
-    try:
-        changed = Path(path).stat().st_mtime_ns
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; expected a FITS or .npy map of 0 and 1") from error
-    return _read_footprint(path, changed).copy()
-
-
-@lru_cache(maxsize=8)
-def _read_footprint(path: str, _changed: int) -> npt.NDArray[np.bool_]:
-    try:
-        values = np.load(path, allow_pickle=False) if Path(path).suffix == ".npy" else fits.getdata(path)
-    except (OSError, TypeError, ValueError, IndexError) as error:
-        raise InputError(f"{path}: {error}; expected a FITS or .npy map of 0 and 1") from error
-    if values is None or np.ndim(values) != 2 or not np.isin(values, (0, 1)).all():
-        raise InputError(f"{path}: no map of 0 and 1; expected 1 inside the survey and 0 outside")
-    return np.asarray(values).astype(bool)
 
 
 def mock_catalogue(

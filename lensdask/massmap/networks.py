@@ -78,7 +78,7 @@ def build_network(card: dict[str, Any]) -> Network:
     }
     try:
         return make_network(ARCHITECTURES[name][0](**values))
-    except TypeError as error:
+    except (TypeError, AttributeError) as error:
         raise InputError(f"card of the weights: config does not describe a {name} network: {error}") from error
 
 

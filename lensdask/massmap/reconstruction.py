@@ -57,6 +57,12 @@ def reconstruct(
     ------
     InputError
         The method or the dataset is not acceptable.
+
+    Warns
+    -----
+    ConditionsWarning
+        A network was trained for other noise, galaxies or masks than those of the maps, or the Wiener filter is told to
+        expect other galaxies.
     """
     SHEAR_MAPS.validate(maps)
     chosen = method_for(maps, method, symmetrised=symmetrised)

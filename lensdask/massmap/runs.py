@@ -3,7 +3,7 @@
 Each is a chunk function of `lensdask.compute.run` with the configuration that decides its result.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,26 +12,21 @@ import numpy as np
 import xarray as xr
 
 from lensdask.arrays import index_like, to_numpy
-from lensdask.compute import RunOptions, RunResult, Sums, Table, cached_store, write_store
+from lensdask.compute import RunOptions, RunResult, Sums, Table, loaded, write_store
 from lensdask.data import MASS_MAPS, SHEAR_MAPS, Schema, common_attributes, file_sha256
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
-from lensdask.massmap.fields import ShearMaps, check_pixel_scale, shear_maps
+from lensdask.massmap.conditions import warn_of_conditions
+from lensdask.massmap.fields import ShearMaps, shear_maps
 from lensdask.massmap.methods import Method, method_for
 from lensdask.massmap.mock import NoiseModel, galaxy_counts, observe
 from lensdask.massmap.products import Products, method_settings, reconstruct_maps
 from lensdask.massmap.reconstruction import mass_attributes, observed_settings
-from lensdask.sky.simulate import Sky, SkyConfig, halo_slots, simulate_sky
+from lensdask.sky.simulate import Sky, SkyConfig, check_sky, halo_slots, simulate_sky
 
-__all__ = ["loaded", "open_maps", "reconstruct_run", "simulate_run"]
+__all__ = ["open_maps", "reconstruct_run", "simulate_run"]
 
 _HALOES = ("halo_mass", "halo_redshift", "halo_x", "halo_y")
-
-
-def loaded(path: str, hash_: str, fields: slice, names: Sequence[str]) -> xr.Dataset:
-    """Return some variables of some fields of a store, in memory."""
-    # One after another: a task has one core.
-    return cached_store(path, hash_)[list(names)].isel(field=fields).compute(scheduler="synchronous")
 
 
 def open_maps(path: Path, schema: Schema) -> xr.Dataset:
@@ -77,7 +72,7 @@ def simulation_settings(sky: SkyConfig, noise: NoiseModel, seed: int) -> dict[st
     """Return the configuration of a simulation, plain JSON."""
     if not 0 <= seed < 2**63:
         raise InputError(f"seed: {seed}; expected a whole number from 0 to 2^63")
-    check_pixel_scale(sky.pixel_scale)
+    check_sky(sky)
     checksum = None
     if noise.footprint is not None:
         checksum = file_sha256(noise.footprint)
@@ -176,6 +171,7 @@ def reconstruct_run(
     symmetrised: bool = False,
     seed: int = 0,
     options: RunOptions | None = None,
+    warn: Callable[[str], None] = warn_of_conditions,
 ) -> RunResult:
     """Reconstruct the mass maps of a store of shear maps into another store.
 
@@ -195,6 +191,9 @@ def reconstruct_run(
         Of the random turns from which the noise of ``significance`` is taken.
     options
         Cluster, device, resumption.
+    warn
+        Called with one line if the method is for other maps than these, see `lensdask.massmap.methods.method_for`; by
+        default a Python warning.
 
     Raises
     ------
@@ -204,7 +203,7 @@ def reconstruct_run(
     maps = open_maps(maps_path, SHEAR_MAPS)
     if path.resolve() == maps_path.resolve():
         raise InputError(f"{path}: both the shear maps and the mass maps to write; expected two stores")
-    chosen, products = method_for(maps, method, symmetrised=symmetrised), products or Products()
+    chosen, products = method_for(maps, method, symmetrised=symmetrised, warn=warn), products or Products()
     config = {
         "maps": str(maps_path.resolve()),
         "maps_hash": maps.attrs["configuration_hash"],

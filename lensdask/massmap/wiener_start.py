@@ -105,6 +105,9 @@ _OBSERVATIONS: dict[Seen, tuple[Callable[[Float64], Float64], Callable[[Float64]
 _SEEN: dict[str, Seen] = {"ks": "ks", "weighted": "shear", "shear": "shear"}
 """Input maps to start from, the best first."""
 
+_GROWTH = {"shear": -1, "error": -1, "mask": 0, "weighted": 1, "ks": 1, "weight": 2}
+"""Power of `input_scale` that each input map goes as, see `lensdask.massmap.inputs.network_inputs`."""
+
 
 def start_as_wiener(network: ChaNet, power: ConvergencePower, *, noise: float, pixel_scale: float) -> None:
     """Change the initial weights of a network so that its map is near that of the Wiener filter.
@@ -119,8 +122,8 @@ def start_as_wiener(network: ChaNet, power: ConvergencePower, *, noise: float, p
     power
         Power of the convergence to be mapped.
     noise
-        Standard deviation of each component of the shear in a pixel. For inputs "ks" and "weighted" the network's
-        `input_scale` should be that too, so that weights are 1 in the mean.
+        Standard deviation of each component of the shear in a pixel. With that as `input_scale` the weights that stay
+        random are as they were drawn; with another those of the first layer are scaled, so that the map is the same.
     pixel_scale
         Arcmin.
 
@@ -140,10 +143,12 @@ def start_as_wiener(network: ChaNet, power: ConvergencePower, *, noise: float, p
     widest = max(range(len(config.first_kernels)), key=config.first_kernels.__getitem__)
     size, seen = config.first_kernels[widest], _SEEN[name]
     kernels = patch_filter(size, power, noise=noise, pixel_scale=pixel_scale, seen=seen)
-    kernels *= config.input_scale / config.output_scale
+    # As if the noise were the input scale, with which weights are 1 in the mean; `_scale_first` makes up for it.
+    kernels *= noise / config.output_scale
     with torch.no_grad():
         before = sum(CHANNELS[other] for other in names[: names.index(name)])
         _start_first(_parameters(network.first[widest])[0], before, torch.from_numpy(kernels).float())
+        _scale_first(network, noise)
         _start_gate(network, widest * config.channels)
         _start_passage(network, widest * config.channels)
 
@@ -153,6 +158,14 @@ def _start_first(weight: Tensor, before: int, kernels: Tensor) -> None:
     weight[:2] = 0
     weight[0, before : before + len(kernels)] = kernels
     weight[1, before : before + len(kernels)] = -kernels
+
+
+def _scale_first(network: ChaNet, noise: float) -> None:
+    """Turn first kernels that are for an `input_scale` of the noise into those for the network's own."""
+    ratio, names = noise / network.config.input_scale, network.config.inputs.split("+")
+    factors = torch.tensor([ratio ** _GROWTH[name] for name in names for _ in range(CHANNELS[name])])
+    for layer in network.first:
+        _parameters(layer)[0].mul_(factors[:, None, None])
 
 
 def _start_gate(network: ChaNet, plus: int) -> None:

@@ -33,7 +33,7 @@ METHODS = ("Wiener", "KS93", "H21", "Cha")
 FIELDS = {"tiny": 4, "small": 60, "paper": 200}
 """Test fields by size."""
 
-NULL_FIELDS = {"tiny": 4, "small": 100, "paper": 1000}
+NULL_FIELDS = {"tiny": 4, "small": 1000, "paper": 1000}
 """Fields without mass by size."""
 
 MASKED = 0.2

@@ -134,8 +134,9 @@ CHA = (
         mass_and_filaments,
         plot_images,
         networks=_OF_CHA,
-        note=f"{_COMA} The fit takes maps as they are: what a method smooths away is missing in its mass. By chance: "
-        "filaments in the directions opposite to those that have one.",
+        note=f"{_COMA} The mass is the paper's of Coma: our fits are to be held against what was planted, and say "
+        "nothing on that of the paper. The fit takes maps as they are: what a method smooths away is missing in its "
+        "mass. By chance: filaments in the directions opposite to those that have one.",
     ),
     Experiment(
         "cha.figure11",

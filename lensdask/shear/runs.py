@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lensdask.arrays import Array
-from lensdask.compute import RunOptions, RunResult, Sums, Table, cached_store, write_store
+from lensdask.compute import RunOptions, RunResult, Sums, Table, loaded, write_store
 from lensdask.data import SHAPES, STAMPS, common_attributes
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
@@ -111,7 +111,7 @@ def simulate_run(
 
 def measure_chunk(start: int, stop: int, config: Mapping[str, Any], device: str) -> tuple[Table, Sums | None]:
     """Chunk function that measures a chunk of a store of stamps."""
-    stamps = cached_store(config["stamps"], config["stamps_hash"]).isel(galaxy=slice(start, stop))
+    stamps = loaded(config["stamps"], config["stamps_hash"], slice(start, stop))
     images, ids = stamps["image"].values, stamps["galaxy"].values
     chosen, instrument = Estimator(**config["estimator"]), instrument_of_stamps(stamps)
     columns = measure_stamps(images, ids, instrument, chosen, seed=config["seed"], device=device)

@@ -11,11 +11,13 @@ is the one asked for. What the field lacks: its peaks have no profile, mass or r
 filaments, since all of it follows from the power and the one-point distribution.
 
 Not every ξ_g belongs to a Gaussian field: the wanted power can need negative power of g on some waves, which is set to
-0, and `lost_variance` says how much of the variance of g that takes.
+0, and `lost_variance` says how much of the variance of g that takes: little at the shifts of real sources, a 60th at
+twice the `least_shift`, a sixth at the least itself. Below it ξ < -λ² somewhere, and there is no field at all.
 """
 
 import math
 from functools import lru_cache
+from numbers import Integral, Real
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +30,24 @@ from lensdask.sky.power import ConvergencePower
 from lensdask.sky.sources import Source
 from lensdask.stats import ARCMIN, multipoles
 
-__all__ = ["check_field", "empty_convergence", "lognormal_maps", "lost_variance", "padded_size", "smooth_periodic"]
+__all__ = [
+    "check_field",
+    "check_shift",
+    "empty_convergence",
+    "least_shift",
+    "lognormal_maps",
+    "lost_variance",
+    "padded_size",
+    "smooth_periodic",
+]
 
 Float64 = npt.NDArray[np.float64]
+
+_LARGEST_AREA = 2**15
+"""Pixels on a side: 8 GB for a map of double precision, of which there are several."""
+
+
+_LARGEST_SHIFT = 1e3
 
 
 def empty_convergence(source: Source) -> float:
@@ -77,7 +94,7 @@ def lognormal_maps(
     power
         Power of the field before it is smoothed.
     shift
-        λ, minus the least convergence there can be; see `empty_convergence`.
+        λ, minus the least convergence there can be; see `empty_convergence` and `least_shift`.
     seed
         Seed of the run.
     padding
@@ -97,8 +114,9 @@ def lognormal_maps(
     InputError
         A number is out of its range.
     """
-    check_field(size, pixel_scale, shift, padding, resolution)
+    check_field(size, pixel_scale, padding, resolution)
     area = padded_size(size, padding)
+    check_shift(shift, least_shift(area=area, pixel_scale=pixel_scale, power=power))
     numbers = held_on(np.asarray(ids, dtype=np.int64), device)
     xp = namespace(numbers)
     grid = (area, pixel_scale, tuple(power.ell), tuple(power.power), shift)
@@ -122,6 +140,38 @@ def smooth_periodic(maps: Array, pixel_scale: float, sigma: float) -> Array:
     return xp.fft.irfftn(xp.fft.rfftn(maps, axes=(-2, -1)) * window, s=maps.shape[-2:], axes=(-2, -1))
 
 
+def least_shift(*, area: int, pixel_scale: float, power: ConvergencePower) -> float:
+    """Return the shift λ above which there is a lognormal field with this power: √(-ξ) where ξ is least.
+
+    Parameters
+    ----------
+    area
+        Pixels on a side of the periodic area.
+    pixel_scale, power
+        As in `lognormal_maps`.
+    """
+    return _least_shift(area, pixel_scale, tuple(power.ell), tuple(power.power))
+
+
+@lru_cache(maxsize=16)
+def _least_shift(area: int, pixel_scale: float, ell: tuple[float, ...], power: tuple[float, ...]) -> float:
+    return math.sqrt(max(-float(_correlation(area, pixel_scale, ell, power).min()), 0.0))
+
+
+def check_shift(shift: float, least: float) -> None:
+    """Refuse a shift that is not above the least one.
+
+    Raises
+    ------
+    InputError
+        It is not, or it is so large that a map of single precision, which keeps 1e-7 of it, would show no field.
+    """
+    if not (isinstance(shift, Real) and least < shift <= _LARGEST_SHIFT):
+        # A hundredth more, so that the rounded number is itself accepted.
+        what = "below which no lognormal field has the power of this sky"
+        raise InputError(f"shift: {shift}; expected a number from {1.01 * least:.3g}, {what}, to {_LARGEST_SHIFT:g}")
+
+
 def lost_variance(*, area: int, pixel_scale: float, power: ConvergencePower, shift: float) -> float:
     """Return the share of the variance of the Gaussian field that its waves of negative power take away when set to 0.
 
@@ -137,7 +187,7 @@ def lost_variance(*, area: int, pixel_scale: float, power: ConvergencePower, shi
     return float(1 - _full_mean(wanted) / _full_mean(kept))
 
 
-def check_field(size: int, pixel_scale: float, shift: float, padding: float, resolution: float) -> None:
+def check_field(size: int, pixel_scale: float, padding: float, resolution: float) -> None:
     """Refuse numbers out of their range; arguments as in `lognormal_maps`.
 
     Raises
@@ -145,25 +195,37 @@ def check_field(size: int, pixel_scale: float, shift: float, padding: float, res
     InputError
         One is.
     """
-    if size < 2 or size % 2:
+    if not isinstance(size, Integral) or size < 2 or size % 2:
         raise InputError(f"size: {size} pixels; expected an even number, 2 or more")
-    for name, value in (("pixel_scale", pixel_scale), ("shift", shift)):
-        if not (math.isfinite(value) and value > 0):
-            raise InputError(f"{name}: {value}; expected a positive number")
-    if not (math.isfinite(padding) and padding >= 1):
-        raise InputError(f"padding: {padding}; expected a number, 1 or more")
-    if not (math.isfinite(resolution) and resolution >= 0):
-        raise InputError(f"resolution: {resolution} arcmin; expected a number, 0 or more")
+    _check_number("pixel_scale", pixel_scale, 1e-3, 1e3)
+    _check_number("padding", padding, 1, 100)
+    _check_number("resolution", resolution, 0, size * pixel_scale)
+    area = padded_size(size, padding)
+    degrees = area * pixel_scale / 60
+    if area > _LARGEST_AREA or degrees > 180:
+        raise InputError(
+            f"size: {size} pixels, {area} or {degrees:.4g} degrees with the padding of {padding}; expected "
+            f"{_LARGEST_AREA} pixels and 180 degrees at the most"
+        )
+
+
+def _check_number(name: str, value: float, lowest: float, highest: float) -> None:
+    if not (isinstance(value, Real) and lowest <= value <= highest):
+        raise InputError(f"{name}: {value}; expected a number from {lowest:g} to {highest:g}")
+
+
+def _correlation(area: int, pixel_scale: float, ell: tuple[float, ...], power: tuple[float, ...]) -> Float64:
+    """Return the correlation function of the field on the periodic grid, ξ(y, x) from the corner."""
+    l1, l2 = multipoles((area, area), pixel_scale)
+    target = ConvergencePower(np.array(ell), np.array(power)).at(np.hypot(l1, l2)) / (pixel_scale * ARCMIN) ** 2
+    return np.fft.irfft2(target, s=(area, area))
 
 
 def _gaussian_power(
     area: int, pixel_scale: float, ell: tuple[float, ...], power: tuple[float, ...], shift: float
 ) -> Float64:
     """Return the power of the Gaussian field in units of its white noise, some of it negative, on the half plane."""
-    l1, l2 = multipoles((area, area), pixel_scale)
-    target = ConvergencePower(np.array(ell), np.array(power)).at(np.hypot(l1, l2)) / (pixel_scale * ARCMIN) ** 2
-    correlation = np.fft.irfft2(target, s=(area, area))
-    return np.fft.rfft2(np.log1p(correlation / shift**2)).real
+    return np.fft.rfft2(np.log1p(_correlation(area, pixel_scale, ell, power) / shift**2)).real
 
 
 def _gaussian_amplitude(

@@ -41,9 +41,10 @@ def paint_haloes(points: Points, convergence: Float64, area: int, pixel_scale: f
     """
     c = concentration(points.mass, points.redshift)
     scale = scale_angle(Halo(points.mass, c, points.redshift)) / pixel_scale
-    reach = np.clip(np.ceil(c * scale).astype(int), 1, area // 2 - 1)
+    widest = max(area // 2 - 1, 1)
+    reach = np.clip(np.ceil(c * scale).astype(int), 1, widest)
     # Sizes grow by a fifth, so that most pixels of a stamp are used.
-    sizes = np.unique(np.ceil(np.geomspace(1, area // 2 - 1, 36)).astype(int))
+    sizes = np.unique(np.ceil(np.geomspace(1, widest, 36)).astype(int))
     size = sizes[np.searchsorted(sizes, reach)]
     total = np.zeros(area * area)
     for half in np.unique(size):

@@ -7,7 +7,8 @@
 ``.npy``                   An array.
 =========================  =====================================================================================
 
-A map with one dimension is taken as a full sky in HEALPix's RING order, as CosmoGrid's are, from which a patch is cut.
+A map with one dimension is taken as a full sky in HEALPix's RING order, as CosmoGrid's are, from which a patch on the
+tangent plane is cut. Every pixel of a map must have a convergence: NaN and HEALPix's UNSEEN are refused.
 """
 
 import math
@@ -26,6 +27,9 @@ Float64 = npt.NDArray[np.float64]
 
 _SIDES = {".fits": {512: 3.5}, ".dat": {1024: 5.0}, ".h5": {1024: 5.0}}
 """Degrees on a side of the maps whose files do not say so, by pixels on a side: MassiveNuS and κTNG."""
+
+_UNSEEN = -1e30
+"""What is below is no convergence: HEALPix has -1.6375e30 in pixels that were not seen."""
 
 _SUFFIXES = {".fits": ".fits", ".fit": ".fits", ".dat": ".dat", ".h5": ".h5", ".hdf5": ".h5", ".npy": ".npy"}
 
@@ -48,7 +52,8 @@ def read_convergence_map(
     pixel_scale
         Arcmin per pixel, for files that do not say it and are not of a known survey; required for a patch.
     patch
-        Longitude and latitude of the centre in degrees, and pixels on a side, of the field that is cut from a full sky.
+        Longitude and latitude of the centre in degrees, and pixels on a side, of the field that is cut from a full sky;
+        see `healpix_patch`.
 
     Returns
     -------
@@ -60,7 +65,7 @@ def read_convergence_map(
     Raises
     ------
     InputError
-        The file cannot be read, holds no such map, or does not say how large its pixels are.
+        The file cannot be read, holds no such map or one with unknown pixels, or does not say how large its pixels are.
     """
     file = Path(path)
     kind = _SUFFIXES.get(Path(file.stem if file.suffix == ".gz" else file.name).suffix.lower())
@@ -68,20 +73,25 @@ def read_convergence_map(
         raise InputError(f"{file}: unknown format; expected one of {', '.join(_SUFFIXES)}")
     if not file.is_file():
         raise InputError(f"{file}: there is no such file; expected a convergence map")
+    if pixel_scale is not None and not 0 < pixel_scale < math.inf:
+        raise InputError(f"pixel_scale: {pixel_scale}; expected arcmin per pixel, above 0")
     values, scale = _READERS[kind](file, dataset)
     if values.ndim == 1:
         if patch is None or pixel_scale is None:
             raise InputError(f"{file}: a full sky; expected patch and pixel_scale to cut a field from it")
         lon, lat, size = patch
-        return healpix_patch(values, (lon, lat), size, pixel_scale).astype(np.float32), pixel_scale
+        return _checked(healpix_patch(values, (lon, lat), size, pixel_scale), file), pixel_scale
     return _checked(values, file), pixel_scale or scale or _known_scale(values, kind, file)
 
 
 def _checked(values: npt.NDArray[Any], file: Path) -> npt.NDArray[np.float32]:
     if values.ndim != 2 or min(values.shape) < 2 or not np.issubdtype(values.dtype, np.floating):
         raise InputError(f"{file}: {values.dtype} of shape {values.shape}; expected a map (y, x) of real numbers")
-    if not np.isfinite(values).all():
-        raise InputError(f"{file}: pixels are not finite; expected a convergence everywhere")
+    unknown = np.count_nonzero(~np.isfinite(values) | (values < _UNSEEN))
+    if unknown:
+        raise InputError(
+            f"{file}: {unknown} of {values.size} pixels are not finite, or UNSEEN; expected a convergence everywhere"
+        )
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
@@ -102,12 +112,12 @@ def _read_fits(file: Path, _: str | None) -> tuple[npt.NDArray[Any], float | Non
             )
             if image is None:
                 raise InputError(f"{file}: holds no image; expected a convergence map")
-            return np.asarray(image.data), _header_scale(image.header, file)
+            return np.asarray(image.data), header_scale(image.header, file)
     except (OSError, TypeError, ValueError) as error:
         raise InputError(f"{file}: is not FITS ({error}); expected a convergence map") from error
 
 
-def _header_scale(header: Any, file: Path) -> float | None:
+def header_scale(header: Any, file: Path) -> float | None:
     """Return arcmin per pixel, where the header has a coordinate system on the sky."""
     from astropy.wcs import WCS
     from astropy.wcs.utils import proj_plane_pixel_scales
@@ -164,6 +174,10 @@ def healpix_patch(
 ) -> npt.NDArray[Any]:
     """Return a square field of a full sky in HEALPix's RING order, on the tangent plane, by the nearest pixel.
 
+    The field is an even grid on the plane that touches the sky at its centre: the gnomonic projection, FITS's TAN. At
+    an angle θ from the centre its pixels are smaller on the sky, by cos² θ along the radius and cos θ across it: by 0.8
+    and 0.4 % at 5 degrees.
+
     Parameters
     ----------
     sky
@@ -173,17 +187,22 @@ def healpix_patch(
     size
         Pixels on a side.
     pixel_scale
-        Arcmin per pixel of the field. y grows to the north and x to the west, so that the field is not mirrored.
+        Arcmin per pixel at the centre. y grows to the north and x to the west, so that the field is not mirrored.
 
     Raises
     ------
     InputError
-        The sky has another number of pixels than a HEALPix sky.
+        The sky has another number of pixels than a HEALPix sky, or there is no such field.
     """
     nside = math.isqrt(len(sky) // 12)
     if nside < 1 or 12 * nside**2 != len(sky):
         raise InputError(f"sky: {len(sky)} pixels; expected 12 nside², a full sky of HEALPix")
-    x = np.tan(np.deg2rad((np.arange(size) - (size - 1) / 2) * pixel_scale / 60))
+    if not (np.isfinite([*centre, pixel_scale]).all() and abs(centre[1]) <= 90 and pixel_scale > 0 and size >= 1):
+        raise InputError(
+            f"patch of {size} pixels of {pixel_scale} arcmin at longitude {centre[0]}, latitude {centre[1]}; "
+            "expected a pixel at least, of positive side, and a latitude from -90 to 90 degrees"
+        )
+    x = np.deg2rad((np.arange(size) - (size - 1) / 2) * pixel_scale / 60)
     lon, lat = np.deg2rad(centre)
     # The inverse gnomonic projection, as a vector: the centre, and steps to the west and to the north.
     toward = np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])

@@ -16,18 +16,29 @@ from lensdask.errors import InputError
 from lensdask.sky.cosmology import angular_diameter_distance
 from lensdask.sky.haloes import Points, diffuse_power, draw_haloes, halo_population
 from lensdask.sky.lensing import reduced_shear, shear_of_convergence
-from lensdask.sky.lognormal import check_field, empty_convergence, lognormal_maps, padded_size, smooth_periodic
+from lensdask.sky.lognormal import (
+    check_field,
+    check_shift,
+    empty_convergence,
+    least_shift,
+    lognormal_maps,
+    padded_size,
+    smooth_periodic,
+)
 from lensdask.sky.painting import paint_haloes
 from lensdask.sky.power import convergence_power
 from lensdask.sky.sources import find_source, lensing_strength
 from lensdask.stats import ARCMIN
 
-__all__ = ["Generator", "Haloes", "Sky", "SkyConfig", "halo_slots", "simulate_sky"]
+__all__ = ["Generator", "Haloes", "Sky", "SkyConfig", "check_sky", "halo_slots", "simulate_sky"]
 
 Float64 = npt.NDArray[np.float64]
 
 Generator = Literal["lognormal", "halo"]
 """What makes the convergence."""
+
+_FLATTEST = 0.25
+"""Least part of the shift that the field between haloes has: it cannot be flat, however much mass they hold."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,8 @@ class SkyConfig:
     """Standard deviation, in arcmin, of the Gaussian that smooths the convergence, as the finite number of particles
     and pixels does in a simulation. 0 for none."""
     shift: float | None = None
-    """Minus the least convergence there can be before smoothing; by default that of the sources."""
+    """Minus the least convergence there can be before smoothing; by default that of the sources. Much less is
+    refused, since no field of their power can have it."""
     minimum_mass: float = 1e13
     """Least M200m of the haloes, Msun; lighter ones are part of the diffuse field."""
     catalogue_mass: float = 3e13
@@ -101,7 +113,7 @@ def simulate_sky(ids: npt.ArrayLike, config: SkyConfig, seed: int, device: str =
     InputError
         The configuration is not one.
     """
-    _check(config)
+    check_sky(config)
     simulated = [_simulate_field(int(one), config, seed, device) for one in np.atleast_1d(ids)]
     xp = namespace(simulated[0][0])
     kappa, g1, g2 = (xp.stack([field[part] for field in simulated]) for part in range(3))
@@ -112,10 +124,18 @@ def simulate_sky(ids: npt.ArrayLike, config: SkyConfig, seed: int, device: str =
     )
 
 
-def _check(config: SkyConfig) -> None:
+def check_sky(config: SkyConfig) -> None:
+    """Refuse a sky that cannot be made, in a moment and before anything is.
+
+    Raises
+    ------
+    InputError
+        The generator or the source is unknown, or a number is out of its range.
+    """
     if config.generator not in get_args(Generator):
         raise InputError(f"generator: {config.generator!r}; expected one of {', '.join(get_args(Generator))}")
-    check_field(config.size, config.pixel_scale, _shift(config), config.padding, config.resolution)
+    check_field(config.size, config.pixel_scale, config.padding, config.resolution)
+    check_shift(_shift(config), _least_shift(config))
     if config.generator == "halo" and not config.minimum_mass <= config.catalogue_mass <= 1e15:
         least = f"{config.minimum_mass:g}"
         raise InputError(f"catalogue_mass: {config.catalogue_mass:g} Msun; expected the minimum_mass, {least}, to 1e15")
@@ -123,6 +143,21 @@ def _check(config: SkyConfig) -> None:
 
 def _shift(config: SkyConfig) -> float:
     return empty_convergence(find_source(config.source)) if config.shift is None else config.shift
+
+
+def _least_shift(config: SkyConfig) -> float:
+    """Return the shift that is too small by a hair."""
+    area, scale = padded_size(config.size, config.padding), config.pixel_scale
+    if config.generator == "lognormal":
+        return least_shift(area=area, pixel_scale=scale, power=convergence_power(config.source))
+    least = least_shift(area=area, pixel_scale=scale, power=diffuse_power(config.source, config.minimum_mass))
+    return min(least + _mean_of_haloes(config), least / _FLATTEST)
+
+
+def _mean_of_haloes(config: SkyConfig) -> float:
+    """Return the mean convergence of the haloes, which a line of sight that meets none misses."""
+    population = halo_population(config.source, config.minimum_mass)
+    return float(population.number @ population.convergence)
 
 
 def _simulate_field(
@@ -156,17 +191,14 @@ def _halo_area(one: int, config: SkyConfig, seed: int, device: str) -> tuple[Arr
     """Return haloes and the diffuse field between them, smoothed, and the listed haloes."""
     source = find_source(config.source)
     population = halo_population(config.source, config.minimum_mass)
-    shift = _shift(config)
-    mean = float(population.number @ population.convergence)
+    shift, mean = _shift(config), _mean_of_haloes(config)
     area = padded_size(config.size, config.padding)
     diffuse = lognormal_maps(
         [one],
         size=area,
         pixel_scale=config.pixel_scale,
         power=diffuse_power(config.source, config.minimum_mass),
-        # A line of sight that meets no halo misses their mean convergence too. Where light haloes hold most of the
-        # mass, a quarter is left, since the field between them cannot be flat.
-        shift=max(shift - mean, 0.25 * shift),
+        shift=max(shift - mean, _FLATTEST * shift),
         seed=seed,
         padding=1.0,
         device=device,
@@ -199,7 +231,13 @@ def halo_slots(config: SkyConfig) -> int:
     """Return how many haloes a row of `Haloes` has room for: six standard deviations above the expected number.
 
     In the one field in 1e9 with more, the least massive are not listed.
+
+    Raises
+    ------
+    InputError
+        The configuration is not one.
     """
+    check_sky(config)
     cells = halo_population(config.source, config.minimum_mass)
     solid_angle = (config.size * config.pixel_scale * ARCMIN) ** 2
     listed = cells.log_mass + cells.log_mass_step / 2 > math.log10(config.catalogue_mass)

@@ -132,19 +132,30 @@ class _Loop:
         """Learning rate."""
         return float(self.optimizer.param_groups[0]["lr"])
 
-    def epoch(self, batches: Iterable[Batch]) -> tuple[float, float]:
-        """Train on all batches; return the mean training loss and the best validation loss."""
+    def epoch(self, number: int, batches: Iterable[Batch]) -> tuple[float, float]:
+        """Train on all batches of an epoch, counted from 1; return the mean training and the best validation loss."""
         total, count, best = 0.0, 0, math.inf
         for batch in batches:
-            total, count = total + self.step(batch) * len(batch[0]), count + len(batch[0])
+            loss = self.checked(self.step(batch), "training", number)
+            total, count = total + loss * len(batch[0]), count + len(batch[0])
             if self.steps % self.config.validate_every == 0:
-                best = min(best, self.validate())
-        best = self.validate() if best == math.inf else best
+                best = min(best, self.checked(self.validate(), "validation", number))
+        best = self.checked(self.validate(), "validation", number) if best == math.inf else best
         if self.config.schedule == "plateau":
             self.plateau.step(best)
         else:
             self.cosine.step()
         return total / count, best
+
+    def checked(self, loss: float, kind: str, epoch: int) -> float:
+        """Return a loss that is finite; from another one a network does not recover."""
+        if not math.isfinite(loss):
+            clip = f"a clip_norm below {self.config.clip_norm:g}" if self.config.clip_norm else "a clip_norm, such as 1"
+            raise InputError(
+                f"training: the {kind} loss of epoch {epoch} is {loss}; expected a learning_rate below "
+                f"{self.config.learning_rate:g}, or {clip}"
+            )
+        return loss
 
     def step(self, batch: Batch) -> float:
         """Take one step of the optimiser and return the loss before it."""
@@ -227,7 +238,7 @@ def train(
     Raises
     ------
     InputError
-        The training diverged, or the checkpoint is not of this training.
+        A loss was not finite, whatever the epochs before were like, or the checkpoint is not of this training.
     """
     loop = _Loop(model, objective or regression(config.huber_delta), validation, config)
     state = None if checkpoint is None else checkpoint.load()
@@ -237,11 +248,7 @@ def train(
         rate = loop.rate
         if config.schedule == "plateau" and rate < config.minimum_rate:
             break
-        training, validated = loop.epoch(batches(epoch))
-        if not math.isfinite(validated):
-            raise InputError(
-                f"training: the loss of epoch {epoch + 1} is {validated}; expected a smaller learning rate"
-            )
+        training, validated = loop.epoch(epoch + 1, batches(epoch))
         history.training.append(training)
         history.validation.append(validated)
         history.learning_rate.append(rate)

@@ -2,18 +2,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from astropy import units
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.wcs import WCS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lensdask.data import SHEAR_MAPS
 from lensdask.errors import InputError
-from lensdask.massmap.catalogue import bin_catalogue, covered, north_angle, tangent_plane
+from lensdask.massmap.catalogue import bin_catalogue
 from lensdask.massmap.fields import shear_maps
 from lensdask.massmap.kaiser_squires import kaiser_squires
+from lensdask.massmap.tangent import tangent_plane
 
 COSMOS = Path(__file__).parents[3] / "shared" / "data" / "cosmos_schrabback2010.fits"
 
@@ -93,29 +94,6 @@ CENTRES = [(150.1, 2.2), (0.02, -33.0), (359.9, 71.0), (200.0, 0.0)]
 
 
 @pytest.mark.parametrize("centre", CENTRES)
-def test_tangent_plane_is_that_of_astropy(centre: tuple[float, float]) -> None:
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.crpix = ["RA---TAN", "DEC--TAN"], centre, [1, 1]
-    # One pixel is an arcmin; right ascension grows to the left.
-    wcs.wcs.cdelt = [-1 / 60, 1 / 60]
-    rng = np.random.default_rng(3)
-    ra = centre[0] + rng.uniform(-2, 2, 50) / np.cos(np.radians(centre[1]))
-    dec = centre[1] + rng.uniform(-2, 2, 50)
-    x, y = wcs.wcs_world2pix(ra % 360, dec, 0)
-    np.testing.assert_allclose(tangent_plane(ra % 360, dec, centre), (x, y), atol=1e-9)
-
-
-@pytest.mark.parametrize("centre", CENTRES)
-def test_north_is_where_a_step_to_the_north_goes(centre: tuple[float, float]) -> None:
-    rng = np.random.default_rng(4)
-    ra = centre[0] + rng.uniform(-2, 2, 50) / np.cos(np.radians(centre[1]))
-    dec = centre[1] + rng.uniform(-2, 2, 50)
-    x, y = tangent_plane(ra, dec, centre)
-    dx, dy = np.subtract(tangent_plane(ra, dec + 1e-5, centre), (x, y))
-    np.testing.assert_allclose(north_angle(x, y, centre[1]), np.arctan2(-dx, dy), atol=1e-6)
-
-
-@pytest.mark.parametrize("centre", CENTRES)
 def test_shear_about_a_mass_on_the_sky_is_tangential_on_the_map(centre: tuple[float, float]) -> None:
     # Position angles are Astropy's: from north through east, and images have east on the left.
     rng = np.random.default_rng(5)
@@ -154,20 +132,6 @@ def test_field_across_the_end_of_right_ascension_is_in_one_piece() -> None:
 # The footprint
 
 
-def test_footprint_of_the_counts_ignores_chance_and_finds_holes() -> None:
-    rng = np.random.default_rng(7)
-    inside = np.ones((120, 150), dtype=bool)
-    y, x = np.mgrid[:120, :150]
-    inside[(y - 40) ** 2 + (x - 60) ** 2 < 15**2] = False
-    inside[:, 130:] = False
-    for density in (0.5, 2.0, 6.0):
-        count = np.where(inside, rng.poisson(density, inside.shape), 0)
-        found = covered(count.astype(float))
-        assert found[inside].mean() > 0.98
-        assert found[~inside].mean() < 0.15
-        assert (found | (count == 0)).all()
-
-
 def test_given_footprint_is_kept() -> None:
     mask = np.zeros((10, 12), dtype=np.int8)
     mask[2:8, 3:9] = 1
@@ -180,6 +144,23 @@ def test_given_footprint_is_kept() -> None:
     dropped = bin_catalogue(2 * x, y, g1, g2, pixel_scale=1.0, mask=mask, centre=(0, 0), sigma_e=0.3, drop_outside=True)
     assert (dropped["count"].to_numpy()[0][mask == 0] == 0).all()
     assert 0 < dropped["count"].sum() == (np.abs(2 * x) < 3).sum()
+
+
+def test_one_field_is_cut_out_of_a_catalogue_of_the_whole_sky() -> None:
+    rng = np.random.default_rng(8)
+    ra, dec = rng.uniform(0, 360, 20000), np.degrees(np.arcsin(rng.uniform(-1, 1, 20000)))
+    g1, g2 = rng.uniform(-0.3, 0.3, (2, 20000))
+    options = {"pixel_scale": 20.0, "shape": (30, 30), "centre": (359.0, 40.0), "sky": True, "sigma_e": 0.3}
+    with pytest.raises(InputError, match="90 degrees or more from the centre"):
+        bin_catalogue(ra, dec, g1, g2, **options)
+    here = SkyCoord(ra, dec, unit="deg").separation(SkyCoord(359.0, 40.0, unit="deg")).deg < 20
+    cut, whole = (
+        bin_catalogue(ra[part], dec[part], g1[part], g2[part], **options, drop_outside=True)
+        for part in (here, slice(None))
+    )
+    xr.testing.assert_identical(cut, whole)
+    with pytest.raises(InputError, match="no galaxy of a weight above 0 is on the grid"):
+        bin_catalogue([10.0], [0.0], [0.1], [0.1], pixel_scale=1.0, centre=(190, 0), sky=True, drop_outside=True)
 
 
 # Bad input
@@ -215,6 +196,12 @@ def first(value: float) -> np.ndarray:
         ({"measurement_error": first(-0.1)}, "measurement_error: -0.1 for a galaxy"),
         ({"x": first(30.0), "shape": (20, 20), "centre": (0, 0)}, r"1 of 20 galaxies are off the grid of \(20, 20\)"),
         ({"centre": (100, 0), "shape": (5, 5), "drop_outside": True}, "no galaxy of a weight above 0 is on the grid"),
+        ({"centre": (np.nan, 0)}, r"centre: \(nan, 0\); expected two numbers"),
+        ({"shape": (0, 5)}, r"shape: \(0, 5\); expected the pixels along y and x"),
+        ({"shape": (5.0, 5)}, r"shape: \(5.0, 5\); expected"),
+        ({"shape": (5,)}, r"shape: \(5,\); expected"),
+        ({"pixel_scale": 1e-5}, "pixels; expected 1e.08 at most, a shape of your own, or tiles"),
+        ({"mask": np.zeros((9, 9))}, "mask: 0 everywhere"),
         ({"mask": np.ones((4, 4)), "shape": (4, 5)}, r"mask: shape \(4, 4\); expected \(4, 5\)"),
         ({"sigma_e": 0.0}, "sigma_e: 0.0; expected a positive number"),
         ({"sigma_e": None, "g1": np.zeros(20), "g2": np.zeros(20)}, "sigma_e: not given, and the shears are all 0"),
@@ -262,13 +249,13 @@ def test_galaxies_on_a_grid_fill_the_grid_made_for_them() -> None:
 def test_right_ascension_and_declination_are_not_mixed_up() -> None:
     ra, dec = 150 + np.linspace(0, 0.1, 5), 2 + np.linspace(0, 0.1, 5)
     with pytest.raises(InputError, match="dec: beyond the poles"):
-        bin_catalogue(dec, ra, 0 * ra, 0 * ra, pixel_scale=1.0, sky=True)
+        bin_catalogue(dec, ra, 0 * ra, 0 * ra, pixel_scale=1.0, sky=True, sigma_e=0.3)
 
 
 def test_a_mask_is_of_nothing_but_zero_and_one() -> None:
     x = np.array([0.0])
     with pytest.raises(InputError, match="mask: holds other values"):
-        bin_catalogue(x, x, 0 * x, 0 * x, pixel_scale=1.0, mask=np.array([[1.0, np.nan], [0.5, 1.0]]))
+        bin_catalogue(x, x, 0 * x, 0 * x, pixel_scale=1.0, mask=np.array([[1.0, np.nan], [0.5, 1.0]]), sigma_e=0.3)
 
 
 def test_galaxies_without_weight_are_none() -> None:

@@ -55,11 +55,41 @@ def real_space_sum(g1: np.ndarray, g2: np.ndarray, row: int, column: int) -> flo
     return float(kernel.sum() / np.pi)
 
 
-@pytest.mark.parametrize("place", [(64, 64), (70, 60), (40, 85)])
-def test_equals_the_sum_in_real_space(gaussian_mass, place: tuple[int, int]) -> None:
-    kappa, g1, g2 = gaussian_mass(128, 6.0, 1.3, -2.1)
-    found = kaiser_squires(g1, g2, pixel_scale=SCALE, padding=4.0)[0][place]
-    assert found == pytest.approx(real_space_sum(g1, g2, *place), abs=1e-2 * kappa.max())
+@pytest.mark.parametrize(("x0", "y0"), [(1.3, -2.1), (40.3, -30.1)])
+def test_equals_the_sum_in_real_space(gaussian_mass, x0: float, y0: float) -> None:
+    _, g1, g2 = gaussian_mass(128, 6.0, x0, y0)
+    # The peak, 0.1 high, and its flanks, where kappa changes by 0.01 from pixel to pixel.
+    steps = [(0, 0), (6, 0), (-6, 0), (0, 6), (0, -6), (5, 5), (-5, 5)]
+    rows, columns = np.rint(63.5 + np.array([y0, x0]) + steps).astype(int).T
+    expected = [real_space_sum(g1, g2, *place) for place in zip(rows, columns, strict=True)]
+
+    def mapped(g1: np.ndarray, g2: np.ndarray, mode: int = 0) -> np.ndarray:
+        return kaiser_squires(g1, g2, pixel_scale=SCALE, padding=4.0)[mode]
+
+    found = mapped(g1, g2)
+    # The sum leaves out the pixel itself, which is 2e-4 at the peak.
+    np.testing.assert_allclose(found[rows, columns], expected, atol=3e-4)
+    np.testing.assert_allclose(mapped(-g2, g1, mode=1)[rows, columns], expected, atol=3e-4)
+    shifted = [np.roll(found, step, axis) for axis in (0, 1) for step in (-1, 1)]
+    for wrong in (-found, mapped(g1, -g2), mapped(-g1, g2), found.T, *shifted):
+        assert np.abs(wrong[rows, columns] - expected).max() > 5e-3, "the test would not see this mistake"
+
+
+@pytest.mark.parametrize(("x0", "y0"), [(1.3, -2.1), (40.3, -30.1)])
+def test_empty_sky_beside_the_field_keeps_its_edges_apart(gaussian_mass, x0: float, y0: float) -> None:
+    # Far from the mass nothing but the shear that is cut off at the edges is seen, here as in the sum.
+    _, g1, g2 = gaussian_mass(128, 6.0, x0, y0)
+    rows, columns = np.array([(2, 3), (5, 126), (124, 60), (125, 2), (90, 1)]).T
+    expected = [real_space_sum(g1, g2, *place) for place in zip(rows, columns, strict=True)]
+
+    def off(padding: float) -> float:
+        found = kaiser_squires(g1, g2, pixel_scale=SCALE, padding=padding)[0]
+        return np.abs(found[rows, columns] - expected).max()
+
+    assert np.abs(expected).max() > 5e-4
+    assert off(4.0) < 1e-5
+    assert off(2.0) < 1e-4
+    assert min(off(1.0), off(1.1)) > 2e-4
 
 
 def test_nfw_cluster_is_given_back(nfw_cluster) -> None:

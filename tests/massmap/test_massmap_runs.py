@@ -217,7 +217,7 @@ def test_other_weights_are_another_run(folder, tmp_path):
     ("first", "second"),
     [
         ({"method": "ks93:1"}, {"method": "ks93:2"}),
-        ({"method": "wiener"}, {"method": "wiener:lsst"}),
+        ({"method": "wiener"}, {"method": "wiener:lsst", "warn": lambda _line: None}),
         ({"method": "ks93"}, {"method": "ks93", "symmetrised": True}),
         ({"method": "ks93"}, {"method": "ks93", "products": Products(b_mode=True)}),
     ],

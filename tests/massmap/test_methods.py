@@ -1,7 +1,9 @@
 """Methods by name: what a name means, and which names mean nothing."""
 
+from dataclasses import asdict, replace
+
 import pytest
-from mass_stores import PIXEL_SCALE, save_network, shear_store_dataset
+from mass_stores import NETWORK, PIXEL_SCALE, save_network, shear_store_dataset
 
 from lensdask.errors import InputError
 from lensdask.massmap.methods import Method, find_method, method_for
@@ -49,7 +51,7 @@ def test_wiener_takes_the_galaxies_from_its_name_or_the_dataset():
     maps = shear_store_dataset(1)
     assert maps.attrs["source"] == "zs1.0"
     assert method_for(maps, "wiener") == Method("wiener", "wiener", source="zs1.0", resolution=0.0)
-    assert method_for(maps, "wiener:lsst").source == "lsst"
+    assert method_for(maps.assign_attrs(source=None), "wiener:lsst").source == "lsst"
     smoothed = maps.assign_attrs(resolution=0.45)
     assert method_for(smoothed, "wiener").resolution == 0.45
     with pytest.raises(InputError, match="wiener:lsst"):
@@ -79,6 +81,31 @@ def test_weights_of_another_pillar_are_refused(tmp_path):
     network = save_network(tmp_path / "net.safetensors", architecture="d4cnn")
     with pytest.raises(InputError, match="architecture 'd4cnn'"):
         find_method(network)
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        {"pixel_scale": "wide"},
+        {"pixel_scale": None},
+        {"recipe": "short"},
+        {"recipe": {"noise": {"density": "few", "sigma_e": 0.24}}},
+        {"recipe": {"noise": {"mask_fraction": "half"}}},
+    ],
+)
+def test_a_card_that_says_nonsense_is_refused_in_one_line(tmp_path, card):
+    network = save_network(tmp_path / "net.safetensors", **card)
+    with pytest.raises(InputError, match=r"net\.json: .*; expected the card of a trained network") as told:
+        method_for(shear_store_dataset(1), network)
+    assert "\n" not in str(told.value)
+
+
+def test_weights_that_contradict_their_card_are_refused_in_one_line(tmp_path):
+    config = asdict(replace(NETWORK, channels=3))
+    network = save_network(tmp_path / "net.safetensors", config=config)
+    with pytest.raises(InputError, match=r"net\.safetensors: weights of another architecture than 'cha'") as told:
+        find_method(network)
+    assert "\n" not in str(told.value)
 
 
 def test_symmetrised_is_part_of_the_method():

@@ -163,6 +163,12 @@ def test_magnitudes_of_the_catalogue_follow_the_counts() -> None:
     ("settings", "message"),
     [
         ({"density": 0.0}, "density: 0.0; expected"),
+        ({"density": 1e300}, r"density: 1e\+300; expected a number from 1e-06 to 1e\+12"),
+        ({"sigma_e": 1e200}, "sigma_e: "),
+        ({"mask_radius": 1e300}, "mask_radius: "),
+        ({"measurement_error": 1e200}, "measurement_error: "),
+        ({"faintest": float("nan")}, "faintest: nan; expected"),
+        ({"footprint": 5}, "footprint: 5; expected the name of a file"),
         ({"sigma_e": -0.2}, "sigma_e: -0.2; expected"),
         ({"measurement_error": np.nan}, "measurement_error: nan; expected"),
         ({"mask_fraction": 1.0}, "mask_fraction: 1.0; expected"),

@@ -92,6 +92,23 @@ def test_small_network_begins_near_the_wiener_map(inputs, near) -> None:
     assert 0.8 < found.std() / expected.std() < 1
 
 
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+@pytest.mark.parametrize("inputs", ["weighted+weight+ks", "weight+weighted", "error+mask+shear"])
+def test_the_start_is_the_same_map_whatever_the_input_scale(inputs, factor) -> None:
+    kappa = gaussian_sky(2, 48, POWER)
+    ones = np.ones_like(kappa)
+    uneven = np.random.default_rng(2).uniform(0.5, 1.5, kappa.shape)
+    maps = ShearMaps(*observed(kappa), uneven / NOISE**2, 0.1 * ones, ones)
+    found = []
+    for scale in (NOISE, factor * NOISE):
+        torch.manual_seed(0)
+        sizes = {"first_kernels": (3, 9), "large_kernel": 9, "channels": 4}
+        network = ChaNet(replace(CHA_SMALL, **sizes, inputs=inputs, input_scale=scale))
+        start_as_wiener(network, POWER, noise=NOISE, pixel_scale=PIXEL)
+        found.append(network_maps(network, maps))
+    np.testing.assert_allclose(found[1], found[0], atol=1e-4 * found[0].std())
+
+
 def test_network_that_cannot_pass_a_map_on_is_refused() -> None:
     for config in (ChaConfig(inputs="error+mask"), ChaConfig(channels=1), ChaConfig(channels=3)):
         network = ChaNet(replace(config, first_kernels=(3, 5), large_kernel=5))

@@ -30,7 +30,6 @@ PRINTED = {
     "cha.figure3": {"slope by total least squares"},
     "cha.figure7": {"completeness"},
     "cha.figure8": {"mode of a map", "lowest of all maps", "highest of all maps"},
-    "cha.figure10": {"M200 by an NFW fit"},
     "miu2net.power": {"largest |power ratio - 1| below l = 500"},
 }
 """Quantities of which the paper prints a number, at size tiny on a CPU; no tiny training set is among Table 3's."""

@@ -166,7 +166,7 @@ def test_paper_size_trains_by_the_recipes_of_the_papers():
     assert h21.exponent == 1.0
 
 
-@pytest.mark.parametrize("name", ["cha", "h21", "miu2net"])
+@pytest.mark.parametrize("name", ["cha", "h21", "miu2net-1", "miu2net-2"])
 def test_small_experiments_take_the_fields_of_the_shipped_networks(name):
     recipe = read_massmap_recipe(RECIPES / f"massmap-{name}.toml")
     assert (recipe.sky, recipe.noise) == (networks.SKIES["small"], networks.NOISES["small"])

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
+import dask
 import numpy as np
 import pytest
 
@@ -23,6 +25,7 @@ from lensdask.shear import (
 from lensdask.shear import runs as runs_module
 from lensdask.shear.estimators import SHIPPED, find_estimator
 from lensdask.shear.instrument import instrument_of_stamps
+from lensdask.shear.measurement import as_table
 
 QUIET = {"show_progress": False}
 NOISY = Observation()
@@ -58,6 +61,40 @@ def test_no_galaxies_have_an_empty_table():
     stamps = noise_stamps().isel(galaxy=slice(0))
     assert measure(stamps, "fpfs", device="cpu").sizes["galaxy"] == 0
     assert measure(stamps.chunk(), "fpfs", device="cpu").load().sizes["galaxy"] == 0
+
+
+@pytest.mark.parametrize("correlated", [False, True])
+def test_a_task_reads_its_own_rows_in_its_own_thread(tmp_path, correlated):
+    stamps = noise_stamps()
+    if correlated:
+        lag = np.zeros((NOISY.size, NOISY.size))
+        lag[0, 0], lag[0, 1], lag[0, -1] = 1.0, 0.1, 0.1
+        stamps["noise_correlation"] = (("lag_y", "lag_x"), lag)
+    write(stamps, tmp_path / "stamps.zarr", chunk=2)
+    config = {
+        "stamps": str(tmp_path / "stamps.zarr"),
+        "stamps_hash": stamps.attrs["configuration_hash"],
+        "estimator": asdict(find_estimator("fpfs")),
+        "seed": 3,
+    }
+
+    def elsewhere(*_arguments, **_settings):
+        raise AssertionError("the scheduler that Dask has by default was asked to read")
+
+    # The images of other tasks cannot be read.
+    for other in ("0", "3"):
+        (image,) = (file for file in (tmp_path / "stamps.zarr" / "image" / "c" / other).rglob("*") if file.is_file())
+        image.write_bytes(b"damaged")
+    with dask.config.set(scheduler=elsewhere):
+        table, _ = runs_module.measure_chunk(2, 6, config, "cpu")
+        with pytest.raises(RuntimeError, match="blosc"):
+            runs_module.measure_chunk(2, 8, config, "cpu")
+    part = stamps.isel(galaxy=slice(2, 6))
+    arguments = part["galaxy"].values, instrument_of_stamps(part), find_estimator("fpfs")
+    expected = as_table(measure_stamps(part["image"].values, *arguments, seed=3))
+    assert set(table) == set(expected)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(table[name], values)
 
 
 def test_resume_notices_that_stamps_were_replaced(tmp_path):

@@ -85,6 +85,8 @@ def test_a_painted_halo_has_its_mass_wherever_it_lies(mass: float, redshift: flo
         kappa = paint_haloes(one_halo(mass, redshift, x, y), np.array([7.0]), 128, 0.41)
         assert kappa.sum() == pytest.approx(7.0, rel=1e-12)
         assert kappa.min() == 0
+        # On the least area there can be, too.
+        assert paint_haloes(one_halo(mass, redshift, x, y), np.array([7.0]), 2, 0.41).sum() == pytest.approx(7.0)
 
 
 def test_a_painted_halo_has_the_profile_of_its_mass() -> None:

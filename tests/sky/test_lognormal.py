@@ -6,7 +6,14 @@ import torch
 
 from lensdask.errors import InputError
 from lensdask.random import Stream, normals
-from lensdask.sky.lognormal import empty_convergence, lognormal_maps, lost_variance, padded_size, smooth_periodic
+from lensdask.sky.lognormal import (
+    empty_convergence,
+    least_shift,
+    lognormal_maps,
+    lost_variance,
+    padded_size,
+    smooth_periodic,
+)
 from lensdask.sky.power import ConvergencePower, convergence_power
 from lensdask.sky.sources import SOURCES, find_source
 from lensdask.stats import ARCMIN, map_moments, multipoles, ring_power
@@ -100,6 +107,23 @@ def test_a_large_shift_leaves_a_gaussian_field() -> None:
     np.testing.assert_allclose(kappa - kappa.mean(), gaussian, atol=2e-4)
 
 
+def test_the_least_shift_is_where_the_correlation_is_least() -> None:
+    # ξ from cosines, one wave at a time: no transform.
+    n, power = 8, convergence_power("zs1.0")
+    wave = np.fft.fftfreq(n)
+    target = power.at(2 * np.pi * np.hypot(wave[:, None], wave) / (SCALE * ARCMIN)) / (SCALE * ARCMIN) ** 2
+    y, x = np.mgrid[:n, :n]
+    correlation = (
+        sum(target[i, j] * np.cos(2 * np.pi * (wave[i] * y + wave[j] * x)) for i in range(n) for j in range(n)) / n**2
+    )
+    least = least_shift(area=n, pixel_scale=SCALE, power=power)
+    assert least == pytest.approx(np.sqrt(-correlation.min()), rel=1e-9)
+    field = {"size": n, "pixel_scale": SCALE, "power": power, "seed": 1, "padding": 1.0}
+    assert np.isfinite(lognormal_maps([0], **field, shift=1.001 * least)).all()
+    with pytest.raises(InputError, match=rf"^shift: .* expected a number from {1.01 * least:.3g}, below which no"):
+        lognormal_maps([0], **field, shift=0.999 * least)
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_little_variance_is_lost(source: str) -> None:
     lost = lost_variance(
@@ -130,6 +154,7 @@ def test_shift_of_a_population_is_the_mean_over_planes() -> None:
     [
         ({"size": 31}, "size: 31"),
         ({"shift": 0.0}, "shift: 0.0"),
+        ({"shift": 1e9}, "shift: 1000000000.0; expected a number from .*, to 1000$"),
         ({"pixel_scale": -1.0}, "pixel_scale: -1"),
         ({"padding": 0.5}, "padding: 0.5"),
         ({"resolution": -0.1}, "resolution: -0.1"),

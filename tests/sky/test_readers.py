@@ -93,7 +93,26 @@ def test_a_full_sky_gives_a_patch(tmp_path: Path) -> None:
         read_convergence_map(tmp_path / "sky.npy")
     kappa, scale = read_convergence_map(tmp_path / "sky.npy", pixel_scale=30.0, patch=(40.0, -20.0, 9))
     assert kappa.shape == (9, 9)
+    assert kappa.dtype == np.float32
     assert scale == 30.0
+    np.testing.assert_array_equal(kappa, healpix_patch(np.arange(12 * 16**2), (40.0, -20.0), 9, 30.0))
+
+
+@pytest.mark.parametrize("unknown", [-1.6375e30, np.nan, np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_patch_of_unknown_pixels_is_refused_and_one_beside_them_is_not(tmp_path: Path, unknown, dtype) -> None:
+    numbers = healpix_patch(np.arange(12 * 16**2), (40.0, -20.0), 9, 30.0)
+    sky = np.zeros(12 * 16**2, dtype)
+    sky[:] = unknown
+    sky[numbers] = 0.01
+    np.save(tmp_path / "sky.npy", sky)
+    settings = {"pixel_scale": 30.0, "patch": (40.0, -20.0, 9)}
+    np.testing.assert_array_equal(read_convergence_map(tmp_path / "sky.npy", **settings)[0], np.float32(0.01))
+    sky[numbers[4, 4]] = unknown
+    np.save(tmp_path / "sky.npy", sky)
+    held = np.count_nonzero(numbers == numbers[4, 4])
+    with pytest.raises(InputError, match=rf"sky.npy: {held} of 81 pixels are not finite, or UNSEEN; expected a conv"):
+        read_convergence_map(tmp_path / "sky.npy", **settings)
 
 
 def centres(nside: int) -> tuple[np.ndarray, np.ndarray]:
@@ -124,6 +143,20 @@ def test_every_healpix_pixel_is_found_at_its_centre(nside: int) -> None:
     np.testing.assert_array_equal(found, sky)
 
 
+@pytest.mark.parametrize("centre", [(70.0, 30.0), (359.0, -60.0)])
+def test_the_grid_of_a_patch_is_the_tangent_projection_of_fits(centre: tuple[float, float]) -> None:
+    # 10 degrees; a grid even in angle instead would be off by 0.8 arcmin at the sides, an eighth of a HEALPix pixel.
+    nside, size, scale = 512, 41, 15.0
+    sky = np.arange(12 * nside**2)
+    world = WCS(naxis=2)
+    world.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    world.wcs.crval, world.wcs.crpix, world.wcs.cdelt = centre, [(size + 1) / 2] * 2, [-scale / 60, scale / 60]
+    y, x = np.mgrid[:size, :size]
+    places = np.stack(world.pixel_to_world_values(x, y), axis=-1).reshape(-1, 2)
+    expected = [healpix_patch(sky, tuple(place), 1, 1.0)[0, 0] for place in places]
+    np.testing.assert_array_equal(healpix_patch(sky, centre, size, scale).ravel(), expected)
+
+
 def test_a_patch_has_north_up_and_east_to_the_left() -> None:
     nside = 256
     z, longitude = centres(nside)
@@ -133,6 +166,9 @@ def test_a_patch_has_north_up_and_east_to_the_left() -> None:
     np.testing.assert_allclose(np.rad2deg(patch[10]), 70 - np.arange(-10, 11) / 3, atol=0.3)
     with pytest.raises(InputError, match="expected 12 nside²"):
         healpix_patch(np.zeros(100), (0.0, 0.0), 4, 1.0)
+    for centre, size, scale in (((0.0, 91.0), 4, 1.0), ((np.nan, 0.0), 4, 1.0), ((0, 0), 0, 1.0), ((0, 0), 4, -1.0)):
+        with pytest.raises(InputError, match=r"^patch of .* expected a pixel at least, of positive side"):
+            healpix_patch(np.zeros(12), centre, size, scale)
 
 
 @pytest.mark.parametrize(
@@ -157,10 +193,18 @@ def test_a_map_must_be_finite_and_two_dimensional(tmp_path: Path, image: np.ndar
     np.save(tmp_path / "cube.npy", np.zeros((2, 4, 4)))
     with pytest.raises(InputError, match="expected a map"):
         read_convergence_map(tmp_path / "cube.npy", pixel_scale=1.0)
-    image[3, 3] = np.nan
-    np.save(tmp_path / "nan.npy", image)
-    with pytest.raises(InputError, match="not finite"):
-        read_convergence_map(tmp_path / "nan.npy", pixel_scale=1.0)
+    for unknown in (np.nan, -1.6375e30):
+        image[3, 3:5] = unknown
+        np.save(tmp_path / "unknown.npy", image)
+        with pytest.raises(InputError, match=r"2 of 256 pixels are not finite, or UNSEEN"):
+            read_convergence_map(tmp_path / "unknown.npy", pixel_scale=1.0)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf])
+def test_pixels_have_a_side(tmp_path: Path, image: np.ndarray, scale: float) -> None:
+    np.save(tmp_path / "map.npy", image)
+    with pytest.raises(InputError, match=r"^pixel_scale: .*; expected arcmin per pixel, above 0$"):
+        read_convergence_map(tmp_path / "map.npy", pixel_scale=scale)
 
 
 def test_hdf5_needs_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

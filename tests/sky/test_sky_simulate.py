@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import asdict, replace
 from itertools import pairwise
 
@@ -118,23 +119,46 @@ def test_configuration_is_plain_json_and_back() -> None:
     assert SkyConfig(**json.loads(json.dumps(asdict(HALO)))) == HALO
 
 
+@BOTH
+def test_the_least_shift_that_is_named_makes_a_sky(config: SkyConfig) -> None:
+    for other in (config, replace(config, source="zs2.5", pixel_scale=2.0)):
+        with pytest.raises(InputError, match="below which no lognormal field has the power") as refused:
+            simulate_sky([0], replace(other, shift=1e-4), seed=1)
+        least = float(re.search(r"expected a number from ([\d.e-]+),", str(refused.value)).group(1))
+        assert np.isfinite(simulate_sky([0], replace(other, shift=least), seed=1).kappa).all()
+        with pytest.raises(InputError, match=r"^shift: "):
+            simulate_sky([0], replace(other, shift=0.98 * least), seed=1)
+
+
+NO_NUMBER = (np.nan, np.inf, -np.inf)
+BAD = [
+    ("lognormal", "generator", ("nbody", "", None)),
+    ("lognormal", "source", ("zs7", "", None)),
+    ("lognormal", "size", (63, 0, -2, 64.0, 10**9, 2**15, *NO_NUMBER)),
+    ("lognormal", "pixel_scale", (0.0, -1.0, 1e-300, 1e300, "0.4", *NO_NUMBER)),
+    ("lognormal", "padding", (0.9, 0.0, -2.0, 1e6, 1e308, *NO_NUMBER)),
+    ("lognormal", "resolution", (-1.0, 1e3, 1e200, *NO_NUMBER)),
+    ("lognormal", "shift", (0.0, -0.1, 1e-4, 1e-300, 1e6, "0.03", *NO_NUMBER)),
+    ("halo", "shift", (0.0, -0.1, 1e-4, 1e6, *NO_NUMBER)),
+    ("halo", "catalogue_mass", (0.0, -1e14, 1e12, 1e16, *NO_NUMBER)),
+    ("halo", "minimum_mass", (0.0, -1e13, 1e10, 1e16, *NO_NUMBER)),
+]
+
+
 @pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"generator": "nbody"}, "generator: 'nbody'; expected one of lognormal, halo"),
-        ({"source": "zs7"}, "source: 'zs7'"),
-        ({"size": 63}, "size: 63"),
-        ({"padding": 0.9}, "padding: 0.9"),
-        ({"pixel_scale": 0.0}, "pixel_scale: 0"),
-        ({"resolution": -1.0}, "resolution: -1"),
-        ({"shift": -0.1}, "shift: -0.1"),
-        ({"generator": "halo", "catalogue_mass": 1e12}, "catalogue_mass: 1e\\+12"),
-        ({"generator": "halo", "minimum_mass": 1e10}, "minimum_mass: 1e\\+10"),
-    ],
+    ("kind", "name", "value"), [(kind, name, value) for kind, name, values in BAD for value in values]
 )
-def test_bad_configurations_are_refused(change: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        simulate_sky([0], replace(CONFIG, **change), seed=1)
+def test_bad_configurations_are_refused(kind: str, name: str, value: object) -> None:
+    config = replace(CONFIG if kind == "lognormal" else HALO, **{name: value})
+    for use in (halo_slots, lambda bad: simulate_sky([0], bad, seed=1)):
+        with pytest.raises(InputError, match=rf"^{name}: .*; expected ") as refused:
+            use(config)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_sky_is_no_larger_than_the_flat_sky_can_be() -> None:
+    with pytest.raises(InputError, match=r"size: 64 pixels, 128 or 213\.3 degrees with the padding of 2\.0; expected "):
+        simulate_sky([0], replace(CONFIG, pixel_scale=100.0), seed=1)
 
 
 @pytest.mark.gpu

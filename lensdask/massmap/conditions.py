@@ -1,0 +1,98 @@
+"""Whether shear maps are like those that a method is for: a network knows one survey, and another spoils its maps.
+
+At the noise of their training the shipped networks have a smaller root mean square error than the Wiener filter, which
+is told the noise. At 1.3 times this noise little or nothing is left of that, and at 0.7 times they are far worse, even
+on the sky that they know; more than a quarter of the field behind a mask costs them the better part of it too.
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from lensdask.sky.sources import SOURCES
+
+__all__ = ["Conditions", "ConditionsWarning", "differences", "trained_for", "warn_of_conditions"]
+
+_SAME_NOISE = 0.2
+"""By how much of it the noise may differ."""
+
+_SAME_MASK = 0.25
+"""Part of a field that may be hidden beyond what is expected."""
+
+_LOOKED_AT = 8
+"""Fields, at least if there are as many, whose masks are looked at."""
+
+
+class ConditionsWarning(UserWarning):
+    """A method was asked for the maps of another survey than it is for."""
+
+
+class Conditions(NamedTuple):
+    """What shear maps a method is for; None is what is not known."""
+
+    noise: float | None = None
+    """Dispersion of the mean of each component in an arcmin², sigma_e over the square root of the density."""
+    source: str | None = None
+    """Galaxies, one of `lensdask.sky.sources.SOURCES`."""
+    hidden: float | None = None
+    """Part of a field behind its mask."""
+
+
+def trained_for(card: Mapping[str, Any]) -> Conditions:
+    """Return what the fields were like from which a network has learned, as far as its card says."""
+    recipe, data = card.get("recipe") or {}, card.get("data") or {}
+    if data.get("store"):
+        return Conditions(_noise(data), _source(data))
+    survey = recipe.get("noise") or {}
+    # The share of a footprint that is hidden is not on the card.
+    is_told = survey.get("footprint") is None and "mask_fraction" in survey
+    hidden = float(survey["mask_fraction"]) if is_told else None
+    return Conditions(_noise(survey), _source(recipe.get("sky") or {}), hidden)
+
+
+def _noise(survey: Mapping[Any, Any]) -> float | None:
+    sigma_e, density = survey.get("sigma_e"), survey.get("density")
+    return float(sigma_e / density**0.5) if sigma_e and density else None
+
+
+def _source(known: Mapping[Any, Any]) -> str | None:
+    source = known.get("source")
+    return source if source in SOURCES else None
+
+
+def differences(expected: Conditions, maps: xr.Dataset) -> tuple[str, str]:
+    """Return in words what was expected and what maps have instead where it differs too much; else two empty strings.
+
+    Parameters
+    ----------
+    expected
+        What is not known of it, or not of the maps, is not compared.
+    maps
+        Dataset of the schema ``shear_maps``; its mask is looked at in some of the fields.
+    """
+    pairs = list(_differences(expected, maps))
+    return ", ".join(pair[0] for pair in pairs), ", ".join(pair[1] for pair in pairs)
+
+
+def _differences(expected: Conditions, maps: xr.Dataset) -> Iterator[tuple[str, str]]:
+    noise, source, pixel_scale = _noise(maps.attrs), _source(maps.attrs), maps.attrs["pixel_scale"]
+    if expected.noise and noise and abs(noise / expected.noise - 1) > _SAME_NOISE:
+        yield f"noise {expected.noise / pixel_scale:.2g} per pixel", f"noise {noise / pixel_scale:.2g} per pixel"
+    if expected.source and source and expected.source != source:
+        yield f"source {expected.source}", f"source {source}"
+    if expected.hidden is not None and (hidden := _hidden(maps)) - expected.hidden > _SAME_MASK:
+        yield f"{expected.hidden:.0%} behind masks", f"{hidden:.0%} behind masks"
+
+
+def _hidden(maps: xr.Dataset) -> float:
+    # A field at the edge of a survey is not like the others, and all masks of a large one take long to read.
+    mask = maps["mask"].isel(field=slice(None, None, max(1, maps.sizes["field"] // _LOOKED_AT))).values
+    return np.count_nonzero(mask == 0) / max(mask.size, 1)
+
+
+def warn_of_conditions(line: str) -> None:
+    """Warn whoever calls the function that called `lensdask.massmap.methods.method_for`."""
+    warnings.warn(line, ConditionsWarning, stacklevel=5)

@@ -1,0 +1,93 @@
+"""The tangent plane of a field on the sky: where galaxies lie on it, and how their shear turns.
+
+A plane has **north up and east to the left**, as the sky is seen and as images are drawn: x grows to the west.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from lensdask.errors import InputError
+from lensdask.stats import ARCMIN
+
+__all__ = ["near_side", "north_angle", "tangent_plane"]
+
+Float64 = npt.NDArray[np.float64]
+
+_NEAR = 0.01
+"""Cosine of the distance from the centre within which galaxies can belong to a field."""
+
+
+def tangent_plane(ra: npt.ArrayLike, dec: npt.ArrayLike, centre: tuple[float, float]) -> tuple[Float64, Float64]:
+    """Return the gnomonic projection of points of the sky about a centre, north up and east to the left.
+
+    Parameters
+    ----------
+    ra, dec
+        Degrees.
+    centre
+        RA and Dec of the point where the plane touches the sky, degrees.
+
+    Returns
+    -------
+    tuple of Float64
+        x to the **west** and y to the north of the centre, arcmin.
+
+    Raises
+    ------
+    InputError
+        A declination is beyond the poles, or a point is 90 degrees or more from the centre.
+    """
+    east, north, depth = _directions(ra, dec, centre)
+    if np.any(depth <= 0):
+        raise InputError(
+            f"ra, dec: a point is 90 degrees or more from the centre {tuple(centre)}; "
+            "expected one field, or tiles of the sky"
+        )
+    return -east / depth / ARCMIN, north / depth / ARCMIN
+
+
+def near_side(ra: npt.ArrayLike, dec: npt.ArrayLike, centre: tuple[float, float]) -> npt.NDArray[np.bool_]:
+    """Return which points of the sky, degrees, are less than 89.4 degrees from a centre: the others are on no map.
+
+    Raises
+    ------
+    InputError
+        A declination is beyond the poles.
+    """
+    return np.asarray(_directions(ra, dec, centre)[2] > _NEAR)
+
+
+def _directions(ra: npt.ArrayLike, dec: npt.ArrayLike, centre: tuple[float, float]) -> tuple[Float64, Float64, Float64]:
+    """Return the components of unit vectors to the east, to the north, and towards the centre."""
+    if np.any(np.abs(np.append(dec, centre[1])) > 90):
+        raise InputError(
+            "dec: beyond the poles; expected declinations from -90 to 90 degrees, after the right ascensions"
+        )
+    right_ascension, declination = np.radians(np.asarray(ra, dtype=np.float64)), np.radians(np.asarray(dec, np.float64))
+    ra_0, dec_0 = np.radians(centre)
+    east = np.cos(declination) * np.sin(right_ascension - ra_0)
+    ahead = np.cos(declination) * np.cos(right_ascension - ra_0)
+    depth = np.sin(declination) * np.sin(dec_0) + ahead * np.cos(dec_0)
+    return east, np.sin(declination) * np.cos(dec_0) - ahead * np.sin(dec_0), depth
+
+
+def north_angle(x: Float64, y: Float64, declination: float) -> Float64:
+    """Return by how much the direction of north at points of the tangent plane is turned from the y axis.
+
+    Meridians are straight on the plane and meet at the image of the pole, at the height cot(Dec) over the centre. Shear
+    measured against north at its own place is that against the y axis times exp(-2i angle).
+
+    Parameters
+    ----------
+    x, y
+        Arcmin, from `tangent_plane`.
+    declination
+        Of the centre, degrees.
+
+    Returns
+    -------
+    Float64
+        Radians, from x to y.
+    """
+    sine, cosine = np.sin(np.radians(declination)), np.cos(np.radians(declination))
+    return np.asarray(np.arctan2(x * ARCMIN * sine, cosine - y * ARCMIN * sine), dtype=np.float64)
