@@ -36,7 +36,8 @@ passes backwards through automatic differentiation; then the same on the shipped
 matrix product has {rate:.0f} GFLOP/s."""
 
 MOSAIC = """{fields} fields of {size} x {size} pixels by the command on two workers, start and end of Python included;
-memory is the peak of a worker. The maps are the same to the bit when they are computed lazily."""
+memory is the peak of a worker. All maps are the same to the bit when they are computed lazily, on two threads, and when
+the command is killed half way and resumed."""
 
 MODEL = """Nobody ran this: it is the measured throughput, and the measured bytes of a galaxy, times 40 million galaxies
 (160 million stamps). The goal for a GPU is less than 2.5 hours with `d4cnn-paper`, or 0.05 ms per stamp.{no_gpu}"""
@@ -202,11 +203,14 @@ def mosaic_section(part: dict[str, Any]) -> str:
             f"{runs[many]['wall_s']:.0f}",
             *(f"{max(runs[n]['worker_peaks']) / 2**20:.0f}" for n in (few, many)),
             f"{part['growth'][way]:.2f}",
+            f"{part['lazily_s'][way]:.0f}" if way in part["lazily_s"] else "–",
+            " + ".join(map(str, part["fields_before_and_after_a_kill"].get(way, "–"))),
         )
         for way, runs in part["ways"].items()
     ]
     text = MOSAIC.format(fields=many, size=part["size"])
     header = ["`lensdask massmap`", f"s, {many} fields", f"MiB, {few} fields", f"MiB, {many} fields", "growth"]
+    header += ["s lazily", "fields before and after the kill"]
     return "\n\n".join(["## A mosaic of mass maps", about(part), text, table(header, rows)])
 
 

@@ -20,7 +20,9 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from lensdask.compute import status
 from lensdask.compute.devices import torch_settings
+from lensdask.errors import InputError
 from lensdask.shear.runs import bias_chunk
 
 LOOK_SECONDS = 0.2
@@ -133,11 +135,9 @@ def watched(arguments: list[str], workers: int = 2) -> Watched:
     workers
         How many.
     """
-    arguments = [*arguments, "--workers", str(workers), "--device", "cpu"]
-    program = "from lensdask.cli import main; main()"
     began = time.monotonic()
     seen: dict[int, Seen] = {}
-    with subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=subprocess.DEVNULL) as command:
+    with _started(arguments, workers) as command:
         while command.poll() is None:
             _look(command.pid, seen)
             time.sleep(LOOK_SECONDS)
@@ -146,6 +146,44 @@ def watched(arguments: list[str], workers: int = 2) -> Watched:
     driver = seen.pop(command.pid)
     # The other children, such as the resource tracker, are a few megabytes.
     return Watched(wall_s, driver, sorted(seen.values())[-workers:])
+
+
+def _started(arguments: list[str], workers: int) -> "subprocess.Popen[bytes]":
+    program = "from lensdask.cli import main; main()"
+    command = [sys.executable, "-c", program, *arguments, "--workers", str(workers), "--device", "cpu"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+
+def killed(arguments: list[str], store: Path, objects: int, workers: int = 2) -> int:
+    """Kill a ``lensdask`` command when a part of its store is written; return the objects that are on record.
+
+    Parameters
+    ----------
+    arguments
+        Of the command.
+    store
+        That it writes.
+    objects
+        How many must be done before it is killed.
+    workers
+        How many; they end with it.
+    """
+    with _started(arguments, workers) as command:
+        while _done(store) < objects:
+            assert command.poll() is None, f"{arguments}: ended before it was killed"
+            time.sleep(LOOK_SECONDS)
+        family = psutil.Process(command.pid).children(recursive=True)
+        command.kill()
+    assert not psutil.wait_procs(family, timeout=20)[1], "orphans"
+    return _done(store)
+
+
+def _done(store: Path) -> int:
+    """Return how many objects of a store are done."""
+    try:
+        return status(store).objects_done
+    except InputError:
+        return 0
 
 
 def bias_command(folder: Path, galaxies: int, estimator: str, workers: int = 2) -> Finished:
