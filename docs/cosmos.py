@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from astropy.io import fits
+from cosmos_page import page
 
 from lensdask.compute import choose_device, describe_device, run_record, write_json
 from lensdask.massmap import bin_catalogue, read_shear_catalogue, tangent_plane
@@ -35,7 +36,9 @@ of the galaxies are inside, and RA grows to the right."""
 PIXEL_SCALE = 0.82
 """Arcmin, those of the networks: 43 galaxies in a pixel."""
 
-METHODS = ("ks93:1.5", "wiener:cosmos", "aperture:5")
+METHODS = ("ks93:1.5", "wiener:cosmos", "aperture:12")
+"""The core of the aperture's filter, 0.15 of its radius, is 1.8': two pixels, so that the filter is sampled."""
+
 THRESHOLD, RADIUS, TOP = 2.5, 2.0, 10
 """Signal to noise from which on a peak counts, arcmin within which it does, and how many groups are looked at."""
 
@@ -179,6 +182,7 @@ def measure(
     result = {
         "experiment": "cosmos",
         "size": f"{mask.shape[0]} x {mask.shape[1]} pixels of {pixel_scale:g} arcmin, {realisations} rotations",
+        "rotations": realisations,
         "rows": rows,
         "groups": [dict(zip((*Groups._fields, "on_footprint"), group, strict=True)) for group in columns],
         "group_peaks": heights,
@@ -186,50 +190,6 @@ def measure(
         "run": run_record(describe_device(device), time.perf_counter() - start, len(methods) * (realisations + 3)),
     }
     return result, pictures
-
-
-NOTE = """S/N is the map over the standard deviation of maps of the shear with every pixel turned at random, which have
-no mass in them; errors are the scatter of these maps. Groups "with a peak" have one of S/N 2.5 or more within 2'; they
-are held against the same count in the turned maps, and against what the peaks of the map itself, most of them real,
-would give to groups placed anywhere. "All groups" are those at 0.2 < z < 0.9 on the footprint. In the table of groups
-"–" is one without a peak within 2', and "off" one without that lies off the footprint, where no galaxies are. Maps of
-networks are not linear in the shear, so their S/N does not count Gaussian standard deviations: compare it with rotated
-shear."""
-
-
-def page(result: dict[str, Any]) -> str:
-    """Return a result as Markdown: a column for each method."""
-    labels = list(result["group_peaks"])
-    cells = {(r.get("series"), r["quantity"]): _cell(r) for r in result["rows"]}
-    quantities = list(dict.fromkeys(name for series, name in cells if series))
-    lines = ["# The COSMOS field, measured by `docs/cosmos.py`", "", f"{result['size']}.", "", NOTE, ""]
-    lines += [f"- {name}: {cell}" for (series, name), cell in cells.items() if series is None]
-    lines += ["", *_table(["", *labels], [[q, *(cells[label, q] for label in labels)] for q in quantities])]
-    head = ["group", "z", "M500 [1e13 Msun]", *(f"S/N of the peak within 2', {label}" for label in labels)]
-    peaks = [result["group_peaks"][label] for label in labels]
-    body = [
-        [f"{g['number']:.0f}", f"{g['redshift']:.2f}", f"{g['mass']:.1f}"]
-        + [_peak(column[i], g["on_footprint"]) for column in peaks]
-        for i, g in enumerate(result["groups"])
-    ]
-    return "\n".join([*lines, "", *_table(head, body), ""])
-
-
-def _peak(height: float | None, on_footprint: bool) -> str:
-    if height is None:
-        return "–" if on_footprint else "off"
-    return f"{height:.1f}"
-
-
-def _cell(one: Row) -> str:
-    value = one["measured"]
-    return (f"{value:,.0f}" if value >= 1e4 else f"{value:.3g}") + (
-        "" if one["error"] is None else f" ± {one['error']:.2g}"
-    )
-
-
-def _table(head: list[str], body: list[list[str]]) -> list[str]:
-    return [f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *body)]
 
 
 def draw(
@@ -244,19 +204,37 @@ def draw(
     """Draw the S/N maps of the footprint with the groups."""
     places = places_of(groups, centre, mask.shape, pixel_scale)
     inside, top = on_footprint(places, mask), np.arange(len(groups.mass)) < TOP
-    marks = {"ten most massive X-ray groups": top, "other groups at 0.2 < z < 0.9": inside & ~top}
+    known = np.count_nonzero(inside & top)
+    marks = {
+        f"X-ray groups: the ten most massive ({known} of them on the footprint)": inside & top,
+        f"others at {REDSHIFTS[0]} < z < {REDSHIFTS[1]}": inside & ~top,
+    }
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     plot_maps(
-        {label: one[part] for label, one in pictures.items()},
+        {_title(label): one[part] for label, one in pictures.items()},
         path,
         pixel_scale=pixel_scale,
         mask=mask[part],
         places={name: (places.y[which] - rows[0], places.x[which] - columns[0]) for name, which in marks.items()},
-        limits=(-3, 7),
+        # Not all S/N count the same: each map to its own highest peak.
+        limits={_title(label): tuple(np.percentile(one[mask], (0.5, 100))) for label, one in pictures.items()},
         label="S/N",
         columns=2 if len(pictures) % 2 == 0 else 3,
+        compass=True,
     )
+
+
+def _title(label: str) -> str:
+    """Return the name of a method for people."""
+    kind, _, setting = label.partition(":")
+    names = {
+        "ks93": f"Kaiser–Squires, {setting}′",
+        "wiener": "Wiener",
+        "aperture": f"aperture mass, radius {setting}′",
+        "cosmos": "network trained for this field",
+    }
+    return names.get(kind, label)
 
 
 def main() -> None:

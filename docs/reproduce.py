@@ -1,6 +1,7 @@
 """Run every experiment at size small, and collect results, pictures and tables to commit: `make reproduce`."""
 
 import json
+import math
 import shutil
 import sys
 from collections.abc import Iterator
@@ -40,29 +41,25 @@ IN_README = {
 """Series and quantities that the README shows."""
 
 
-MAPS_IN_README = {
-    "cha.figure3": [(method, "RMSE / RMSE of Wiener") for method in ("KS93", "H21", "Cha")]
-    + [(method, "slope by total least squares") for method in ("Wiener", "H21", "Cha")],
-    "cha.figure6": [(method, "slope of masses") for method in ("Wiener", "H21", "Cha")],
-    "cha.figure7": [
-        (series, "completeness above 4.2e+13 Msun")
-        for method in ("Wiener", "Cha")
-        for series in (method, f"{method}, by chance")
-    ],
-    "cha.figure8": [("Cha", "mean of a map"), ("Cha", "mode of a map")],
-    "cha.figure9": [("Cha", "RMSE / RMSE of Wiener")],
-    "cha.figure10": [(method, "M200 by an NFW fit") for method in ("truth", "Wiener", "H21", "Cha")]
-    + [(method, "filaments in a map") for method in ("truth", "Wiener", "Cha")],
-    "miu2net.distribution": [
-        ("MIU²Net", "RMSE / RMSE of Wiener"),
-        ("MIU²Net", "RMSE / RMSE of Wiener, smoothed by 1'"),
-    ],
-    "miu2net.dynamic_range": [
-        (method, "share of the height above 0.1, at the peak") for method in ("Wiener", "MIU²Net")
-    ],
-    "miu2net.power": [(method, "largest |power ratio - 1| below l = 500") for method in ("Wiener", "MIU²Net")],
-}
-"""The same of mass maps."""
+MAPS_IN_README = (
+    ("RMSE of pixels over Wiener's", "cha.figure3", "RMSE / RMSE of Wiener"),
+    ("the same, a fifth of the field behind masks", "cha.figure9", "RMSE / RMSE of Wiener"),
+    ("slope of pixels, total least squares", "cha.figure3", "slope by total least squares"),
+    (
+        "largest departure of the power from the truth, l < 500",
+        "miu2net.power",
+        "largest |power ratio - 1| below l = 500",
+    ),
+    ("share of the height of peaks above 0.1", "miu2net.dynamic_range", "share of the height above 0.1, at the peak"),
+    ("slope of cluster masses within 1 Mpc", "cha.figure6", "slope of masses"),
+    ("mass of the planted cluster, Msun", "cha.figure10", "M200 by an NFW fit"),
+    ("filaments in a field with that cluster", "cha.figure10", "filaments in a map"),
+    ("mean of a field without mass", "cha.figure8", "mean of a map"),
+)
+"""Rows of the table of mass maps: what to call it, experiment, quantity."""
+
+METHODS = ("truth", "Wiener", "KS93 1.6'", "KS93", "H21", "Cha", "MIU²Net")
+"""Its columns, by the names in the experiments."""
 
 
 def _digest(name: str, result: dict[str, Any], picked: list[tuple[str | None, str]]) -> Iterator[str]:
@@ -81,13 +78,43 @@ def readme_table(shown: dict[str, list[tuple[str | None, str]]], paper: str = ""
     """Return a table of the README: what is shown of each experiment, without the name of the paper before it."""
     lines = ["| | | measured | published | N |", "|---|---|---|---|---|"]
     for name, picked in shown.items():
-        lines += _digest(name, json.loads((RESULTS / f"{paper}{name}.json").read_text()), picked)
+        lines += _digest(name, _result(f"{paper}{name}"), picked)
     return "\n".join(lines)
 
 
+def _result(name: str) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return result
+
+
+def methods_table() -> str:
+    """Return the table of the README about mass maps: a column for each method, published values in brackets."""
+    heads = [{"KS93": "KS93 2.5'"}.get(method, method) for method in METHODS]
+    lines = [f"| | {' | '.join(heads)} | N |", f"|{'---|' * (len(METHODS) + 2)}"]
+    for what, name, quantity in MAPS_IN_README:
+        rows = {
+            r.get("series"): r for r in _result(name)["rows"] if r["quantity"] == quantity and "x" not in r and "n" in r
+        }
+        cells = [_cell(rows[method]) if method in rows else "" for method in METHODS]
+        counts = {f"{r['n']:,}" for r in rows.values() if "n" in r}
+        lines.append(f"| {what} | {' | '.join(cells)} | {', '.join(counts)} |")
+    return "\n".join(lines)
+
+
+def _cell(row: dict[str, Any]) -> str:
+    """Return a value with two digits of its error, and the published one."""
+    value, error = row["measured"], row["error"]
+    exponent = math.floor(math.log10(abs(value))) if value else 0
+    power = exponent if abs(exponent) > 2 else 0
+    digits = max(0, 1 - math.floor(math.log10(error / 10**power)))
+    text = f"{value / 10**power:.{digits}f} ± {error / 10**power:.{digits}f}"
+    text = f"({text})e{power}" if power else text
+    return text if row["published"] is None else f"{text} [{row['published']:g}]"
+
+
 def readme_tables() -> list[str]:
-    """Return both tables: of the figures of D4CNN, and of those of mass maps."""
-    return [readme_table(IN_README, "d4cnn."), readme_table(MAPS_IN_README)]
+    """Return both tables: of the figures of D4CNN, and of mass maps."""
+    return [readme_table(IN_README, "d4cnn."), methods_table()]
 
 
 def collect(build: Path, names: list[str]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -115,17 +116,32 @@ def print_experiments(experiments: Iterable[tuple[str, str, str]]) -> None:
 
 
 def print_evaluation(result: dict[str, Any]) -> None:
-    """Print how close mass maps are to the truth: a column for each method; the power is left to the picture."""
+    """Print how close mass maps are to the truth: a line for each method; the power is left to the picture."""
     rows = [row for row in result["rows"] if "x" not in row]
-    methods = list(dict.fromkeys(row["series"] for row in rows))
-    table = Table(title=f"{result['size']} fields; smoothed: by {result['smoothing']:g} arcmin", title_justify="left")
-    table.add_column("quantity", no_wrap=True)
-    for method in methods:
-        table.add_column(method, justify="right", no_wrap=True)
+    fields = _counted(result["size"], "fields")
+    table = Table(title=f"{fields}; smoothed: by {result['smoothing']:g} arcmin", title_justify="left")
+    # Where a terminal is narrow, names go on in the next line; numbers are never cut.
+    table.add_column("quantity", overflow="fold")
+    table.add_column("method", overflow="fold")
+    table.add_column("measured", justify="right", no_wrap=True)
     for quantity in dict.fromkeys(row["quantity"] for row in rows):
-        cells = {row["series"]: number(row["measured"], row["error"]) for row in rows if row["quantity"] == quantity}
-        table.add_row(quantity, *(cells.get(method, "–") for method in methods))
+        about = [row for row in rows if row["quantity"] == quantity]
+        for place, row in enumerate(about):
+            name = quantity.replace("total_slope", _TOTAL_SLOPE) if place == 0 else ""
+            table.add_row(Text(name), Text(row["series"]), number(row["measured"], row["error"]))
     Console().print(table)
+    methods = list(dict.fromkeys(row["series"] for row in rows))
+    if len(methods) > 1:
+        print(f"rmse / {methods[0]}: the other stores over the first, field by field")
+
+
+_TOTAL_SLOPE = "slope by total least squares"
+
+
+def _counted(count: int, unit: str) -> str:
+    """Return a count with its unit, which is given in the plural."""
+    singular = f"{unit[:-3]}y" if unit.endswith("ies") else unit.removesuffix("s")
+    return f"{count} {singular if count == 1 else unit}"
 
 
 def print_store(path: "Path", result: "RunResult", unit: str) -> None:
@@ -138,10 +154,10 @@ def print_store(path: "Path", result: "RunResult", unit: str) -> None:
     result
         What the run has done.
     unit
-        What its objects are.
+        What its objects are, in the plural.
     """
     speed = f"{result.record()['objects_per_s']:.3g} per s"
-    print(f"{path}: {result.objects} {unit} in {result.wall_s:.1f} s, {speed}")
+    print(f"{path}: {_counted(result.objects, unit)} in {result.wall_s:.1f} s, {speed}")
 
 
 def print_status(runs: "Iterable[RunStatus]") -> None:

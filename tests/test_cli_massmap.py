@@ -173,6 +173,36 @@ def test_field_cut_out_of_a_catalogue_with_a_mask(monkeypatch, capfd):
 
 
 @pytest.mark.usefixtures("here")
+def test_mask_with_coordinates_needs_no_centre(monkeypatch, capfd):
+    catalogue("galaxies.fits")
+    image = fits.PrimaryHDU((np.random.default_rng(4).random((20, 30)) < 0.9).astype(np.int16))
+    image.header.update({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 149.9, "CRVAL2": -0.05})
+    image.header.update({"CRPIX1": 15.5, "CRPIX2": 10.5, "CDELT1": -PIXEL_SCALE / 60, "CDELT2": PIXEL_SCALE / 60})
+    image.writeto("mask.fits")
+    arguments = ("--mask", "mask.fits", "--drop-outside", "--pixel-scale", PIXEL_SCALE)
+    for name, centre in {"told.zarr": (), "given.zarr": ("--centre", "149.9,-0.05")}.items():
+        assert call(monkeypatch, "massmap", "bin", "galaxies.fits", name, *arguments, *centre) == 0
+    told, given = (lensdask.open(name).load() for name in ("told.zarr", "given.zarr"))
+    assert (told["ra"].item(), told["dec"].item()) == pytest.approx((149.9, -0.05), abs=1e-9)
+    np.testing.assert_array_equal(told["count"], given["count"])
+    assert f"told.zarr: {told['count'].sum().item():.0f} galaxies" in capfd.readouterr().out
+
+
+@pytest.mark.usefixtures("here")
+def test_galaxies_without_weight_are_not_counted(monkeypatch, capfd):
+    catalogue("galaxies.fits")
+    with fits.open("galaxies.fits", mode="update") as units:
+        units[1].data["weight"][:100] = 0
+        total = len(units[1].data)
+    arguments = ("massmap", "bin", "galaxies.fits", "maps.zarr", "--pixel-scale", PIXEL_SCALE, "--overwrite", "--json")
+    for more in ((), ("--tiles", "--shape", "24,24", "--overlap", 2)):
+        assert call(monkeypatch, *arguments, *more) == 0
+        assert printed_json(capfd)["galaxies"] == total - 100
+        assert call(monkeypatch, *arguments, *more, "--columns", "ra,dec,g1,g2") == 0
+        assert printed_json(capfd)["galaxies"] == total
+
+
+@pytest.mark.usefixtures("here")
 def test_wide_catalogue_in_tiles(monkeypatch, capfd):
     catalogue("galaxies.fits")
     tiles = ("--tiles", "--shape", "24,24", "--overlap", 2, "--pixel-scale", PIXEL_SCALE, "--source", "zs1.0")
@@ -182,7 +212,8 @@ def test_wide_catalogue_in_tiles(monkeypatch, capfd):
     expected = tile_catalogue(*table.values(), pixel_scale=PIXEL_SCALE, shape=(24, 24), overlap=2.0, source="zs1.0")
     xr.testing.assert_equal(lensdask.open("maps.zarr").load(), expected)
     assert facts["fields"] == expected.sizes["field"] > 4
-    assert facts["galaxies"] == expected["count"].sum() > len(table["x"])
+    # A galaxy where tiles overlap is one.
+    assert expected["count"].sum() > facts["galaxies"] == len(table["x"])
     assert facts["pixels"] == [24, 24]
     assert call(monkeypatch, "massmap", "bin", "galaxies.fits", "maps.zarr", *tiles, "--overwrite") == 0
     assert f"maps.zarr: {facts['fields']} fields, {facts['galaxies']} galaxies" in capfd.readouterr().out
@@ -266,7 +297,8 @@ def save_masks(folder):
     np.save(folder / "nan-mask.npy", np.where(np.eye(60) == 1, np.nan, mask))
     np.save(folder / "corner-mask.npy", np.pad(mask[:2, :2], (0, 58)))
     tangent = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRPIX1": 30.5, "CRPIX2": 30.5}
-    for name, sides in {"oblong": (0.82, 0.9), "fine": (0.41, 0.41)}.items():
+    kinds = {"oblong": (0.82, 0.9), "fine": (0.41, 0.41), "mirrored": (-0.82, 0.82), "good": (0.82, 0.82)}
+    for name, sides in kinds.items():
         image = fits.PrimaryHDU(mask.astype(np.int16))
         image.header.update(tangent | {"CDELT1": -sides[0] / 60, "CDELT2": sides[1] / 60})
         image.writeto(folder / f"{name}-mask.fits")
@@ -390,6 +422,12 @@ MISTAKES = {
     ),
     "mask of oblong pixels": ([*MASKED, "oblong-mask.fits"], "pixels of 0.82 x 0.9 arcmin; expected square ones"),
     "mask of finer pixels": ([*MASKED, "fine-mask.fits"], "pixels of 0.41 arcmin; expected those of the maps, 0.82"),
+    "mask with east to the right": ([*MASKED, "mirrored-mask.fits"], "a map with north up and east left; expected"),
+    "mask elsewhere": (
+        [*BIN, "--mask", "good-mask.fits", "--centre", "150.02,0"],
+        r"the middle is at RA 150.00000, Dec 0.00000; expected it at the centre, \(150.02, 0.0\)",
+    ),
+    "mask on the other side": ([*BIN, "--mask", "good-mask.fits", "--centre", "330,0"], "90 degrees or more"),
     "tiles without size": ([*BIN, "--tiles"], "expected --shape Y,X"),
     "tiles of a flat catalogue": ([*TILES, "--flat"], "--tiles: with --flat"),
     "tiles about a centre": ([*TILES, "--centre", "150,0"], "--tiles: with --centre, --mask or --drop-outside"),
@@ -403,7 +441,12 @@ MISTAKES = {
     "tiles of shear above 1": (["massmap", "bin", "strong.fits", *TILES[3:]], r"\|g\| is 1 or more for 1 of"),
     "tiles of negative weights": (["massmap", "bin", "negative.fits", *TILES[3:]], "weight: -1"),
     "unknown galaxies": ([*BIN, "--source", "euclid"], "source: 'euclid'"),
-    "binned maps exist": (["massmap", "bin", "good.fits", "maps.zarr"], "--overwrite"),
+    # Before the catalogue is read.
+    "binned maps exist": (
+        ["massmap", "bin", "nowhere.fits", "maps.zarr"],
+        r"maps\.zarr exists; replace .* --overwrite",
+    ),
+    "bin into what is no store": (["massmap", "bin", "nowhere.fits", "plain", "--overwrite"], "plain is not a store"),
     "unknown method": ([*RECONSTRUCT, "glimpse"], "'glimpse' is unknown; expected ks93"),
     "scale of a method": ([*RECONSTRUCT, "ks93:-2"], "ks93:2.5"),
     "galaxies of a method": ([*RECONSTRUCT, "wiener:euclid"], "source: 'euclid'"),

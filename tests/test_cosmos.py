@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from lensdask.errors import InputError
 from lensdask.massmap import Products, bin_catalogue, find_method, reconstruct_maps, shear_maps
@@ -87,7 +88,37 @@ def test_planted_clusters_are_found_and_drawn(cosmos, tmp_path):
     assert all(group["on_footprint"] for group in result["groups"])
     cosmos.draw(pictures, mask, groups, tmp_path / "maps.png", centre=CENTRE, pixel_scale=SCALE)
     assert (tmp_path / "maps.png").stat().st_size > 10_000
-    assert "| 0 | 0.30 | 100.0 |" in cosmos.page(json.loads(json.dumps(result)))
+    page = cosmos.page(json.loads(json.dumps(result)))
+    assert "| 0 | 0.30 | 100.0 |" in page
+    assert "| p-value of the highest S/N | < 0.025 |" in page
+    assert "| of the ten most massive groups (8 of the ten on the footprint) with a peak | 8 |" in page
+
+
+def test_the_picture_shows_every_peak_north_and_east_and_the_groups_on_the_footprint(cosmos, tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: saved.append(figure))
+    offsets = np.array([[0.0, 0], [12, 0], [0, -12], [400, 0], [-9, 9]])
+    ra, dec = (CENTRE + offsets / 60).T
+    # The fourth is off the footprint; the last is less massive than ten others.
+    number = np.concatenate([np.arange(4), np.full(6, 3), [4]])
+    groups = cosmos.Groups(number, ra[number], dec[number], np.full(11, 0.3), -np.arange(11.0))
+    pictures = {name: np.random.default_rng(i).normal(size=(SIDE, SIDE)) for i, name in enumerate(["ks93:2", "other"])}
+    mask = np.ones((SIDE, SIDE), dtype=bool)
+    cosmos.draw(pictures, mask, groups, tmp_path / "maps.png", centre=CENTRE, pixel_scale=SCALE)
+    (figure,) = saved
+    panels = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title() for axes in panels] == ["Kaiser–Squires, 2′", "other"]
+    for axes, one in zip(panels, pictures.values(), strict=True):
+        assert axes.images[0].get_clim()[1] == one.max()
+        ten, rest = axes.lines
+        # East of the centre is to its left.
+        np.testing.assert_allclose(ten.get_xydata() - ten.get_xydata()[0], [[0, 0], [-12, 0], [0, -12]], atol=1e-3)
+        assert len(rest.get_xydata()) == 1
+        assert ten.get_markersize() > rest.get_markersize()
+        tips = {text.get_text(): np.subtract(text.get_position(), text.xy) for text in axes.texts}
+        assert tips["N"][0] == 0 < tips["N"][1]
+        assert tips["E"][1] == 0 > tips["E"][0]
+    assert "3 of them on the footprint" in figure.legends[0].get_texts()[0].get_text()
 
 
 def test_nothing_is_found_in_noise_or_with_the_wrong_parity(cosmos):
@@ -160,9 +191,17 @@ def test_the_page_is_of_the_committed_numbers(cosmos):
 
 def test_a_group_off_the_footprint_is_told_from_one_without_a_peak(cosmos):
     groups = [{"number": n, "redshift": 0.3, "mass": 9.0, "on_footprint": on} for n, on in enumerate([1, 1, 0, 0])]
-    result = {"size": "a survey", "rows": [], "groups": groups, "group_peaks": {"ks93": [3.0, None, None, 2.0]}}
+    result = {"size": "a survey", "rotations": 9, "rows": [], "groups": groups}
+    result["group_peaks"] = {"ks93": [3.0, None, None, 2.0]}
     cells = [line.split(" | ")[-1] for line in cosmos.page(result).splitlines() if line.endswith("|")][-4:]
     assert cells == ["3.0 |", "– |", "off |", "2.0 |"]
+
+
+@pytest.mark.parametrize(("p_value", "cell"), [(1 / 201, "< 0.005"), (2 / 201, "0.00995"), (1.0, "1")])
+def test_a_p_value_is_a_bound_where_no_rotation_reaches_as_much(cosmos, p_value, cell):
+    rows = [{"quantity": "p-value", "measured": p_value, "error": None, "series": "ks93"}]
+    page = cosmos.page({"size": "", "rotations": 200, "rows": rows, "groups": [], "group_peaks": {"ks93": []}})
+    assert f"| p-value | {cell} |" in page
 
 
 def test_the_cosmos_field(cosmos):

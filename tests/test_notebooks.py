@@ -1,11 +1,16 @@
 """Every notebook runs from top to bottom, at a tiny size."""
 
+import json
 import re
+from importlib import resources
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+
+from lensdask.data import load_card
+from lensdask.massmap.methods import SHIPPED
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 TINY = {"N": "16", "GIGABYTES": "0.004"}
@@ -36,6 +41,42 @@ def test_notebook_has_no_outputs(path):
     nbformat.validate(notebook)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(not cell.outputs and cell.execution_count is None for cell in cells)
+
+
+def measured(experiment, quantity, series):
+    """Return a number of a committed result."""
+    path = resources.files("lensdask.reproduce") / "results" / f"{experiment}.json"
+    (value,) = [
+        row["measured"]
+        for row in json.loads(path.read_text())["rows"]
+        if row["quantity"].startswith(quantity) and row["series"] == series and "x" not in row
+    ]
+    return value
+
+
+def test_advice_on_mass_maps_has_the_numbers_of_cards_and_committed_results():
+    notebook = nbformat.read(NOTEBOOKS[0].parent / "03_mass_maps.ipynb", as_version=4)
+    (advice,) = [" ".join(cell.source.split()) for cell in notebook.cells if "- **Wiener** is the best" in cell.source]
+    ratios = [load_card(path)["measured"]["rmse / wiener"] for path in SHIPPED.values()]
+    networks, ks93 = ([ratio[kind]["value"] for ratio in ratios] for kind in ("network", "ks93"))
+    height = ("miu2net.dynamic_range", "share of the height above 0.1, at the peak")
+    power = ("miu2net.power", "largest |power ratio - 1| below l = 500")
+    found, empty = ("cha.figure7", "completeness above"), ("cha.figure8", "highest of a map")
+    for expected in (
+        f"rmse is {100 * (min(ks93) - 1):.0f} % above that of Wiener",
+        f"with 2.5 arcmin {measured(*height, 'KS93'):.0%} is left",
+        f"leaves {measured(*height, 'Wiener'):.0%} of the height",
+        f"lacks up to {measured(*power, 'Wiener'):.0%} of the power below l = 500",
+        f"rmse is {100 * (1 - max(networks)):.0f} to {1 - min(networks):.0%} below that of Wiener",
+        f"{measured(*height, 'Cha'):.0%} (Cha) or {measured(*height, 'MIU²Net'):.0%} (MIU²Net)",
+        f"the power below l = 500 to {measured(*power, 'MIU²Net'):.0%}",
+        f"completeness is {measured(*found, 'Cha'):.0%} (Cha) beside {measured(*found, 'Wiener'):.0%} (Wiener)",
+        f"where chance gives {measured(*found, 'Cha, by chance'):.0%}",
+        f"κ = {measured(*empty, 'Cha'):.3f} (Cha) beside {measured(*empty, 'Wiener'):.3f} (Wiener)",
+    ):
+        # Percentages are set with a space.
+        text = re.sub(r"(\d)%", r"\1 %", expected)
+        assert text in advice, text
 
 
 def test_there_are_notebooks():

@@ -49,14 +49,14 @@ def test_maps_share_one_scale_and_marks_lie_on_their_pixels(drawn):
     maps = {f"map {i}": field(i) for i in range(5)}
     mask = np.ones((20, 30))
     mask[:5] = 0
-    arc = np.array([[3, 4], [4, 5], [5, 5]])
+    arcs = {f"map {i}": [np.array([[3, 4], [4, 5], [5, 5 + i]])] for i in range(4)}
     figure = drawn(
         plot_maps,
         maps,
         pixel_scale=0.5,
         mask=mask,
         places={"peaks": (np.array([10.0]), np.array([20.0])), "X-ray": (np.array([2.0]), np.array([3.0]))},
-        arcs=[arc],
+        arcs=arcs,
     )
     shown = panels(figure)
     assert [axes.get_title() for axes in shown] == list(maps)
@@ -65,8 +65,10 @@ def test_maps_share_one_scale_and_marks_lie_on_their_pixels(drawn):
         (image,) = axes.images
         assert image.get_extent() == [-0.25, 14.75, -0.25, 9.75]
         np.testing.assert_array_equal(image.get_array().filled(np.nan), np.where(mask, one, np.nan))
-        line, peaks, xray = axes.lines
-        np.testing.assert_array_equal(line.get_xydata(), arc[:, ::-1] * 0.5)
+        *lines, peaks, xray = axes.lines
+        # Each map has its own lines; the last has none.
+        for line, arc in zip(lines, arcs.get(axes.get_title(), []), strict=True):
+            np.testing.assert_array_equal(line.get_xydata(), arc[:, ::-1] * 0.5)
         np.testing.assert_array_equal(peaks.get_xydata(), [[10, 5]])
         np.testing.assert_array_equal(xray.get_xydata(), [[1.5, 1]])
         # A mark near the edge does not widen the panel.

@@ -63,11 +63,11 @@ def bin_(
     ] = None,
     centre: Annotated[
         str | None,
-        typer.Option(metavar="X,Y", help="Its centre, as positions are given. Default: the middle of the galaxies."),
+        typer.Option(metavar="X,Y", help="Its centre, as positions are given. Default: of the mask, or the galaxies."),
     ] = None,
     mask: Annotated[
         Path | None,
-        typer.Option(help="FITS or .npy map of the field, 1 inside the survey and 0 outside; needs --centre."),
+        typer.Option(help="FITS or .npy map of the field, 1 inside the survey and 0 outside, about --centre."),
     ] = None,
     drop_outside: Annotated[
         bool, typer.Option(help="Leave out galaxies off the field or the mask, an error otherwise.")
@@ -83,12 +83,13 @@ def bin_(
 ) -> None:
     """Average the shear of a catalogue in the pixels of one field, or of tiles of the sky."""
     from lensdask.data import write
-    from lensdask.massmap.binning import Grid, bin_table
+    from lensdask.massmap.binning import Grid, bin_table, used_galaxies
     from lensdask.massmap.tables import read_shear_catalogue
     from lensdask.sky.sources import find_source
 
     if source is not None:
         find_source(source)
+    _check_place(maps, overwrite)
     galaxies = read_shear_catalogue(catalogue, [name.strip() for name in columns.split(",")])
     galaxies["g2"] = -galaxies["g2"] if flip_g2 else galaxies["g2"]
     grid = Grid(pixel_scale, not flat, shape, centre, mask, drop_outside, tiles, overlap)
@@ -97,7 +98,7 @@ def bin_(
     facts = {
         "store": str(maps),
         "fields": dataset.sizes["field"],
-        "galaxies": int(dataset["count"].sum(dtype=float)),
+        "galaxies": used_galaxies(galaxies, dataset, grid),
         "pixels": [dataset.sizes["y"], dataset.sizes["x"]],
         **{name: dataset.attrs[name] for name in ("pixel_scale", "density", "sigma_e", "source")},
     }
@@ -107,6 +108,16 @@ def bin_(
     size = "{} x {} pixels of {:g} arcmin".format(*facts["pixels"], facts["pixel_scale"])
     fields = f"{facts['fields']} fields, " * tiles
     print(f"{maps}: {fields}{facts['galaxies']} galaxies, {size}, {facts['density']:.1f} galaxies per arcmin²")
+
+
+def _check_place(store: Path, overwrite: bool) -> None:
+    """Refuse what cannot be replaced before the work, not after it."""
+    from lensdask.data import require_store
+
+    if store.exists() and not overwrite:
+        raise InputError(f"{store} exists; replace it with --overwrite")
+    if store.exists():
+        require_store(store)
 
 
 @massmap.command()
@@ -148,7 +159,12 @@ def reconstruct(
 @massmap.command()
 @with_groups
 def evaluate(
-    mass: Annotated[list[Path], typer.Argument(metavar="MASS...", help="Stores of mass maps of the same fields.")],
+    mass: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="MASS...", help="Stores of mass maps of the same fields; all are compared with the first."
+        ),
+    ],
     out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Directory of the results.")],
     *,
     truth: Annotated[Path, typer.Option(metavar="MAPS", help="Store of shear maps with the true convergence.")],

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lensdask.data import SCHEMAS, load_card, load_weights
+from lensdask.data import SCHEMAS, load_card, load_into
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
 
@@ -52,14 +52,8 @@ def cached_model(
 def _load(
     build: "Callable[[dict[str, Any]], torch.nn.Module]", path: Path, sha256: str, device: str
 ) -> "torch.nn.Module":
-    card = load_card(path)
-    model = build(card)
-    weights = load_weights(path, sha256)
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        detail = str(error).splitlines()[-1].strip()
-        raise InputError(f"{path}: weights of another architecture than {card['architecture']!r}: {detail}") from error
+    model = build(load_card(path))
+    load_into(model, path, sha256)
     return model.eval().requires_grad_(False).to(device)
 
 

@@ -13,7 +13,7 @@ from lensdask.data.store import (
     write,
     write_chunk,
 )
-from lensdask.data.weights import file_sha256, load_card, load_weights, save_weights
+from lensdask.data.weights import file_sha256, load_card, load_into, load_weights, save_weights
 
 __all__ = [
     "MASS_MAPS",
@@ -29,6 +29,7 @@ __all__ = [
     "create",
     "file_sha256",
     "load_card",
+    "load_into",
     "load_weights",
     "open",
     "remove",

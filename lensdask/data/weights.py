@@ -16,7 +16,7 @@ from lensdask.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["file_sha256", "load_card", "load_weights", "save_weights"]
+__all__ = ["file_sha256", "load_card", "load_into", "load_weights", "save_weights"]
 
 PathLike = str | os.PathLike[str]
 
@@ -98,6 +98,30 @@ def load_weights(path: PathLike, sha256: str | None = None) -> "dict[str, torch.
         return load(data)
     except safetensors.SafetensorError as error:
         raise InputError(f"{path} is damaged: {error}; expected a safetensors file") from error
+
+
+def load_into(network: "torch.nn.Module", path: PathLike, sha256: str | None = None) -> None:
+    """Give a network the weights of a file.
+
+    Parameters
+    ----------
+    network
+        Of the architecture on the card of the weights.
+    path, sha256
+        As for `load_weights`.
+
+    Raises
+    ------
+    InputError
+        See `load_weights`; or the weights are those of another network than their card says.
+    """
+    weights = load_weights(path, sha256)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        detail = str(error).splitlines()[-1].strip()
+        architecture = load_card(path)["architecture"]
+        raise InputError(f"{path}: weights of another architecture than {architecture!r}: {detail}") from error
 
 
 def file_sha256(path: PathLike) -> str:

@@ -10,12 +10,13 @@ from lensdask.massmap.inpainting import kaiser_squires_plus
 from lensdask.massmap.kaiser_squires import kaiser_squires
 from lensdask.massmap.methods import Method, find_method
 from lensdask.massmap.mock import NoiseModel, mock_catalogue, observe
+from lensdask.massmap.peak_list import list_peaks
 from lensdask.massmap.products import Products, reconstruct_maps
 from lensdask.massmap.reconstruction import reconstruct
 from lensdask.massmap.runs import reconstruct_run, simulate_run
 from lensdask.massmap.significance import effective_density, random_rotation, significance
 from lensdask.massmap.tables import read_shear_catalogue
-from lensdask.massmap.tangent import tangent_plane
+from lensdask.massmap.tangent import sky_position, tangent_plane
 from lensdask.massmap.tiling import tile_catalogue
 from lensdask.massmap.wiener import WienerMap, wiener
 
@@ -36,6 +37,7 @@ __all__ = [
     "find_method",
     "kaiser_squires",
     "kaiser_squires_plus",
+    "list_peaks",
     "mock_catalogue",
     "observe",
     "random_rotation",
@@ -47,6 +49,7 @@ __all__ = [
     "shear_maps",
     "significance",
     "simulate_run",
+    "sky_position",
     "tangent_plane",
     "tile_catalogue",
     "validate_shear_maps",

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from lensdask.errors import InputError
 from lensdask.massmap.catalogue import bin_catalogue
 from lensdask.massmap.fields import check_pixel_scale
-from lensdask.massmap.footprints import read_footprint
+from lensdask.massmap.footprints import place_on_sky, read_footprint
 from lensdask.massmap.tiling import tile_catalogue
 
-__all__ = ["Grid", "bin_table"]
+__all__ = ["Grid", "bin_table", "used_galaxies"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Grid:
     shape, centre
         Pixels Y,X and position X,Y, two numbers with a comma between.
     mask
-        File of the footprint.
+        File of the footprint; on the sky its header may say where its middle is.
     drop_outside
         Whether galaxies off the grid or the mask are left out.
     tiles
@@ -63,8 +65,8 @@ def bin_table(galaxies: Mapping[str, Any], grid: Grid, **settings: Any) -> xr.Da
     Raises
     ------
     InputError
-        Options contradict each other, the mask cannot be read, or see `lensdask.massmap.bin_catalogue` and
-        `lensdask.massmap.tile_catalogue`.
+        Options contradict each other, the mask cannot be read or lies elsewhere, or see
+        `lensdask.massmap.bin_catalogue` and `lensdask.massmap.tile_catalogue`.
     """
     _check(grid)
     check_pixel_scale(grid.pixel_scale)
@@ -72,14 +74,24 @@ def bin_table(galaxies: Mapping[str, Any], grid: Grid, **settings: Any) -> xr.Da
     if grid.tiles:
         columns = {_ON_SKY.get(name, name): values for name, values in galaxies.items()}
         return tile_catalogue(**columns, **settings, overlap=grid.overlap or 0.0)
-    return bin_catalogue(
-        **galaxies,
-        **settings,
-        sky=grid.sky,
-        centre=_pair("--centre", grid.centre, float),
-        mask=None if grid.mask is None else read_footprint(grid.mask, grid.pixel_scale),
-        drop_outside=grid.drop_outside,
-    )
+    mask, centre = _footprint(grid)
+    return bin_catalogue(**galaxies, **settings, sky=grid.sky, centre=centre, mask=mask, drop_outside=grid.drop_outside)
+
+
+def used_galaxies(galaxies: Mapping[str, Any], maps: xr.Dataset, grid: Grid) -> int:
+    """Return how many galaxies of a catalogue are in its maps, each counted once however many tiles have it.
+
+    Parameters
+    ----------
+    galaxies, grid
+        As for `bin_table`.
+    maps
+        What it returned.
+    """
+    if grid.tiles and "weight" in galaxies:
+        # Tiles cover all that has a weight.
+        return int(np.count_nonzero(galaxies["weight"]))
+    return len(galaxies["x"]) if grid.tiles else int(maps["count"].sum(dtype=np.float64))
 
 
 _ON_SKY = {"x": "ra", "y": "dec"}
@@ -98,8 +110,19 @@ def _check(grid: Grid) -> None:
         )
     if grid.overlap is not None and not grid.tiles:
         raise InputError("--overlap: without --tiles; expected both or neither")
-    if grid.mask is not None and grid.centre is None:
+
+
+def _footprint(grid: Grid) -> tuple[npt.NDArray[np.bool_] | None, tuple[float, float] | None]:
+    """Return the mask of a field and the position of its middle, where they are given."""
+    centre = _pair("--centre", grid.centre, float)
+    if grid.mask is None:
+        return None, centre
+    mask = read_footprint(grid.mask, grid.pixel_scale)
+    if grid.sky:
+        centre = place_on_sky(grid.mask, grid.pixel_scale, centre)
+    if centre is None:
         raise InputError("--mask: nothing says where it is; expected --centre X,Y, the position of its middle")
+    return mask, centre
 
 
 def _pair(option: str, text: str | None, kind: Callable[[str], Any]) -> tuple[Any, Any] | None:

@@ -172,7 +172,7 @@ def _reconstruction_of(path: Path, known: xr.Dataset) -> xr.Dataset:
     if found.attrs.get("maps_hash") != known.attrs["configuration_hash"]:
         raise InputError(f"{path}: made of other shear maps; expected those that hold the truth")
     # Simulations of one configuration share their fields, however many of them they have.
-    if found.attrs.get("trained_on") == known.attrs["configuration_hash"]:
+    if known.attrs["configuration_hash"] in found.attrs.get("trained_on", ()):
         raise InputError(
             f"{path}: by a network that was trained on fields of this truth; expected those of another seed"
         )

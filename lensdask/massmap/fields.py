@@ -182,7 +182,7 @@ def shear_dataset(
     validate_shear_maps(maps)
     check_same_shape(g1=maps.g1, count=np.asarray(count))
     dims = ("field", "y", "x")
-    variables = {name: (dims, to_numpy(array).astype(np.float32)) for name, array in maps._asdict().items()}
+    variables = {name: (dims, to_numpy(array).astype(np.float32, copy=False)) for name, array in maps._asdict().items()}
     variables["mask"] = (dims, (to_numpy(maps.mask) != 0).astype(np.int8))
     variables["count"] = (dims, np.asarray(count, dtype=np.float32))
     coords: dict[str, Any] = {"field": np.arange(len(maps.g1), dtype=np.int64)}

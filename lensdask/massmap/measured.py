@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lensdask.compute import RunOptions
+from lensdask.compute import RunOptions, RunResult
 from lensdask.data import load_card
 from lensdask.errors import InputError
 from lensdask.massmap.evaluation import evaluate
@@ -59,17 +59,19 @@ def measure_network(
     Raises
     ------
     InputError
-        The network did not learn from simulated fields, the folder is not empty, or the footprint cannot be read.
+        The network did not learn from simulated fields, the folder holds such stores, the footprint cannot be read, or
+        a field could not be made.
     """
     sky, noise = _surroundings(network, footprint)
     truth, stores = folder / "maps.zarr", []
-    simulate_run(truth, fields=fields, sky=sky, noise=noise, seed=seed, options=options)
+    _check_whole(simulate_run(truth, fields=fields, sky=sky, noise=noise, seed=seed, options=options))
     smoothings = {f"ks93:{scale:g}": scale for scale in SMOOTHINGS}
     methods = {"wiener": "wiener", "network": network, "symmetrised": network} | dict.fromkeys(smoothings)
     for label, method in methods.items():
         stores.append(folder / f"{label.replace(':', '-')}.zarr")
         is_mean = label == "symmetrised"
-        reconstruct_run(truth, stores[-1], method=method or label, symmetrised=is_mean, options=options)
+        run = reconstruct_run(truth, stores[-1], method=method or label, symmetrised=is_mean, options=options)
+        _check_whole(run)
     rows = evaluate(folder / "evaluation", stores, truth=truth, options=options)["rows"]
     errors, ratios = (_column(rows, methods, quantity) for quantity in ("rmse", "rmse / wiener"))
     best = min(smoothings, key=lambda label: errors[label]["value"])
@@ -81,6 +83,11 @@ def measure_network(
         "rmse": {name: errors[label] for name, label in (names | {"wiener": "wiener"}).items()},
         "rmse / wiener": {name: ratios[label] for name, label in names.items()},
     }
+
+
+def _check_whole(run: RunResult) -> None:
+    if run.quarantined:
+        raise InputError(f"fields that could not be made, the first because of {run.quarantined[0].reason}")
 
 
 def _surroundings(network: str | Path, footprint: Path | None) -> tuple[SkyConfig, NoiseModel]:

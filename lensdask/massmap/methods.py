@@ -27,7 +27,7 @@ SHIPPED = {
 
 _SCALES = {"ks93": 1.5, "ksplus": 1.5, "aperture": 5.0}
 """Scale of a method that is named without one, arcmin. With 33 galaxies per arcmin² a smoothing of 1.5 arcmin leaves
-Kaiser and Squires the least error on lognormal fields."""
+Kaiser and Squires about the least error on lognormal fields."""
 
 _SAME_PIXELS = 0.05
 """By how much of a side pixels may differ from those that a network was trained on."""
@@ -97,7 +97,11 @@ def find_method(
         scale = _read_scale(str(name), kind, setting) if colon else _SCALES[kind]
         return Method(str(name), kind, scale=scale, symmetrised=symmetrised)
     if kind == "wiener":
-        chosen = setting if colon else str(source)
+        chosen = setting if colon else source
+        if chosen is None:
+            raise InputError(
+                "method wiener: the maps do not say what galaxies they are; expected wiener:SOURCE, such as wiener:lsst"
+            )
         _check_source(chosen)
         return Method(str(name), kind, source=chosen, resolution=float(resolution), symmetrised=symmetrised)
     return _find_network(str(name), symmetrised)
@@ -165,7 +169,8 @@ def method_for(
         # A network's kernels are so many pixels: with other pixels it would look at other scales of the sky.
         if abs(pixel_scale - trained) > _SAME_PIXELS * trained:
             raise InputError(
-                f"pixels of {pixel_scale:g} arcmin; expected {trained:g}, on which {method.label} was trained"
+                f"pixels of {pixel_scale:g} arcmin; expected {trained:g}, on which {method.label} was trained "
+                f"(simulate or bin with --pixel-scale {trained:g})"
             )
         advice = "train a network on such maps (lensdask massmap train), or use wiener"
         _compare(maps, method, survey, advice, warn)

@@ -15,7 +15,7 @@ from lensdask.massmap.h21 import H21Config, H21Net
 from lensdask.massmap.inputs import network_inputs
 from lensdask.massmap.miu2net import MIU2Net, MIU2NetConfig
 
-__all__ = ["ARCHITECTURES", "Config", "Network", "build_network", "describe", "make_network", "network_maps"]
+__all__ = ["ARCHITECTURES", "Config", "Network", "build_network", "describe", "make_network", "network_maps", "note_of"]
 
 Config = ChaConfig | H21Config | MIU2NetConfig
 """Configuration of any of the networks."""
@@ -31,7 +31,7 @@ ARCHITECTURES: dict[str, tuple[type[Config], type[Network]]] = {
 """Configuration and network by the name that cards have for them."""
 
 
-NOTES = {
+_NOTES = {
     "cha": "Cha et al. 2025 (ApJ 981, 52); theirs is recipes/massmap-cha-paper.toml, other sizes, inputs, scales, "
     "losses and starts are ours",
     "h21": "as far as Cha et al. 2025 describe Hong et al. 2021 (ApJ 923, 266); numbers of channels, kernels, the "
@@ -39,7 +39,6 @@ NOTES = {
     "miu2net": "Han, Zhao, Chen et al. 2026 (arXiv:2601.13538); theirs is recipes/massmap-miu2net-paper.toml, other "
     "sizes, inputs and scales are ours",
 }
-"""What cards say of where an architecture comes from, and which of it is ours."""
 
 
 def _architecture(config: Config) -> str:
@@ -55,8 +54,12 @@ def make_network(config: Config) -> Network:
 
 def describe(config: Config) -> dict[str, Any]:
     """Return the part of a card that says which network the weights belong to."""
-    name = _architecture(config)
-    return {"architecture": name, "config": asdict(config), "note": NOTES[name]}
+    return {"architecture": _architecture(config), "config": asdict(config)}
+
+
+def note_of(config: Config) -> str:
+    """Return where the architecture of a network comes from, and which of it is ours."""
+    return _NOTES[_architecture(config)]
 
 
 def build_network(card: dict[str, Any]) -> Network:

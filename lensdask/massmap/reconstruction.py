@@ -79,9 +79,18 @@ def mass_attributes(maps: xr.Dataset, method: Method, config: Mapping[str, Any])
     # Fields of another simulation have the same ids: this tells whose they are.
     settings["maps_hash"] = maps.attrs["configuration_hash"]
     if method.kind == "network":
-        # Null if it learned from fields that were made for it, which no store of a user has.
-        settings["trained_on"] = load_card(method.weights).get("data", {}).get("configuration_hash")
+        settings["trained_on"] = _trained_on(load_card(method.weights))
     return common_attributes(MASS_MAPS, config) | settings
+
+
+def _trained_on(card: Mapping[str, Any]) -> list[str]:
+    """Return the configurations of the stores from which a network learned, in all parts of its training.
+
+    Fields that were made for it are in no store of a user.
+    """
+    earlier = card.get("started_from")
+    own = (card.get("data") or {}).get("configuration_hash")
+    return ([] if own is None else [own]) + (_trained_on(earlier) if earlier else [])
 
 
 def observed_settings(maps: xr.Dataset) -> dict[str, Any]:

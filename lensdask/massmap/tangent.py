@@ -9,7 +9,7 @@ import numpy.typing as npt
 from lensdask.errors import InputError
 from lensdask.stats import ARCMIN
 
-__all__ = ["near_side", "north_angle", "tangent_plane"]
+__all__ = ["near_side", "north_angle", "sky_position", "tangent_plane"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -46,6 +46,38 @@ def tangent_plane(ra: npt.ArrayLike, dec: npt.ArrayLike, centre: tuple[float, fl
     return -east / depth / ARCMIN, north / depth / ARCMIN
 
 
+def sky_position(
+    x: npt.ArrayLike, y: npt.ArrayLike, centre: tuple[npt.ArrayLike, npt.ArrayLike]
+) -> tuple[Float64, Float64]:
+    """Return where points of a tangent plane lie on the sky: the inverse of `tangent_plane`.
+
+    Parameters
+    ----------
+    x, y
+        To the west and to the north of the centre, arcmin.
+    centre
+        RA and Dec of the point where the plane touches the sky, degrees: one, or one for each point.
+
+    Returns
+    -------
+    tuple of Float64
+        RA from 0 to below 360, and Dec, degrees.
+
+    Raises
+    ------
+    InputError
+        The declination of a centre is beyond the poles.
+    """
+    _check_declination(centre[1])
+    ra_0, dec_0 = (np.radians(np.asarray(angle, dtype=np.float64)) for angle in centre)
+    east, north = (np.asarray(axis, dtype=np.float64) * ARCMIN for axis in (np.negative(x), y))
+    ahead = np.cos(dec_0) - north * np.sin(dec_0)
+    ra = np.degrees(ra_0 + np.arctan2(east, ahead)) % 360
+    dec = np.degrees(np.arctan2(np.sin(dec_0) + north * np.cos(dec_0), np.hypot(east, ahead)))
+    # The remainder of a tiny negative number is rounded to 360.
+    return np.asarray(np.where(ra == 360, 0.0, ra)), np.asarray(dec)
+
+
 def near_side(ra: npt.ArrayLike, dec: npt.ArrayLike, centre: tuple[float, float]) -> npt.NDArray[np.bool_]:
     """Return which points of the sky, degrees, are less than 89.4 degrees from a centre: the others are on no map.
 
@@ -59,16 +91,20 @@ def near_side(ra: npt.ArrayLike, dec: npt.ArrayLike, centre: tuple[float, float]
 
 def _directions(ra: npt.ArrayLike, dec: npt.ArrayLike, centre: tuple[float, float]) -> tuple[Float64, Float64, Float64]:
     """Return the components of unit vectors to the east, to the north, and towards the centre."""
-    if np.any(np.abs(np.append(dec, centre[1])) > 90):
-        raise InputError(
-            "dec: beyond the poles; expected declinations from -90 to 90 degrees, after the right ascensions"
-        )
+    _check_declination(np.append(dec, centre[1]))
     right_ascension, declination = np.radians(np.asarray(ra, dtype=np.float64)), np.radians(np.asarray(dec, np.float64))
     ra_0, dec_0 = np.radians(centre)
     east = np.cos(declination) * np.sin(right_ascension - ra_0)
     ahead = np.cos(declination) * np.cos(right_ascension - ra_0)
     depth = np.sin(declination) * np.sin(dec_0) + ahead * np.cos(dec_0)
     return east, np.sin(declination) * np.cos(dec_0) - ahead * np.sin(dec_0), depth
+
+
+def _check_declination(dec: npt.ArrayLike) -> None:
+    if np.any(np.abs(dec) > 90):
+        raise InputError(
+            "dec: beyond the poles; expected declinations from -90 to 90 degrees, after the right ascensions"
+        )
 
 
 def north_angle(x: Float64, y: Float64, declination: float) -> Float64:

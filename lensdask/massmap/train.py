@@ -12,12 +12,12 @@ from torch import nn
 
 from lensdask.arrays import to_numpy, to_torch
 from lensdask.compute import choose_device, describe_device
-from lensdask.data import code_version, configuration_hash, file_sha256, load_card, load_weights, save_weights
+from lensdask.data import code_version, configuration_hash, file_sha256, load_card, load_into, save_weights
 from lensdask.errors import InputError
 from lensdask.massmap.cha import ChaNet
 from lensdask.massmap.inputs import network_inputs
 from lensdask.massmap.losses import Loss, cha_loss, miu2net_loss
-from lensdask.massmap.networks import Config, Network, build_network, describe, make_network
+from lensdask.massmap.networks import Config, Network, build_network, describe, make_network, note_of
 from lensdask.massmap.recipe import MassmapRecipe
 from lensdask.massmap.symmetry import SYMMETRIES
 from lensdask.massmap.trainingset import (
@@ -33,6 +33,7 @@ from lensdask.massmap.trainingset import (
 from lensdask.massmap.wiener_start import start_as_wiener
 from lensdask.random import Stream, generator
 from lensdask.sky.power import convergence_power
+from lensdask.sky.simulate import check_sky
 from lensdask.training import (
     Batch,
     Checkpoint,
@@ -72,7 +73,7 @@ def _started(start: Path, recipe: MassmapRecipe) -> Network:
     network = build_network(card)
     if network.config != recipe.network:
         raise InputError(f"{start}: weights of another network; expected that of the recipe")
-    network.load_state_dict(load_weights(start, card["sha256"]))
+    load_into(network, start)
     return network
 
 
@@ -185,6 +186,8 @@ def train_massmap(
     check_output(path, overwrite or (resume and _checkpoint_of(path).exists()))
     chosen = choose_device(device)
     fields = _field_sets(recipe, maps, chosen)
+    if maps is None:
+        check_sky(recipe.sky)
     seen = {"data": _data(recipe, fields, maps), "started_from": None if start is None else load_card(start)}
     checkpoint = _checkpoint(path, recipe, seen, resume=resume, overwrite=overwrite)
     network = _initial_network(recipe, fields[1], start).to(chosen)
@@ -203,6 +206,7 @@ def train_massmap(
             checkpoint=checkpoint,
         )
     card = describe(recipe.network) | {
+        "note": note_of(recipe.network),
         "pixel_scale": recipe.sky.pixel_scale,
         "recipe": {k: v for k, v in asdict(recipe).items() if k != "network"},
         **seen,
@@ -227,7 +231,9 @@ def _checkpoint(
     path: Path, recipe: MassmapRecipe, seen: dict[str, Any], *, resume: bool, overwrite: bool
 ) -> Checkpoint:
     """Return where the state of a training is kept, after a look at what is there."""
-    content = describe(recipe.network) | {"recipe": asdict(recipe), **seen}
+    # Of the card of the first weights no more than decides the result: numbers measured later may be added to it.
+    start = (seen["started_from"] or {}).get("sha256")
+    content = describe(recipe.network) | {"recipe": asdict(recipe), "data": seen["data"], "started_from": start}
     checkpoint = Checkpoint(_checkpoint_of(path), configuration_hash(content))
     if checkpoint.path.exists() and not resume:
         if not overwrite:

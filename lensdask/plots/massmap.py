@@ -9,6 +9,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 __all__ = [
     "Curve",
@@ -58,13 +59,14 @@ def plot_maps(
     pixel_scale: float,
     mask: Image | None = None,
     places: Mapping[str, tuple[Float64, Float64]] | None = None,
-    arcs: Sequence[npt.NDArray[Any]] = (),
-    limits: tuple[float, float] | None = None,
+    arcs: Mapping[str, Sequence[npt.NDArray[Any]]] | None = None,
+    limits: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
     columns: int = 4,
     label: str = "κ",
     unit: str = "arcmin",
+    compass: bool = False,
 ) -> None:
-    """Draw maps side by side with one colour scale.
+    """Draw maps side by side, with one colour scale or each with its own.
 
     Parameters
     ----------
@@ -77,38 +79,51 @@ def plot_maps(
     mask
         0 where nothing is drawn.
     places
-        Rows and columns of what is marked in every map, by the name in the legend: peaks, X-ray clusters.
+        Rows and columns of what is marked in every map, by the name in the legend: peaks, X-ray clusters. The first
+        have the largest marks.
     arcs
-        Pixels (y, x) in order of each line to draw over every map, as of filaments.
+        Pixels (y, x) in order of each line to draw over a map, as of filaments, by its title.
     limits
-        Ends of the colour scale; 0.5 and 99.9 % of all pixels drawn when none.
+        Ends of the colour scale, or by title those of the scale that each map then has of its own; 0.5 and 99.9 % of
+        all pixels drawn when none.
     columns
         Maps in a row.
     label
         Of the colour scale.
     unit
         Of the axes and of ``pixel_scale``.
+    compass
+        Draw arrows to the north, upwards, and to the east, to the left: maps of a catalogue in RA and Dec.
     """
     shown = {title: np.where(True if mask is None else mask != 0, one, np.nan) for title, one in maps.items()}
-    low, high = limits or np.nanpercentile(np.stack(list(shown.values())), (0.5, 99.9))
+    own = limits if isinstance(limits, Mapping) else {}
+    common = None if own else limits or np.nanpercentile(np.stack(list(shown.values())), (0.5, 99.9))
     across = min(columns, len(maps))
     down = -(-len(maps) // across)
     height, width = next(iter(maps.values())).shape
-    figure = Figure(figsize=(1.0 + 3.6 * across, 0.6 + (0.4 + 3.2 * height / width) * down), layout="constrained")
+    size = 1.0 + (4.2 if own else 3.6) * across, 0.6 + (0.4 + 3.2 * height / width) * down
+    figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     for axes in panels.flat[len(maps) :]:
         axes.set_visible(False)
     for axes, (title, one) in zip(panels.flat, shown.items(), strict=False):
         # Pixel centres are whole numbers of rows and columns.
         extent = [edge * pixel_scale for edge in (-0.5, one.shape[1] - 0.5, -0.5, one.shape[0] - 0.5)]
-        image = axes.imshow(one, origin="lower", extent=extent, vmin=low, vmax=high, cmap="magma")
-        _mark(axes, places or {}, arcs, pixel_scale)
+        image = axes.imshow(one, origin="lower", extent=extent, clim=own.get(title, common), cmap="magma")
+        if own:
+            figure.colorbar(image, ax=axes, label=label, shrink=0.8)
+        _mark(axes, places or {}, (arcs or {}).get(title, ()), pixel_scale)
         axes.set_title(title, fontsize="medium")
-    for axes in panels[-1]:
+        if compass:
+            _compass(axes)
+    # The lowest map of each column: the last row may have room for more.
+    for axes in panels.flat[max(len(maps) - across, 0) : len(maps)]:
         axes.set_xlabel(f"x [{unit}]")
+        axes.tick_params(labelbottom=True)
     for axes in panels[:, 0]:
         axes.set_ylabel(f"y [{unit}]")
-    figure.colorbar(image, ax=panels, label=label, shrink=0.8)
+    if not own:
+        figure.colorbar(image, ax=panels, label=label, shrink=0.8)
     _legend_below(figure, panels[0, 0])
     figure.savefig(path, dpi=150)
 
@@ -123,12 +138,21 @@ def _mark(
     reach = axes.axis()
     for arc in arcs:
         axes.plot(arc[:, 1] * pixel_scale, arc[:, 0] * pixel_scale, color="#ff9ed8", lw=1.2)
-    for name, (rows, columns), marker, colour in zip(
-        places, places.values(), _MARKS, ("white", "#56b4e9", "#009e73", "#e69f00"), strict=False
+    for name, (rows, columns), marker, colour, size in zip(
+        places, places.values(), _MARKS, ("white", "#56b4e9", "#009e73", "#e69f00"), (10, 5, 5, 5), strict=False
     ):
         x, y = np.asarray(columns) * pixel_scale, np.asarray(rows) * pixel_scale
-        axes.plot(x, y, marker, mfc="none", color=colour, mec=colour, ms=7, ls="", label=name)
+        axes.plot(x, y, marker, mfc="none", color=colour, mec=colour, ms=size, ls="", label=name)
     axes.axis(reach)
+
+
+def _compass(axes: Axes) -> None:
+    """Draw arrows to the north and the east in the lower right corner, with an edge that shows on any map."""
+    edge, corner = [withStroke(linewidth=3, foreground="black")], (0.95, 0.05)
+    for name, tip in (("N", (0.95, 0.18)), ("E", (0.82, 0.05))):
+        arrow = {"arrowstyle": "<-", "color": "white", "lw": 1.5, "shrinkA": 0, "shrinkB": 0, "path_effects": edge}
+        look: dict[str, Any] = {"color": "white", "ha": "center", "va": "center", "path_effects": edge}
+        axes.annotate(name, corner, tip, "axes fraction", "axes fraction", arrow, **look)
 
 
 def _legend_below(figure: Figure, axes: Axes) -> None:

@@ -66,7 +66,7 @@ def _places(arc: str) -> Float64:
 
 
 def plot_images(result: Result, path: Path) -> None:
-    """Draw the maps side by side, with the filaments of the last where there are any.
+    """Draw the maps side by side, each with its filaments where there are any.
 
     Parameters
     ----------
@@ -76,11 +76,10 @@ def plot_images(result: Result, path: Path) -> None:
         Picture to write.
     """
     rows = _images(result)
-    arcs = rows[-1].get("arcs", [])
     scale = rows[0]["pixel_scale"]
-    lines = [_places(arc) / scale - 0.5 for arc in arcs]
+    arcs = {row["series"]: [_places(arc) / scale - 0.5 for arc in row.get("arcs", [])] for row in rows}
     maps = {row["series"]: _pixels(row) for row in rows}
-    plot_maps(maps, path, pixel_scale=scale, columns=5, arcs=lines, mask=np.isfinite(next(iter(maps.values()))))
+    plot_maps(maps, path, pixel_scale=scale, columns=4, arcs=arcs, mask=np.isfinite(next(iter(maps.values()))))
 
 
 def plot_pair_frames(result: Result, path: Path) -> None:
@@ -95,7 +94,7 @@ def plot_pair_frames(result: Result, path: Path) -> None:
     """
     rows = _images(result)
     maps = {row["series"]: _pixels(row) for row in rows}
-    plot_maps(maps, path, pixel_scale=rows[0]["pixel_scale"], columns=1, unit="separations")
+    plot_maps(maps, path, pixel_scale=rows[0]["pixel_scale"], columns=2, unit="separations")
 
 
 def plot_relation(result: Result, path: Path) -> None:
@@ -128,12 +127,20 @@ def plot_densities(result: Result, path: Path) -> None:
 
 
 def _without_zeros(curves: dict[str, Curve]) -> dict[str, Curve]:
-    """Return curves for a logarithmic axis, NaN where they are not above 0."""
-    return {name: Curve(c.x, *(_positive(part) for part in (c.y, c.low, c.high))) for name, c in curves.items()}
+    """Return curves for a logarithmic axis: NaN where they are not above 0, no band below the lowest value of any.
+
+    Where one map alone has a value, the lower edge of the band is 0 but for rounding.
+    """
+    lowest = min((c.y[c.y > 0].min(initial=np.inf) for c in curves.values()), default=np.inf)
+    return {name: _above(c, float(lowest)) for name, c in curves.items()}
 
 
-def _positive(values: Float64 | None) -> Any:
-    return None if values is None else np.where(values > 0, values, np.nan)
+def _above(curve: Curve, lowest: float) -> Curve:
+    def seen(values: Float64 | None) -> Float64 | None:
+        return None if values is None else np.where(curve.y > 0, values, np.nan)
+
+    low = None if curve.low is None else np.maximum(curve.low, lowest)
+    return curve._replace(y=np.where(curve.y > 0, curve.y, np.nan), low=seen(low), high=seen(curve.high))
 
 
 def plot_correlations(result: Result, path: Path) -> None:

@@ -31,10 +31,11 @@ from lensdask.massmap.peaks import (
     projected_masses,
     shuffled,
 )
-from lensdask.reproduce.cha_maps import FIELDS, METHODS
+from lensdask.reproduce.cha_maps import FIELDS
 from lensdask.reproduce.cha_published import COMPLETENESS, MATCHED_PIXELS
 from lensdask.reproduce.experiment import Job, Outcome, Row, on_cluster, row
 from lensdask.reproduce.massmap_fields import Sample, curve, simulated_fields
+from lensdask.reproduce.massmap_networks import METHODS
 from lensdask.sky.simulate import SkyConfig
 from lensdask.sky.sources import find_source
 

@@ -22,11 +22,10 @@ from lensdask.massmap.metrics import (
     smoothed,
 )
 from lensdask.massmap.profiles import azimuthal_profile, fit_halo, radial_profile
-from lensdask.reproduce.cha_maps import METHODS
 from lensdask.reproduce.cha_published import COMA_MASS, SMOOTHING
 from lensdask.reproduce.experiment import Job, Outcome, Row, on_cluster, row
 from lensdask.reproduce.massmap_fields import Sample, curve, image, mean_rows
-from lensdask.reproduce.massmap_networks import SKIES
+from lensdask.reproduce.massmap_networks import METHODS, SKIES, smoothing_of
 from lensdask.reproduce.massmap_planted import Cluster, cluster_fields
 from lensdask.sky.sources import find_source
 
@@ -75,23 +74,21 @@ def mass_and_filaments(job: Job) -> Outcome:
     with on_cluster(job) as job:
         sample, cluster = _sample(job)
         rows, images = [], []
-        arcs: list[list[Arc]] = []
         for label, kappa in sample.with_truth(METHODS):
             rows += _mass_rows(sample, label, kappa, cluster)
-            # As fine as galaxies show it at best: a map without noise has ridges everywhere.
-            seen = smoothed(kappa, SMOOTHING / 60, sample.pixel_scale) if label == "truth" else kappa
-            arcs = _filaments(seen)
+            # A fine map has ridges everywhere, with noise or without: all are smoothed alike, smooth ones again.
+            arcs = _filaments(smoothed(kappa, SMOOTHING / 60, sample.pixel_scale))
             rows += _filament_rows(sample, label, arcs, cluster)
-            images.append(image(label, kappa[0], sample.pixel_scale, n=1))
+            lines = [_line(arc, sample.pixel_scale) for arc in arcs[0]]
+            images.append(image(label, kappa[0], sample.pixel_scale, n=1, arcs=lines))
         # No number of the paper is beside these: its masses are of the real Coma, ours of what was planted.
         rows.append(row("M200 that was planted", cluster.mass, unit="Msun", series="truth"))
-        images[-1]["arcs"] = [_line(arc, sample.pixel_scale) for arc in arcs[0]]
         return sample.outcome(rows + images)
 
 
 def _line(arc: Arc, pixel_scale: float) -> str:
     """Return pixels (y, x) as points x,y in arcmin from the lower left corner of the field."""
-    return " ".join(f"{x:.4g},{y:.4g}" for y, x in (arc + 0.5) * pixel_scale)
+    return " ".join(f"{x:.1f},{y:.1f}" for y, x in (arc + 0.5) * pixel_scale)
 
 
 def _mass_rows(sample: Sample, label: str, kappa: Maps, cluster: Cluster) -> list[Row]:
@@ -107,7 +104,7 @@ def _mass_rows(sample: Sample, label: str, kappa: Maps, cluster: Cluster) -> lis
             source=find_source(sample.maps.attrs["source"]),
             pixel_scale=sample.pixel_scale,
             # How wide a network or the Wiener filter smooths a peak depends on the peak.
-            smoothing=SMOOTHING / 60 if label == "KS93" else 0.0,
+            smoothing=smoothing_of(label),
             concentration=cluster.concentration,
         ).mass
         for profile in profiles

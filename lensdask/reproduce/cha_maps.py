@@ -10,14 +10,13 @@ from lensdask.massmap.metrics import Float64, Maps, binned_sums, mean_over_maps,
 from lensdask.reproduce.cha_published import LOSS_RANGE, NULL_MODE, NULL_RANGE, SLOPES
 from lensdask.reproduce.experiment import Job, Outcome, Row, on_cluster, row
 from lensdask.reproduce.massmap_fields import Sample, curve, image, mean_rows, simulated_fields
-from lensdask.reproduce.massmap_networks import SKIES
+from lensdask.reproduce.massmap_networks import METHODS, SKIES
 from lensdask.reproduce.massmap_planted import empty_fields
 from lensdask.stats import map_moments
 
 __all__ = [
     "DENSITY_EDGES",
     "FIELDS",
-    "METHODS",
     "correlations",
     "density",
     "distributions",
@@ -26,9 +25,6 @@ __all__ = [
     "reconstructions",
     "slopes",
 ]
-
-METHODS = ("Wiener", "KS93", "H21", "Cha")
-"""What is compared: Wiener first, against which errors are measured."""
 
 FIELDS = {"tiny": 4, "small": 60, "paper": 200}
 """Test fields by size."""

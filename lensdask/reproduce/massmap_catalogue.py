@@ -16,7 +16,7 @@ from lensdask.reproduce import cha_maps, miu2net_maps
 from lensdask.reproduce.cha_clusters import cluster_masses, completeness
 from lensdask.reproduce.cha_coma import azimuthal_excess, mass_and_filaments
 from lensdask.reproduce.experiment import Experiment
-from lensdask.reproduce.massmap_networks import weights_of
+from lensdask.reproduce.massmap_networks import METHODS, weights_of
 
 __all__ = ["CHA", "MIU2NET"]
 
@@ -31,14 +31,14 @@ _HALOES = (
 )
 _SMOOTHED = (
     "A map by Kaiser and Squires has no more power than its smoothing leaves, so that KS93 is low here as it must be; "
-    "the paper finds it too high."
+    "the paper finds it too high. KS93 1.6' has the smoothing of the least error, not that of the paper."
 )
 _COMA = (
-    "The paper has the real Coma cluster; ours has a known mass and known filaments, in every field before another sky."
+    "The paper has the real Coma cluster; ours has a known mass and known filaments, in every field before another "
+    "sky. Below size paper, the networks were trained on fields of half this side."
 )
 
-_OF_CHA = weights_of(*cha_maps.METHODS)
-_OF_MIU2NET = weights_of(*miu2net_maps.METHODS)
+_NETWORKS = weights_of(*METHODS)
 
 CHA = (
     Experiment(
@@ -48,7 +48,7 @@ CHA = (
         "the network restores compact peaks and large scales alike, with a loss of 200 to 210",
         cha_maps.reconstructions,
         plot_images,
-        networks=_OF_CHA,
+        networks=_NETWORKS,
         note=f"{_SKIES} The loss is summed over 512² pixels in the paper, and over those of the field here.",
     ),
     Experiment(
@@ -58,7 +58,7 @@ CHA = (
         "a slope of 0.70 by total least squares, 0.47 for its predecessor, and a loose relation for KS93",
         cha_maps.slopes,
         plot_relation,
-        networks=_OF_CHA,
+        networks=_NETWORKS,
         note=f"{_SKIES} {_SMOOTHED} A slope below 1 is no flaw: that of the map with the least error is below 1.",
     ),
     Experiment(
@@ -68,7 +68,7 @@ CHA = (
         "that of the network is close to the truth, that of KS93 is wider",
         cha_maps.distributions,
         plot_densities,
-        networks=_OF_CHA,
+        networks=_NETWORKS,
         note=f"{_SKIES} {_SMOOTHED}",
     ),
     Experiment(
@@ -78,7 +78,7 @@ CHA = (
         "that of the network is the true one on scales above 2 pixels",
         cha_maps.correlations,
         plot_correlations,
-        networks=_OF_CHA,
+        networks=_NETWORKS,
         note=f"{_SKIES} A map with the least error has less power than the truth on all scales on which noise counts.",
     ),
     Experiment(
@@ -88,7 +88,7 @@ CHA = (
         "nearly one to one with the truth",
         cluster_masses,
         plot_masses,
-        networks=_OF_CHA,
+        networks=_NETWORKS,
         note=f"{_HALOES} The highest maxima of the maps count, as many as there are clusters.",
     ),
     Experiment(
@@ -98,7 +98,7 @@ CHA = (
         "75 % at 1e14 Msun and 90 % at 3e14, against 35 % at 1e14 for KS93",
         completeness,
         plot_found,
-        networks=_OF_CHA,
+        networks=_NETWORKS,
         note=f"{_HALOES} The highest maxima of the maps count, as many as there are clusters; the paper does not say "
         "which ones do. By chance: what the maxima of another field would find.",
     ),
@@ -109,7 +109,7 @@ CHA = (
         "convergences between -0.04 and 0.06, with the mode at -0.01: hardly a bias",
         cha_maps.null_test,
         plot_densities,
-        networks=_OF_CHA,
+        networks=_NETWORKS,
         note="The caption of the figure has -0.02 to 0.04. How far the extremes reach grows with the number of fields. "
         "Below size paper, fields are 1.75 degrees, and the networks are small ones, trained for galaxies at redshift "
         "1, before which there is less mass to expect than before the paper's at 2.5.",
@@ -121,7 +121,7 @@ CHA = (
         "the maps hold up inside the mask",
         cha_maps.masked_maps,
         plot_images,
-        networks=_OF_CHA,
+        networks=_NETWORKS,
         note=f"{_SKIES} Discs mask a fifth of each field; the paper has the footprint of a survey of Coma. The "
         "networks were trained without masks. The numbers are about what lies inside.",
     ),
@@ -133,10 +133,11 @@ CHA = (
         "ones are",
         mass_and_filaments,
         plot_images,
-        networks=_OF_CHA,
+        networks=_NETWORKS,
         note=f"{_COMA} The mass is the paper's of Coma: our fits are to be held against what was planted, and say "
         "nothing on that of the paper. The fit takes maps as they are: what a method smooths away is missing in its "
-        "mass. By chance: filaments in the directions opposite to those that have one.",
+        "mass, but for the known smoothing of KS93. Filaments are those of maps smoothed by 2.5 arcmin more, the truth "
+        "as well. By chance: filaments in the directions opposite to those that have one.",
     ),
     Experiment(
         "cha.figure11",
@@ -145,7 +146,7 @@ CHA = (
         "it is highest in the directions of known filaments",
         azimuthal_excess,
         plot_azimuth,
-        networks=_OF_CHA,
+        networks=_NETWORKS,
         note=_COMA,
     ),
 )
@@ -161,7 +162,7 @@ MIU2NET = (
         "the error is 5 % below that of DeepMass, and 38 % after smoothing by 1 arcmin",
         miu2net_maps.distribution,
         plot_densities,
-        networks=_OF_MIU2NET,
+        networks=_NETWORKS,
         note=f"{_OTHERS} DeepMass, whose published training mixed up flips, is not among our methods: errors are over "
         "that of the Wiener filter.",
     ),
@@ -172,7 +173,7 @@ MIU2NET = (
         "the range of the convergence is recovered",
         miu2net_maps.dynamic_range,
         plot_heights,
-        networks=_OF_MIU2NET,
+        networks=_NETWORKS,
         note=f"{_OTHERS} The highest of many pixels is high in any noisy map: the value at the peak itself is not "
         "raised by noise.",
     ),
@@ -183,7 +184,7 @@ MIU2NET = (
         "right to 4 % up to a multipole of 500",
         miu2net_maps.power,
         plot_power_ratios,
-        networks=_OF_MIU2NET,
+        networks=_NETWORKS,
         note=f"{_OTHERS} The least error and the right power exclude each other wherever there is noise: the Wiener "
         "filter has the power of the truth times that share of it which can be known. The lowest rings of small fields "
         "have few modes.",
@@ -195,7 +196,7 @@ MIU2NET = (
         "maps show both clusters, where those by Kaiser and Squires blur them",
         miu2net_maps.merging_clusters,
         plot_pair_frames,
-        networks=_OF_MIU2NET,
+        networks=_NETWORKS,
         note="Our skies are haloes in a lognormal field, on which no network was trained: pairs are close on the "
         "sky only, and there is no bridge between them beyond what their haloes make. N counts pairs; errors are over "
         "fields.",

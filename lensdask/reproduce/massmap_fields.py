@@ -94,7 +94,7 @@ class Sample:
         InputError
             Some of it could not be made.
         """
-        path = self.store.with_name(f"{self.store.stem}-{LABELS[label].partition(':')[0]}.zarr")
+        path = self.store.with_name(f"{self.store.stem}-{LABELS[label].replace(':', '-')}.zarr")
         _complete(
             path, reconstruct_run(self.store, path, method=method_of(self.job, label), options=part_options(self.job))
         )
@@ -121,7 +121,12 @@ class Sample:
         if result["run"]["quarantined"]:
             raise InputError(f"{directory}: fields that could not be compared; try again with --resume")
         names = dict(zip(dict.fromkeys(r["series"] for r in result["rows"]), labels, strict=True))
-        found = [r | {"series": names[r["series"]], "n": self.size} for r in result["rows"]]
+        # The comparison may name stores, where methods differ by their smoothing alone.
+        over, ours = f"/ {next(iter(names))}", f"/ {LABELS[labels[0]]}"
+        found = [
+            r | {"series": names[r["series"]], "quantity": r["quantity"].replace(over, ours), "n": self.size}
+            for r in result["rows"]
+        ]
         return [r for r in found if r["measured"] is not None and r["error"] is not None]
 
     def compared(self, labels: Sequence[str], quantities: Collection[str] = tuple(QUANTITIES)) -> list[Row]:

@@ -19,7 +19,7 @@ from lensdask.reproduce.experiment import Job
 from lensdask.sky.simulate import SkyConfig
 from lensdask.training import TrainingConfig
 
-__all__ = ["LABELS", "NOISES", "SKIES", "method_of", "recipe_of", "weights_of"]
+__all__ = ["LABELS", "METHODS", "NOISES", "SKIES", "method_of", "recipe_of", "smoothing_of", "weights_of"]
 
 SKIES = {
     "tiny": SkyConfig(size=64, pixel_scale=0.82),
@@ -33,8 +33,19 @@ NOISES = {"tiny": NoiseModel(), "small": NoiseModel(), "paper": NoiseModel(measu
 """Rubin after ten years, 33 galaxies per arcmin² and σ_e = 0.24 per component (section 2.2 of Cha et al. 2025); at size
 "paper" with errors of the measurement, which the paper's network is told."""
 
-LABELS = {"Wiener": "wiener", "KS93": f"ks93:{SMOOTHING / 60:g}", "H21": "h21", "Cha": "cha", "MIU²Net": "miu2net"}
-"""Methods by the name in figures; the smoothing of KS93 is that of Cha et al. 2025."""
+LABELS = {
+    "Wiener": "wiener",
+    "KS93": f"ks93:{SMOOTHING / 60:g}",
+    "KS93 1.6'": "ks93:1.6",
+    "H21": "h21",
+    "Cha": "cha",
+    "MIU²Net": "miu2net",
+}
+"""Methods by the name in figures. The smoothing of KS93 is that of Cha et al. 2025; 1.6 arcmin leaves the least error
+on the lognormal fields of size "small"."""
+
+METHODS = tuple(LABELS)
+"""What every experiment compares: Wiener first, against which errors are measured."""
 
 _CHA_TRAINING = TrainingConfig(
     epochs=6000,
@@ -123,6 +134,11 @@ def method_of(job: Job, label: str) -> str:
         recipe = recipe_of(name, job.size, job.seed)
         train_massmap(path, recipe, device=job.device_here, overwrite=True, resume=True)
     return str(path)
+
+
+def smoothing_of(label: str) -> float:
+    """Return the standard deviation in arcmin of the Gaussian by which a method smooths; 0 for all but KS93."""
+    return float(LABELS[label].partition(":")[2] or 0) if label in LABELS else 0.0
 
 
 def weights_of(*labels: str) -> Callable[[Job], list[Path]]:

@@ -9,13 +9,11 @@ from lensdask.massmap.peaks import find_peaks, heights_near, peaks_of_haloes
 from lensdask.reproduce.cha_maps import DENSITY_EDGES, density
 from lensdask.reproduce.experiment import Job, Outcome, Row, on_cluster, row
 from lensdask.reproduce.massmap_fields import Sample, curve, image, mean_rows, simulated_fields
+from lensdask.reproduce.massmap_networks import METHODS
 from lensdask.reproduce.miu2net_published import POWER_ACCURACY, TEST_MAPS
 from lensdask.stats import map_moments
 
-__all__ = ["METHODS", "distribution", "dynamic_range", "merging_clusters", "power"]
-
-METHODS = ("Wiener", "KS93", "Cha", "MIU²Net")
-"""What is compared: Wiener first, against which errors are measured."""
+__all__ = ["distribution", "dynamic_range", "merging_clusters", "power"]
 
 FIELDS = {"tiny": 4, "small": 60, "paper": TEST_MAPS}
 """Test fields by size."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from lensdask.compute import choose_device, describe_device
-from lensdask.data import code_version, load_card, load_weights, save_weights
+from lensdask.data import code_version, load_card, load_into, save_weights
 from lensdask.errors import InputError
 from lensdask.random import Stream, generator
 from lensdask.shear.catalogue import MAGNITUDE_LIMIT, Catalogue, MockCatalogue, read_catalogue
@@ -147,7 +147,7 @@ def _initial_network(recipe: Recipe, start: Path | None) -> D4CNN:
         card = load_card(start)
         if card["architecture"] != "d4cnn" or build_d4cnn(card).config != recipe.network:
             raise InputError(f"{start}: weights of another network; expected that of the recipe")
-        network.load_state_dict(load_weights(start, card["sha256"]))
+        load_into(network, start)
     return network
 
 

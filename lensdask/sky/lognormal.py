@@ -11,8 +11,8 @@ is the one asked for. What the field lacks: its peaks have no profile, mass or r
 filaments, since all of it follows from the power and the one-point distribution.
 
 Not every ξ_g belongs to a Gaussian field: the wanted power can need negative power of g on some waves, which is set to
-0, and `lost_variance` says how much of the variance of g that takes: little at the shifts of real sources, a 60th at
-twice the `least_shift`, a sixth at the least itself. Below it ξ < -λ² somewhere, and there is no field at all.
+0, and `lost_variance` says how much of the variance of g that takes: little at the shifts of real sources, a 70th at
+twice the `least_shift`, a sixth a hundredth above it. Below it ξ < -λ² somewhere, and there is no field at all.
 """
 
 import math

@@ -13,6 +13,7 @@ tangent plane is cut. Every pixel of a map must have a convergence: NaN and HEAL
 
 import math
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -113,22 +114,58 @@ def _read_fits(file: Path, _: str | None) -> tuple[npt.NDArray[Any], float | Non
             if image is None:
                 raise InputError(f"{file}: holds no image; expected a convergence map")
             return np.asarray(image.data), header_scale(image.header, file)
+    except InputError:
+        raise
     except (OSError, TypeError, ValueError) as error:
         raise InputError(f"{file}: is not FITS ({error}); expected a convergence map") from error
 
 
 def header_scale(header: Any, file: Path) -> float | None:
-    """Return arcmin per pixel, where the header has a coordinate system on the sky."""
-    from astropy.wcs import WCS
+    """Return arcmin per pixel, where the header has coordinates on the sky.
+
+    Raises
+    ------
+    InputError
+        The pixels are not square, or see `sky_coordinates`.
+    """
     from astropy.wcs.utils import proj_plane_pixel_scales
 
-    world = WCS(header)
-    if not world.has_celestial:
+    world = sky_coordinates(header, file)
+    if world is None:
         return None
-    along_x, along_y = 60 * proj_plane_pixel_scales(world.celestial)
+    along_x, along_y = 60 * proj_plane_pixel_scales(world)
     if abs(along_x / along_y - 1) > 1e-3:
         raise InputError(f"{file}: pixels of {along_x:.4g} x {along_y:.4g} arcmin; expected square ones")
     return float(along_x)
+
+
+def sky_coordinates(header: Any, file: Path) -> Any | None:
+    """Return the coordinates on the sky of an image, an `astropy.wcs.WCS`, where its header has them with a scale.
+
+    Raises
+    ------
+    InputError
+        They contradict themselves.
+    """
+    from astropy.wcs import WCS, FITSFixedWarning, WcsError
+
+    try:
+        with warnings.catch_warnings():
+            # It tells of every spelling that it mends, and of what it could not before it raises.
+            warnings.filterwarnings("ignore", r"'\w+' made the change", FITSFixedWarning)
+            world = WCS(header)
+    except WcsError as error:
+        reason = str(error).strip().splitlines()[-1].rstrip(".")
+        raise InputError(
+            f"{file}: coordinates that make no sense ({reason}); expected those of the sky, or none"
+        ) from error
+    # Without a scale its default would count, a degree.
+    told = world.has_celestial and not _SCALES.isdisjoint(header)
+    return world.celestial if told else None
+
+
+_SCALES = {"CDELT1", "CD1_1", "CD1_2", "PC1_1", "PC1_2"}
+"""What a header says its scale with, one of these at least."""
 
 
 def _read_record(file: Path, _: str | None) -> tuple[npt.NDArray[Any], float | None]:

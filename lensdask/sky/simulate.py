@@ -125,7 +125,7 @@ def simulate_sky(ids: npt.ArrayLike, config: SkyConfig, seed: int, device: str =
 
 
 def check_sky(config: SkyConfig) -> None:
-    """Refuse a sky that cannot be made, in a moment and before anything is.
+    """Refuse a sky that cannot be made, before anything is: takes a Fourier transform of the padded area.
 
     Raises
     ------

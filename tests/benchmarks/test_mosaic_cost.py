@@ -60,6 +60,7 @@ def same_after_a_kill(store, mass, method):
     other = mass.with_name(f"resumed-{mass.name}")
     command = reconstruct_command(store, other, method)
     done = killed(command, other, MANY // 2)
+    assert MANY // 2 <= done < MANY
     watched([*command, "--resume"])
     assert contents(other) == contents(mass)
     return [done, MANY - done]

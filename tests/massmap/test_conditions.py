@@ -13,6 +13,7 @@ from lensdask.compute import RunOptions
 from lensdask.data import write
 from lensdask.massmap.conditions import ConditionsWarning
 from lensdask.massmap.methods import SHIPPED, method_for
+from lensdask.massmap.mock import mock_catalogue
 from lensdask.massmap.reconstruction import reconstruct
 from lensdask.massmap.runs import reconstruct_run
 
@@ -29,6 +30,11 @@ def told(maps, name):
     return lines
 
 
+def observed(maps, density=33.0, sigma_e=0.24):
+    """Return maps with the weights that so many galaxies of such a dispersion give."""
+    return maps.assign(weight=maps["weight"] * (density / 33.0) * (0.24 / sigma_e) ** 2)
+
+
 def hide(maps, part):
     """Return maps whose first rows are behind the mask."""
     maps = maps.copy(deep=True)
@@ -38,30 +44,40 @@ def hide(maps, part):
 
 
 @pytest.mark.parametrize(
-    ("density", "sigma_e", "is_other"),
-    [
-        (33.0, 0.24, False),
-        (33.0, 0.24 * 1.19, False),
-        (33.0, 0.24 * 1.21, True),
-        (33.0, 0.24 * 0.79, True),
-        # The noise goes as the root of the density.
-        (33.0 / 1.19**2, 0.24, False),
-        (33.0 / 1.21**2, 0.24, True),
-        (4 * 33.0, 2 * 0.24, False),
-        (None, 0.24, False),
-        (33.0, None, False),
-    ],
+    ("factor", "is_other"), [(1.0, False), (1.18, False), (1.22, True), (0.82, False), (0.78, True)]
 )
-def test_noise_may_differ_by_a_fifth(tmp_path, density, sigma_e, is_other):
-    maps = shear_store_dataset(1).assign_attrs(density=density, sigma_e=sigma_e)
+def test_noise_may_differ_by_a_fifth(tmp_path, factor, is_other):
+    maps = shear_store_dataset(1)
+    maps["weight"] = maps["weight"] / factor**2
     lines = told(maps, save_network(tmp_path / "net.safetensors", **recipe()))
     assert bool(lines) == is_other
     for line in lines:
-        found = sigma_e / np.sqrt(density) / 0.82
+        found = float(maps["weight"].values[maps["mask"].values > 0].mean()) ** -0.5
+        assert found == pytest.approx(factor * 0.0509, rel=0.01)
         assert line == (
             f"net is for noise 0.051 per pixel; the maps have noise {found:.2g} per pixel: "
             "train a network on such maps (lensdask massmap train), or use wiener"
         )
+
+
+@pytest.mark.parametrize("error", [0.3, 0.5])
+def test_noise_is_that_of_ellipticities_and_measurement(tmp_path, error):
+    network = save_network(tmp_path / "net.safetensors", **recipe(measurement_error=error))
+    # By the galaxies of the mock catalogue: the mean square of their errors, with the ellipticities' 0.24².
+    sheared = np.zeros((200, 200))
+    errors = mock_catalogue(0, sheared, sheared, replace(NOISE, measurement_error=error), 0.82, 1)["measurement_error"]
+    ratio = np.sqrt(1 + np.mean(errors**2) / 0.24**2)
+    maps = shear_store_dataset(1)
+    for factor, is_other in ((1.0, ratio > 1.25), (ratio, False), (1.22 * ratio, True)):
+        one = maps.assign(weight=maps["weight"] / factor**2)
+        assert bool(told(one, network)) == is_other
+
+
+@pytest.mark.parametrize("weight", [0.0, np.nan])
+def test_maps_that_say_nothing_of_their_noise_are_not_compared(tmp_path, weight):
+    maps = shear_store_dataset(1)
+    maps["weight"][:] = weight
+    assert told(maps, save_network(tmp_path / "net.safetensors", **recipe())) == []
 
 
 @pytest.mark.parametrize(("source", "is_other"), [("zs1.0", False), ("lsst", True), (None, False), ("mine", False)])
@@ -99,39 +115,40 @@ def test_one_field_at_the_edge_is_not_the_survey(tmp_path):
 
 def test_all_differences_are_told_in_one_line(tmp_path):
     network = save_network(tmp_path / "net.safetensors", **recipe(mask_fraction=0.0))
-    (line,) = told(hide(shear_store_dataset(1), 0.5).assign_attrs(density=5.0, source="lsst"), network)
+    (line,) = told(observed(hide(shear_store_dataset(1), 0.5).assign_attrs(source="lsst"), 5.0), network)
     assert "\n" not in line
     assert line.startswith(
         "net is for noise 0.051 per pixel, source zs1.0, 0% behind masks; "
-        "the maps have noise 0.13 per pixel, source lsst, 50% behind masks: "
+        "the maps have noise 0.14 per pixel, source lsst, 50% behind masks: "
     )
 
 
 def test_a_network_of_a_store_is_for_what_the_store_was_like(tmp_path):
     data = {"store": "maps.zarr", "density": 5.0, "sigma_e": 0.4, "source": "lsst", "seed": 1}
     network = save_network(tmp_path / "net.safetensors", **recipe(), data=data)
-    there = shear_store_dataset(1).assign_attrs(density=5.0, sigma_e=0.4, source="lsst")
+    there = observed(shear_store_dataset(1), 5.0, 0.4).assign_attrs(source="lsst")
     assert told(there, network) == []
     assert "is for noise 0.22 per pixel, source lsst;" in told(shear_store_dataset(1), network)[0]
 
 
 def test_cards_that_do_not_say_are_not_compared(tmp_path):
-    assert told(shear_store_dataset(1).assign_attrs(density=1.0), save_network(tmp_path / "net.safetensors")) == []
+    assert told(observed(shear_store_dataset(1), 1.0), save_network(tmp_path / "net.safetensors")) == []
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_networks_are_for_one_survey(name):
-    survey = {"density": 69.35, "sigma_e": 0.295, "source": "cosmos"} if name == "cosmos" else {}
-    maps = shear_store_dataset(1).assign_attrs(survey)
-    assert told(maps, name) == []
-    assert len(told(maps.assign_attrs(density=5.0), name)) == 1
-    assert len(told(maps.assign_attrs(sigma_e=0.5), name)) == 1
-    assert len(told(maps.assign_attrs(source="zs2.5"), name)) == 1
+    maps, survey = shear_store_dataset(1), {}
+    if name == "cosmos":
+        maps, survey = maps.assign_attrs(source="cosmos"), {"density": 69.35, "sigma_e": 0.295}
+    assert told(observed(maps, **survey), name) == []
+    assert len(told(observed(maps, **(survey | {"density": 5.0})), name)) == 1
+    assert len(told(observed(maps, **(survey | {"sigma_e": 0.5})), name)) == 1
+    assert len(told(observed(maps, **survey).assign_attrs(source="zs2.5"), name)) == 1
 
 
 def test_wiener_of_other_galaxies():
     maps = shear_store_dataset(1)
-    assert told(maps.assign_attrs(density=1.0), "wiener") == []
+    assert told(observed(maps, 1.0), "wiener") == []
     assert told(maps, "wiener:zs1.0") == []
     assert told(maps.assign_attrs(source=None), "wiener:lsst") == []
     (line,) = told(maps, "wiener:lsst")
@@ -142,13 +159,13 @@ def test_wiener_of_other_galaxies():
 
 
 def test_classical_methods_are_for_any_maps():
-    maps = shear_store_dataset(1).assign_attrs(density=0.1, source="lsst")
+    maps = observed(shear_store_dataset(1), 0.1).assign_attrs(source="lsst")
     assert [told(maps, name) for name in ("ks93", "ksplus", "aperture", "wiener")] == [[]] * 4
 
 
 def test_python_warns_once_where_the_user_is(tmp_path):
     network = save_network(tmp_path / "net.safetensors", **recipe())
-    maps = shear_store_dataset(4).assign_attrs(density=5.0)
+    maps = observed(shear_store_dataset(4), 5.0)
     write(maps, tmp_path / "maps.zarr", chunk=1)
     options = RunOptions(show_progress=False)
     doors = (
@@ -167,7 +184,7 @@ def test_python_warns_once_where_the_user_is(tmp_path):
 def test_the_command_says_it_in_one_line(tmp_path, monkeypatch, capfd, workers):
     monkeypatch.chdir(tmp_path)
     save_network(tmp_path / "net.safetensors", **recipe())
-    write(shear_store_dataset(6).assign_attrs(density=5.0), tmp_path / "maps.zarr", chunk=1)
+    write(observed(shear_store_dataset(6), 5.0), tmp_path / "maps.zarr", chunk=1)
     options = ("--method", "net.safetensors", "--cluster", "threads", "--workers", workers)
     arguments = ("massmap", "reconstruct", "maps.zarr", "mass.zarr", *options, "--json")
     assert call(monkeypatch, *arguments) == 0

@@ -151,7 +151,7 @@ def test_what_cannot_be_compared(folder, tmp_path):
     write(mass_maps(kappa, pixel_scale=0.41), tmp_path / "finer.zarr")
     write(mass_maps(kappa, maps_hash="of another sky"), tmp_path / "sky.zarr")
     learned = shear_store_dataset(FIELDS).attrs["configuration_hash"]
-    write(mass_maps(kappa, trained_on=learned), tmp_path / "learned.zarr")
+    write(mass_maps(kappa, trained_on=["of another sky", learned]), tmp_path / "learned.zarr")
     write(mass_maps(kappa).assign_coords(field=np.arange(FIELDS) + 7), tmp_path / "elsewhere.zarr")
     write(shear_store_dataset(FIELDS).drop_vars("kappa"), tmp_path / "real.zarr")
     truth, out = folder / "maps.zarr", tmp_path / "out"

@@ -115,6 +115,12 @@ def test_dataset_follows_the_schema_and_gives_the_maps_back(maps) -> None:
     np.testing.assert_array_equal(dataset["count"], count)
 
 
+def test_maps_of_the_stored_kind_are_not_copied(maps) -> None:
+    single = ShearMaps(*(array.astype(np.float32) for array in maps))
+    dataset = shear_dataset(single, count=np.ones(SHAPE, np.float32), pixel_scale=0.4)
+    assert all(np.shares_memory(dataset[name].values, getattr(single, name)) for name in ("g1", "g2", "weight"))
+
+
 def test_hash_of_a_dataset_knows_its_pixels(maps) -> None:
     hashes = {
         shear_dataset(each, count=np.ones(SHAPE), pixel_scale=0.4).attrs["configuration_hash"]

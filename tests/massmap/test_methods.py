@@ -54,7 +54,9 @@ def test_wiener_takes_the_galaxies_from_its_name_or_the_dataset():
     assert method_for(maps.assign_attrs(source=None), "wiener:lsst").source == "lsst"
     smoothed = maps.assign_attrs(resolution=0.45)
     assert method_for(smoothed, "wiener").resolution == 0.45
-    with pytest.raises(InputError, match="wiener:lsst"):
+    with pytest.raises(
+        InputError, match="do not say what galaxies they are; expected wiener:SOURCE, such as wiener:lsst"
+    ):
         method_for(maps.assign_attrs(source=None), "wiener")
     with pytest.raises(InputError, match="wiener:lsst"):
         method_for(maps.assign_attrs(source="catalogue"), "wiener")
@@ -73,7 +75,7 @@ def test_a_network_sees_pixels_of_the_size_it_was_trained_on(tmp_path):
     network = save_network(tmp_path / "net.safetensors", pixel_scale=PIXEL_SCALE * 1.01)
     assert method_for(maps, network).kind == "network"
     network = save_network(tmp_path / "coarse.safetensors", pixel_scale=2 * PIXEL_SCALE)
-    with pytest.raises(InputError, match=r"pixels of 0\.82 arcmin; expected 1\.64"):
+    with pytest.raises(InputError, match=r"pixels of 0\.82 arcmin; expected 1\.64, .* with --pixel-scale 1\.64\)"):
         method_for(maps, network)
 
 

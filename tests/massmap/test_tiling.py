@@ -151,6 +151,14 @@ def test_halo_between_fields_has_the_same_shear_in_each() -> None:
         assert np.abs(np.mean(turned.imag[far])) < 2e-4
 
 
+def test_survey_without_holes_has_none_at_the_edges_of_tiles() -> None:
+    # 1.7 galaxies per pixel, over 12 degrees.
+    dataset = tile_catalogue(*patch(150.0, 2.0, 12.0, 8800, seed=6), pixel_scale=10.0, shape=(18, 24), overlap=30.0)
+    inside = (np.abs(dataset["ra"] - 150) + 2 < 5.9) & (np.abs(dataset["dec"] - 2) + 1.5 < 5.9)
+    assert inside.sum() > 6
+    assert dataset["mask"][inside.values].all()
+
+
 def test_field_with_others_galaxies_alone_is_left_out() -> None:
     # Galaxies just above the equator: the fields below have them in their overlap, but nothing of their own.
     ra, g = np.linspace(0.5, 1.5, 50), np.full(50, 0.1)

@@ -52,4 +52,4 @@ def test_networks_are_no_better_where_they_are_said_to_be_for_other_maps(tmp_pat
     for row in result["rows"]:
         if row["quantity"] == "rmse / wiener":
             print(f"{row['series']} at {density:g} per arcmin²: {row['measured']:.3f} ± {row['error']:.3f}")
-            assert row["measured"] > 0.98
+            assert row["measured"] > (0.98 if density < 33 else 1.1)

@@ -60,6 +60,51 @@ def test_scale_of_the_header_and_an_image_in_an_extension(tmp_path: Path, image:
         read_convergence_map(tmp_path / "oblong.fits")
 
 
+TANGENT = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": -0.01, "CDELT2": 0.01}
+
+
+def with_header(path: Path, image: np.ndarray, header: dict[str, object]) -> Path:
+    unit = fits.PrimaryHDU(image)
+    unit.header.update(header)
+    unit.writeto(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ({"CTYPE1": "RA---TAN", "CDELT1": -0.01, "CDELT2": 0.01}, "Unmatched celestial axes"),
+        (TANGENT | {"CTYPE2": "DEC--SIN"}, "Inconsistent projection types"),
+        (TANGENT | {"CUNIT1": "furlong"}, "Invalid symbol"),
+        (TANGENT | {"CDELT1": 0.0}, "singular"),
+    ],
+)
+def test_coordinates_that_make_no_sense_get_one_line(tmp_path: Path, image, header, reason) -> None:
+    file = with_header(tmp_path / "map.fits", image, header)
+    with pytest.raises(InputError, match=f"^{file}: coordinates that make no sense .*{reason}.*; expected") as raised:
+        read_convergence_map(file)
+    assert "\n" not in str(raised.value)
+
+
+def test_coordinates_without_a_scale_have_none(tmp_path: Path, image: np.ndarray) -> None:
+    kinds = {name: kind for name, kind in TANGENT.items() if name.startswith("CTYPE")}
+    with pytest.raises(InputError, match=r"does not say how large its .* pixels are"):
+        read_convergence_map(with_header(tmp_path / "map.fits", image, kinds))
+    matrix = {"CD1_1": -0.29 / 60, "CD2_2": 0.29 / 60}
+    file = with_header(tmp_path / "matrix.fits", image, kinds | matrix | {"DATE-OBS": "2026-01-01"})
+    assert read_convergence_map(file)[1] == pytest.approx(0.29)
+    # Other spellings of a unit are mended without a word.
+    file = with_header(tmp_path / "loud.fits", image, TANGENT | {"CUNIT1": "DEG", "CUNIT2": "DEG"})
+    assert read_convergence_map(file)[1] == pytest.approx(0.6)
+
+
+def test_file_without_an_image_is_told_in_its_own_line(tmp_path: Path) -> None:
+    fits.PrimaryHDU().writeto(tmp_path / "empty.fits")
+    with pytest.raises(InputError, match=r"empty\.fits: holds no image; expected a convergence map$") as raised:
+        read_convergence_map(tmp_path / "empty.fits")
+    assert "is not FITS" not in str(raised.value)
+
+
 def test_record_of_kappatng(tmp_path: Path) -> None:
     values = np.random.default_rng(1).normal(size=(1024, 1024))
     kappa, scale = read_convergence_map(write_record(tmp_path / "kappa23.dat", values))
