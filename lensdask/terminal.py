@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lensdask.training import History
 
 __all__ = [
+    "counted",
     "epochs_shown",
     "number",
     "print_evaluation",
@@ -118,7 +119,7 @@ def print_experiments(experiments: Iterable[tuple[str, str, str]]) -> None:
 def print_evaluation(result: dict[str, Any]) -> None:
     """Print how close mass maps are to the truth: a line for each method; the power is left to the picture."""
     rows = [row for row in result["rows"] if "x" not in row]
-    fields = _counted(result["size"], "fields")
+    fields = counted(result["size"], "fields")
     table = Table(title=f"{fields}; smoothed: by {result['smoothing']:g} arcmin", title_justify="left")
     # Where a terminal is narrow, names go on in the next line; numbers are never cut.
     table.add_column("quantity", overflow="fold")
@@ -138,7 +139,7 @@ def print_evaluation(result: dict[str, Any]) -> None:
 _TOTAL_SLOPE = "slope by total least squares"
 
 
-def _counted(count: int, unit: str) -> str:
+def counted(count: int, unit: str) -> str:
     """Return a count with its unit, which is given in the plural."""
     singular = f"{unit[:-3]}y" if unit.endswith("ies") else unit.removesuffix("s")
     return f"{count} {singular if count == 1 else unit}"
@@ -157,7 +158,7 @@ def print_store(path: "Path", result: "RunResult", unit: str) -> None:
         What its objects are, in the plural.
     """
     speed = f"{result.record()['objects_per_s']:.3g} per s"
-    print(f"{path}: {_counted(result.objects, unit)} in {result.wall_s:.1f} s, {speed}")
+    print(f"{path}: {counted(result.objects, unit)} in {result.wall_s:.1f} s, {speed}")
 
 
 def print_status(runs: "Iterable[RunStatus]") -> None:

@@ -10,7 +10,7 @@ import typer
 from lensdask.cli.root import finish, report_store
 from lensdask.errors import InputError
 from lensdask.options import AsJson, Device, Fields, MassMethod, Overwrite, Running, Seed, Survey, with_groups
-from lensdask.terminal import epochs_shown, print_evaluation
+from lensdask.terminal import counted, epochs_shown, print_evaluation
 
 __all__ = ["massmap"]
 
@@ -106,7 +106,7 @@ def bin_(
         print(json.dumps(facts, indent=2))
         return
     size = "{} x {} pixels of {:g} arcmin".format(*facts["pixels"], facts["pixel_scale"])
-    fields = f"{facts['fields']} fields, " * tiles
+    fields = f"{counted(facts['fields'], 'fields')}, " * tiles
     print(f"{maps}: {fields}{facts['galaxies']} galaxies, {size}, {facts['density']:.1f} galaxies per arcmin²")
 
 
