@@ -16,12 +16,12 @@ from astropy.io import fits
 from cosmos_page import page
 
 from lensdask.compute import choose_device, describe_device, run_record, write_json
+from lensdask.maps.fields import ShearMaps, shear_maps
+from lensdask.maps.statistics.distributions import NULL_STATISTICS, null_statistics
+from lensdask.maps.statistics.peaks import Peaks, find_peaks
 from lensdask.massmap import bin_catalogue, read_shear_catalogue, tangent_plane
 from lensdask.massmap.counterparts import FieldMaps, against_chance, clusters_with_peaks, map_with_noise
-from lensdask.massmap.distributions import NULL_STATISTICS, null_statistics
-from lensdask.massmap.fields import ShearMaps, shear_maps
-from lensdask.massmap.methods import method_for
-from lensdask.massmap.peaks import Peaks, find_peaks
+from lensdask.massmap.method import method_for
 from lensdask.massmap.products import convergence_of
 from lensdask.plots.massmap import plot_maps
 from lensdask.reproduce.experiment import Row, row

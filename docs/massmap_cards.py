@@ -13,7 +13,7 @@ from cosmos import FOOTPRINT, read_footprint
 from lensdask.compute import RunOptions, choose_device, describe_device, write_json
 from lensdask.data import code_version
 from lensdask.massmap.measured import measure_network
-from lensdask.massmap.methods import SHIPPED
+from lensdask.massmap.method import SHIPPED
 
 WHAT = (
     "docs/massmap_cards.py: the convergence of fields of this sky and survey that no training has met, over the pixels "

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from lensdask.compute import RunOptions
+from lensdask.compute.results import number
 from lensdask.reproduce import EXPERIMENTS, Job, run_experiment
 from lensdask.reproduce.experiment import identity
 from lensdask.reproduce.tables import markdown
-from lensdask.terminal import number
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "lensdask" / "reproduce" / "results"

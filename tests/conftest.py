@@ -2,6 +2,8 @@
 
 import pytest
 
+pytest_plugins = ("field_fixtures",)
+
 
 def pytest_addoption(parser):
     parser.addoption("--require-gpu", action="store_true", help="fail the gpu tests where there is no CUDA device")

@@ -8,10 +8,10 @@ import torch
 import xarray as xr
 
 from lensdask.data import SHEAR_MAPS, common_attributes, save_weights
-from lensdask.massmap.cha import ChaConfig
-from lensdask.massmap.fields import ShearMaps
-from lensdask.massmap.mock import NoiseModel, observe
-from lensdask.massmap.networks import describe, make_network
+from lensdask.maps.fields import ShearMaps
+from lensdask.maps.mock import NoiseModel, observe
+from lensdask.massmap.networks.architectures import describe, make_network
+from lensdask.massmap.networks.cha import ChaConfig
 from lensdask.sky.simulate import SkyConfig, simulate_sky
 
 SIZE, PIXEL_SCALE = 48, 0.82

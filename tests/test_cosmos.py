@@ -9,9 +9,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from lensdask.errors import InputError
+from lensdask.maps.statistics.peaks import Peaks, highest_peaks_near
 from lensdask.massmap import Products, bin_catalogue, find_method, reconstruct_maps, shear_maps
 from lensdask.massmap.counterparts import FieldMaps, against_chance, clusters_with_peaks, map_with_noise
-from lensdask.massmap.peaks import Peaks, highest_peaks_near
 from lensdask.sky.nfw import Halo, nfw_shear
 from lensdask.sky.sources import SOURCES
 

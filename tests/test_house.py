@@ -12,10 +12,12 @@ PACKAGE = Path(__file__).parents[1] / "lensdask"
 LAYERS = (
     {"errors", "random", "conventions", "arrays", "fourier"},
     {"data", "stats"},
-    {"compute", "training"},
+    {"compute"},
+    {"training"},
     {"sky"},
+    {"maps"},
     {"shear", "massmap", "stronglens", "lss"},
-    {"options", "plots", "terminal"},
+    {"plots"},
     {"reproduce"},
     {"cli"},
 )

@@ -10,7 +10,7 @@ import pytest
 from mass_stores import NOISE, SKY, save_network
 
 from lensdask.data import load_card, load_weights
-from lensdask.massmap import methods
+from lensdask.massmap import method as methods
 
 DOCS = Path(__file__).parent.parent / "docs"
 

@@ -10,7 +10,7 @@ import pytest
 from nbclient import NotebookClient
 
 from lensdask.data import load_card
-from lensdask.massmap.methods import SHIPPED
+from lensdask.massmap.method import SHIPPED
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 TINY = {"N": "16", "GIGABYTES": "0.004"}

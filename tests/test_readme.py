@@ -4,7 +4,7 @@ import importlib.util
 import json
 from pathlib import Path
 
-from lensdask.terminal import number
+from lensdask.compute.results import number
 
 ROOT = Path(__file__).parent.parent
 QUANTITIES = {

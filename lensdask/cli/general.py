@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from lensdask.cli.options import AsJson, Galaxies, Running, Seed, Workers, with_groups
 from lensdask.cli.root import app, finish
-from lensdask.options import AsJson, Galaxies, Running, Seed, Workers, with_groups
-from lensdask.terminal import print_experiments, print_reproduction, print_results, print_status
+from lensdask.cli.terminal import print_experiments, print_reproduction, print_results, print_status
 
 __all__ = ["demo", "reproduce", "status"]
 
@@ -22,8 +22,8 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Test both estimators on LSST-like galaxies, with and without noise; about a minute on two cores."""
+    from lensdask.cli.demo import run_demo
     from lensdask.plots.shear import plot_bias
-    from lensdask.shear.demo import run_demo
 
     report = run_demo(directory, galaxies=galaxies, workers=workers)
     picture = directory / "demo.png"

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from lensdask.cli.options import AsJson, Device, Fields, MassMethod, Overwrite, Running, Seed, Survey, with_groups
 from lensdask.cli.root import finish, report_store
+from lensdask.cli.terminal import counted, epochs_shown, print_evaluation
 from lensdask.errors import InputError
-from lensdask.options import AsJson, Device, Fields, MassMethod, Overwrite, Running, Seed, Survey, with_groups
-from lensdask.terminal import counted, epochs_shown, print_evaluation
 
 __all__ = ["massmap"]
 
@@ -82,9 +82,9 @@ def bin_(
     as_json: AsJson = False,
 ) -> None:
     """Average the shear of a catalogue in the pixels of one field, or of tiles of the sky."""
+    from lensdask.cli.binning import Grid, bin_table, used_galaxies
     from lensdask.data import write
-    from lensdask.massmap.binning import Grid, bin_table, used_galaxies
-    from lensdask.massmap.tables import read_shear_catalogue
+    from lensdask.data.tables import read_shear_catalogue
     from lensdask.sky.sources import find_source
 
     if source is not None:
@@ -228,8 +228,8 @@ def train(
     """Train a network on simulated fields, or on those of a store."""
     from dataclasses import replace
 
-    from lensdask.massmap.recipe import read_massmap_recipe
-    from lensdask.massmap.train import train_massmap
+    from lensdask.massmap.networks.recipe import read_massmap_recipe
+    from lensdask.massmap.networks.training import train_massmap
 
     if resume and overwrite:
         raise InputError("--resume and --overwrite: expected one of them")

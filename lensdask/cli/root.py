@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.core
 
+from lensdask.cli.terminal import print_store
 from lensdask.errors import InputError
-from lensdask.terminal import print_store
 
 if TYPE_CHECKING:
     from pathlib import Path

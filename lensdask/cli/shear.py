@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lensdask.cli.root import finish, report_store
-from lensdask.errors import InputError
-from lensdask.options import (
+from lensdask.cli.options import (
     AsJson,
     Catalogue,
     Device,
@@ -20,10 +18,12 @@ from lensdask.options import (
     Simulation,
     with_groups,
 )
-from lensdask.terminal import epochs_shown, print_results
+from lensdask.cli.root import finish, report_store
+from lensdask.cli.terminal import epochs_shown, print_results
+from lensdask.errors import InputError
 
 if TYPE_CHECKING:
-    from lensdask.shear.selection import Selection
+    from lensdask.shear.calibration.selection import Selection
 
 __all__ = ["shear"]
 
@@ -32,7 +32,7 @@ shear = typer.Typer(no_args_is_help=True, help="Shear of galaxies: simulate, tra
 
 
 def _selection(magnitude: float | None, width: float) -> "Selection | None":
-    from lensdask.shear.selection import magnitude_cut
+    from lensdask.shear.calibration.selection import magnitude_cut
 
     if magnitude is None and width:
         raise InputError(f"--cut-width {width}: expected a --magnitude-cut as well")
@@ -148,7 +148,7 @@ def train(
     """Train a D4CNN on simulated galaxies."""
     from dataclasses import replace
 
-    from lensdask.shear.train import read_recipe, train_d4cnn
+    from lensdask.shear.networks.training import read_recipe, train_d4cnn
 
     recipe = read_recipe(config)
     top: dict[str, Any] = {k: v for k, v in {"galaxies": galaxies, "seed": seed}.items() if v is not None}

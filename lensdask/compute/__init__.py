@@ -1,15 +1,12 @@
 """Run a pure function over all chunks of a dataset, anywhere, and survive what goes wrong."""
 
-from lensdask.compute.chunks import Quarantine
 from lensdask.compute.clusters import idle_gpus, set_up_workers, start_cluster
 from lensdask.compute.devices import choose_device, describe_device, full_precision
-from lensdask.compute.execution import RunOptions, carry_out, cluster_of, write_store
-from lensdask.compute.journal import Journal, fingerprint, journal_path
-from lensdask.compute.journal_format import Sums
 from lensdask.compute.models import cached_model, cached_store, loaded
-from lensdask.compute.record import run_record, write_json
 from lensdask.compute.report import check_report, performance_reported
-from lensdask.compute.run import (
+from lensdask.compute.results import run_record, write_json
+from lensdask.compute.runs.chunks import Quarantine
+from lensdask.compute.runs.engine import (
     ChunkFunction,
     IfExists,
     RunResult,
@@ -17,7 +14,10 @@ from lensdask.compute.run import (
     refuse_existing,
     run,
 )
-from lensdask.compute.status import RunStatus, find_journals, refuse_running, status
+from lensdask.compute.runs.execution import RunOptions, carry_out, cluster_of, write_store
+from lensdask.compute.runs.journal import Journal, fingerprint, journal_path
+from lensdask.compute.runs.journal_format import Sums
+from lensdask.compute.runs.status import RunStatus, find_journals, refuse_running, status
 
 __all__ = [
     "ChunkFunction",

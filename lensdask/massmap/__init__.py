@@ -1,24 +1,24 @@
 """Mass maps: the convergence of a field from the shear of its galaxies."""
 
 from lensdask.compute import RunOptions
-from lensdask.massmap.aperture import ApertureMass, aperture_mass
-from lensdask.massmap.catalogue import bin_catalogue
+from lensdask.data.tables import read_shear_catalogue
+from lensdask.maps.fields import ShearMaps, cross_shear, shear_dataset, shear_maps, validate_shear_maps
+from lensdask.maps.mock import NoiseModel, mock_catalogue, observe
+from lensdask.maps.pixelisation import bin_catalogue
+from lensdask.maps.statistics.peak_list import list_peaks
+from lensdask.maps.tangent import sky_position, tangent_plane
+from lensdask.maps.tiling import tile_catalogue
+from lensdask.massmap.classical.aperture import ApertureMass, aperture_mass
+from lensdask.massmap.classical.ks93 import kaiser_squires
+from lensdask.massmap.classical.ksplus import kaiser_squires_plus
+from lensdask.massmap.classical.wiener_filter import WienerMap, wiener
 from lensdask.massmap.conditions import ConditionsWarning
 from lensdask.massmap.evaluation import evaluate
-from lensdask.massmap.fields import ShearMaps, cross_shear, shear_dataset, shear_maps, validate_shear_maps
-from lensdask.massmap.inpainting import kaiser_squires_plus
-from lensdask.massmap.kaiser_squires import kaiser_squires
-from lensdask.massmap.methods import Method, find_method
-from lensdask.massmap.mock import NoiseModel, mock_catalogue, observe
-from lensdask.massmap.peak_list import list_peaks
+from lensdask.massmap.method import Method, find_method
+from lensdask.massmap.noise_maps import effective_density, random_rotation, significance
 from lensdask.massmap.products import Products, reconstruct_maps
 from lensdask.massmap.reconstruction import reconstruct
 from lensdask.massmap.runs import reconstruct_run, simulate_run
-from lensdask.massmap.significance import effective_density, random_rotation, significance
-from lensdask.massmap.tables import read_shear_catalogue
-from lensdask.massmap.tangent import sky_position, tangent_plane
-from lensdask.massmap.tiling import tile_catalogue
-from lensdask.massmap.wiener import WienerMap, wiener
 
 __all__ = [
     "ApertureMass",

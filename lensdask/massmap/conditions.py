@@ -27,7 +27,7 @@ _LOOKED_AT = 8
 """Fields, at least if there are as many, whose masks and weights are looked at."""
 
 _MEAN_SQUARE_ERROR = 3 / 11
-"""Mean square of the measurement error of galaxies over that of the faintest, see `lensdask.massmap.mock`."""
+"""Mean square of the measurement error of galaxies over that of the faintest, see `lensdask.maps.mock`."""
 
 
 class ConditionsWarning(UserWarning):
@@ -114,5 +114,5 @@ def _some(maps: xr.Dataset, name: str) -> npt.NDArray[Any]:
 
 
 def warn_of_conditions(line: str) -> None:
-    """Warn whoever calls the function that called `lensdask.massmap.methods.method_for`."""
+    """Warn whoever calls the function that called `lensdask.massmap.method.method_for`."""
     warnings.warn(line, ConditionsWarning, stacklevel=5)

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lensdask.errors import InputError
-from lensdask.massmap.fields import ShearMaps, cross_shear
-from lensdask.massmap.methods import Method
-from lensdask.massmap.peaks import Peaks, find_peaks, highest_peaks_near
+from lensdask.maps.fields import ShearMaps, cross_shear
+from lensdask.maps.statistics.peaks import Peaks, find_peaks, highest_peaks_near
+from lensdask.massmap.method import Method
+from lensdask.massmap.noise_maps import rotated_maps
 from lensdask.massmap.products import convergence_of
-from lensdask.massmap.significance import rotated_maps
 
 __all__ = ["Chance", "FieldMaps", "against_chance", "clusters_with_peaks", "map_with_noise"]
 

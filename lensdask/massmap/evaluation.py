@@ -1,6 +1,7 @@
 """How close the mass maps of a store are to the true ones: every method on the same fields, with errors over fields.
 
-A resumable run that keeps nothing but the sums of each field; see `lensdask.massmap.metrics` for what they become.
+A resumable run that keeps nothing but the sums of each field; see
+`lensdask.maps.statistics.metrics` for what they become.
 """
 
 import json
@@ -16,7 +17,7 @@ import xarray as xr
 from lensdask.compute import RunOptions, RunResult, Sums, Table, carry_out, loaded, write_json
 from lensdask.data import MASS_MAPS, SHEAR_MAPS
 from lensdask.errors import InputError
-from lensdask.massmap.metrics import (
+from lensdask.maps.statistics.metrics import (
     PIXEL_STATISTICS,
     pixel_statistics,
     pixel_sums,

@@ -10,9 +10,9 @@ import numpy as np
 from lensdask.compute import RunOptions, RunResult
 from lensdask.data import load_card
 from lensdask.errors import InputError
+from lensdask.maps.mock import NoiseModel
 from lensdask.massmap.evaluation import evaluate
-from lensdask.massmap.methods import find_method
-from lensdask.massmap.mock import NoiseModel
+from lensdask.massmap.method import find_method
 from lensdask.massmap.runs import reconstruct_run, simulate_run
 from lensdask.sky.simulate import SkyConfig
 
@@ -40,7 +40,8 @@ def measure_network(
     folder
         Empty or new; gets the stores of the maps.
     fields
-        How many; their ids are 0, 1, ..., and those of training begin at `lensdask.massmap.trainingset.FIRST_TRAINING`.
+        How many; their ids are 0, 1, ..., and those of training begin at
+        `lensdask.massmap.networks.trainingset.FIRST_TRAINING`.
     seed
         Of sky, galaxies and masks.
     footprint

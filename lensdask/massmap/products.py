@@ -15,15 +15,15 @@ import numpy.typing as npt
 from lensdask.arrays import Array, held_on, to_numpy
 from lensdask.compute import cached_model, full_precision
 from lensdask.errors import InputError
-from lensdask.massmap.aperture import aperture_mass
-from lensdask.massmap.fields import ShearMaps, cross_shear, known_shear, validate_shear_maps
-from lensdask.massmap.inpainting import kaiser_squires_plus
-from lensdask.massmap.kaiser_squires import kaiser_squires
-from lensdask.massmap.methods import Method
-from lensdask.massmap.networks import build_network, network_maps
-from lensdask.massmap.significance import effective_density, noise_map
-from lensdask.massmap.symmetry import symmetrised
-from lensdask.massmap.wiener import wiener
+from lensdask.maps.fields import ShearMaps, cross_shear, known_shear, validate_shear_maps
+from lensdask.maps.symmetry import symmetrised
+from lensdask.massmap.classical.aperture import aperture_mass
+from lensdask.massmap.classical.ks93 import kaiser_squires
+from lensdask.massmap.classical.ksplus import kaiser_squires_plus
+from lensdask.massmap.classical.wiener_filter import wiener
+from lensdask.massmap.method import Method
+from lensdask.massmap.networks.architectures import build_network, network_maps
+from lensdask.massmap.noise_maps import effective_density, noise_map
 from lensdask.sky.power import convergence_power
 
 __all__ = ["Products", "convergence_of", "method_settings", "reconstruct_maps"]

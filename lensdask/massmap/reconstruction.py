@@ -13,8 +13,8 @@ import xarray as xr
 
 from lensdask.compute import choose_device
 from lensdask.data import MASS_MAPS, SHEAR_MAPS, common_attributes, load_card
-from lensdask.massmap.fields import ShearMaps
-from lensdask.massmap.methods import Method, method_for
+from lensdask.maps.fields import ShearMaps
+from lensdask.massmap.method import Method, method_for
 from lensdask.massmap.products import Products, method_settings, reconstruct_maps
 
 __all__ = ["mass_attributes", "observed_settings", "reconstruct"]

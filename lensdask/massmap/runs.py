@@ -16,10 +16,10 @@ from lensdask.compute import RunOptions, RunResult, Sums, Table, loaded, write_s
 from lensdask.data import MASS_MAPS, SHEAR_MAPS, Schema, common_attributes, file_sha256
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
+from lensdask.maps.fields import ShearMaps, shear_maps
+from lensdask.maps.mock import NoiseModel, galaxy_counts, observe
 from lensdask.massmap.conditions import warn_of_conditions
-from lensdask.massmap.fields import ShearMaps, shear_maps
-from lensdask.massmap.methods import Method, method_for
-from lensdask.massmap.mock import NoiseModel, galaxy_counts, observe
+from lensdask.massmap.method import Method, method_for
 from lensdask.massmap.products import Products, method_settings, reconstruct_maps
 from lensdask.massmap.reconstruction import mass_attributes, observed_settings
 from lensdask.sky.simulate import Sky, SkyConfig, check_sky, halo_slots, simulate_sky
@@ -192,7 +192,7 @@ def reconstruct_run(
     options
         Cluster, device, resumption.
     warn
-        Called with one line if the method is for other maps than these, see `lensdask.massmap.methods.method_for`; by
+        Called with one line if the method is for other maps than these, see `lensdask.massmap.method.method_for`; by
         default a Python warning.
 
     Raises

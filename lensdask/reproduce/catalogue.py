@@ -5,9 +5,9 @@ from typing import Any
 
 from lensdask.compute import RunOptions
 from lensdask.errors import InputError
-from lensdask.reproduce.d4cnn_catalogue import D4CNN
+from lensdask.reproduce.d4cnn.experiments import D4CNN
 from lensdask.reproduce.experiment import Job, conduct
-from lensdask.reproduce.massmap_catalogue import CHA, MIU2NET
+from lensdask.reproduce.massmaps.experiments import CHA, MIU2NET
 
 __all__ = ["EXPERIMENTS", "run_experiment"]
 

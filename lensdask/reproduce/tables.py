@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from lensdask.compute.results import number
 from lensdask.reproduce.experiment import Row
-from lensdask.terminal import number
 
 __all__ = ["markdown"]
 

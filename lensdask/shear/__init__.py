@@ -1,17 +1,17 @@
 """Weak-lensing shear: D4CNN and FPFS shapes with analytic response (Lin, Li et al. 2026)."""
 
 from lensdask.compute import RunOptions
-from lensdask.shear.bins import bias_in_bins
-from lensdask.shear.calibration import Bias, Calibration, bias, calibrate, calibrations
-from lensdask.shear.catalogue import mock_galaxies, read_catalogue
+from lensdask.shear.calibration.bins import bias_in_bins
+from lensdask.shear.calibration.estimate import Bias, Calibration, bias, calibrate, calibrations
+from lensdask.shear.calibration.selection import Selection, magnitude_cut
 from lensdask.shear.comparison import Comparison, compare
-from lensdask.shear.estimators import find_estimator
 from lensdask.shear.instrument import Instrument
-from lensdask.shear.measurement import measure, measure_stamps
 from lensdask.shear.results import BiasRun
 from lensdask.shear.runs import measure_run, run_bias, simulate_run
-from lensdask.shear.selection import Selection, magnitude_cut
-from lensdask.shear.simulate import Observation, draw_psf, draw_stamps
+from lensdask.shear.shapes.estimator import find_estimator
+from lensdask.shear.shapes.measurement import measure, measure_stamps
+from lensdask.shear.simulation.catalogue import mock_galaxies, read_catalogue
+from lensdask.shear.simulation.observation import Observation, draw_psf, draw_stamps
 from lensdask.shear.stamps import make_stamps
 
 __all__ = [

@@ -15,13 +15,13 @@ import numpy.typing as npt
 
 from lensdask.compute import RunOptions, RunResult, Sums, carry_out
 from lensdask.errors import InputError
-from lensdask.shear.calibration import Bias, bias_of_sums
-from lensdask.shear.catalogue import MAGNITUDE_LIMIT
-from lensdask.shear.estimators import find_estimator
+from lensdask.shear.calibration.estimate import Bias, bias_of_sums
+from lensdask.shear.calibration.selection import Selection
+from lensdask.shear.calibration.shape_sums import check_selected, shape_noise, shape_sums
 from lensdask.shear.runs import blocks_and_tasks, simulated_shapes
-from lensdask.shear.selection import Selection
-from lensdask.shear.shape_sums import check_selected, shape_noise, shape_sums
-from lensdask.shear.simulate import Observation
+from lensdask.shear.shapes.estimator import find_estimator
+from lensdask.shear.simulation.catalogue import MAGNITUDE_LIMIT
+from lensdask.shear.simulation.observation import Observation
 from lensdask.shear.stamps import simulation_settings
 from lensdask.stats import bootstrap_error
 

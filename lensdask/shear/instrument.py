@@ -7,7 +7,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from lensdask.shear.noise import Noise, NoiseOfPairs
-from lensdask.shear.simulate import Observation, draw_psf, draw_psfs, noise_of, psf_index
+from lensdask.shear.simulation.observation import Observation, draw_psf, draw_psfs, noise_of, psf_index
 
 __all__ = ["Instrument", "instrument_of_observation", "instrument_of_stamps"]
 

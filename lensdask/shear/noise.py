@@ -5,9 +5,9 @@ Correlated noise
 The pixels of a coadd are correlated. Their covariance is ``sigma² C(x - x')`` with a correlation function C, and the
 noise power per mode of the stamp is ``sigma² S(k)``, where ``S(k) = sum_x C(x) exp(-i k.x)``. Noise is drawn white and
 multiplied by ``sqrt(S)`` in Fourier space; like the resmoothing this takes the stamp for periodic, which changes
-nothing but its rim. The renoise has C turned by 90 degrees: together with the turned PSF of `lensdask.shear.resmooth`
-this makes the power of its noise after resmoothing, ``S90 |K90|²``, that of the image noise, ``S |K|²``, turned, so
-that the sum of both is the same along x and y, and no additive bias is left.
+nothing but its rim. The renoise has C turned by 90 degrees: together with the turned PSF of
+`lensdask.shear.shapes.resmooth` this makes the power of its noise after resmoothing, ``S90 |K90|²``, that of the image
+noise, ``S |K|²``, turned, so that the sum of both is the same along x and y, and no additive bias is left.
 
 A correlation function is held in the order of the fast Fourier transform: lag (0, 0) is element [0, 0], lag dy, dx is
 element ``[dy % n, dx % n]``. So ``np.fft.ifft2(np.mean(np.abs(np.fft.fft2(noise)) ** 2, axis=0)).real`` of blank
@@ -17,7 +17,7 @@ Exchanged noise
 ---------------
 At the noise of a survey the error of m comes from the noise in the analytic response, not from the galaxies. With n
 the noise of the image, r the renoise, and R the turn by 90 degrees that takes the first galaxy A of an orthogonal pair
-to the second one, B, the resmoothed image (value V, response D; see `lensdask.shear.resmooth`) of A is::
+to the second one, B, the resmoothed image (value V, response D; see `lensdask.shear.shapes.resmooth`) of A is::
 
     V_A = G_A + n K + r K90          D_A = G_A + (n K - r K90)
 

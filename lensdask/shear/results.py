@@ -10,10 +10,10 @@ import numpy as np
 
 from lensdask.compute import RunResult, write_json
 from lensdask.data import load_card
-from lensdask.shear.calibration import BIAS_QUANTITIES, Bias
-from lensdask.shear.catalogue import MAGNITUDE_LIMIT
-from lensdask.shear.estimators import Estimator
-from lensdask.shear.simulate import Observation
+from lensdask.shear.calibration.estimate import BIAS_QUANTITIES, Bias
+from lensdask.shear.shapes.estimator import Estimator
+from lensdask.shear.simulation.catalogue import MAGNITUDE_LIMIT
+from lensdask.shear.simulation.observation import Observation
 from lensdask.stats import MINIMUM_BLOCKS
 
 __all__ = ["PUBLISHED", "BiasRun", "bias_result", "bias_rows", "write_results"]

@@ -17,15 +17,15 @@ from lensdask.compute import RunOptions, RunResult, Sums, Table, loaded, write_s
 from lensdask.data import SHAPES, STAMPS, common_attributes
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
-from lensdask.shear.calibration import bias_of_sums
-from lensdask.shear.catalogue import MAGNITUDE_LIMIT
-from lensdask.shear.estimators import Estimator, find_estimator
+from lensdask.shear.calibration.estimate import bias_of_sums
+from lensdask.shear.calibration.selection import Selection
+from lensdask.shear.calibration.shape_sums import shape_sums
 from lensdask.shear.instrument import instrument_of_observation, instrument_of_stamps
-from lensdask.shear.measurement import as_table, measure_parts, measure_stamps
 from lensdask.shear.results import BiasRun, write_results
-from lensdask.shear.selection import Selection
-from lensdask.shear.shape_sums import shape_sums
-from lensdask.shear.simulate import Observation, four_shears
+from lensdask.shear.shapes.estimator import Estimator, find_estimator
+from lensdask.shear.shapes.measurement import as_table, measure_parts, measure_stamps
+from lensdask.shear.simulation.catalogue import MAGNITUDE_LIMIT
+from lensdask.shear.simulation.observation import Observation, four_shears
 from lensdask.shear.stamps import (
     observed_stamps,
     simulate_chunk,

@@ -18,11 +18,11 @@ from lensdask.conventions import stamp_origin
 from lensdask.data import STAMPS, common_attributes
 from lensdask.errors import InputError
 from lensdask.fourier import coordinates
-from lensdask.shear.catalogue import Catalogue, Galaxies, MockCatalogue, galaxies, read_catalogue
 from lensdask.shear.instrument import instrument_of_observation
 from lensdask.shear.noise import check_correlation, draw_image_noise
-from lensdask.shear.render import render_stamps
-from lensdask.shear.simulate import Observation, draw_stamps, four_shears, noise_of
+from lensdask.shear.simulation.catalogue import Catalogue, Galaxies, MockCatalogue, galaxies, read_catalogue
+from lensdask.shear.simulation.observation import Observation, draw_stamps, four_shears, noise_of
+from lensdask.shear.simulation.render import render_stamps
 
 __all__ = ["make_stamps", "observed_stamps", "simulate_chunk", "stamps_template"]
 

@@ -15,19 +15,19 @@ import torch
 from lensdask.arrays import held_on, like, to_torch
 from lensdask.compute import Journal, cached_model
 from lensdask.data import SHAPES, create, write_chunk
-from lensdask.shear.catalogue import MAGNITUDE_LIMIT
-from lensdask.shear.d4cnn import build_d4cnn
-from lensdask.shear.estimators import Estimator, find_estimator
-from lensdask.shear.fpfs import fpfs_shapes, make_moments
+from lensdask.shear.calibration.shape_sums import shape_sums
 from lensdask.shear.instrument import Instrument, instrument_of_observation
-from lensdask.shear.measurement import BATCH, COLUMNS, PART, as_table
 from lensdask.shear.noise import draw_image_noise, draw_renoise
-from lensdask.shear.render import _scene, render_stamps
-from lensdask.shear.resmooth import make_resmoother, resmooth
-from lensdask.shear.response import shapes_with_response
 from lensdask.shear.runs import bias_chunk, blocks_and_tasks
-from lensdask.shear.shape_sums import shape_sums
-from lensdask.shear.simulate import Observation, four_shears, noise_of
+from lensdask.shear.shapes.d4cnn import build_d4cnn
+from lensdask.shear.shapes.estimator import Estimator, find_estimator
+from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
+from lensdask.shear.shapes.measurement import BATCH, COLUMNS, PART, as_table
+from lensdask.shear.shapes.resmooth import make_resmoother, resmooth
+from lensdask.shear.shapes.response import shapes_with_response
+from lensdask.shear.simulation.catalogue import MAGNITUDE_LIMIT
+from lensdask.shear.simulation.observation import Observation, four_shears, noise_of
+from lensdask.shear.simulation.render import _scene, render_stamps
 from lensdask.shear.stamps import observed_stamps, simulated_galaxies, simulation_settings
 
 SEED, SHEARS = 0, 4

@@ -8,7 +8,7 @@ import torch
 from operations import count
 from processes import peak_memory
 
-from lensdask.shear.d4cnn import D4CNN, D4CNNConfig
+from lensdask.shear.shapes.d4cnn import D4CNN, D4CNNConfig
 
 
 def test_a_convolution_by_hand():

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from lensdask.conventions import LSST_Y10_NOISE
-from lensdask.shear.catalogue import mock_galaxies
-from lensdask.shear.fpfs import fpfs_shapes, make_moments
-from lensdask.shear.simulate import Observation, draw_psf, draw_stamps
+from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
+from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.observation import Observation, draw_psf, draw_stamps
 
 SIZE, SCALE, SIDE = 64, 0.2, 16
 COUNT, REPEATS = SIDE**2, 7

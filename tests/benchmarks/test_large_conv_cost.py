@@ -8,7 +8,7 @@ import torch
 from machine import median_and_spread
 from torch.nn.functional import conv2d, conv_transpose2d
 
-from lensdask.massmap.large_conv import correlate, spread
+from lensdask.training.large_conv import correlate, spread
 
 pytestmark = pytest.mark.benchmark
 

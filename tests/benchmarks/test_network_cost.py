@@ -11,10 +11,10 @@ from machine import median_and_spread
 
 from lensdask.compute import cached_model
 from lensdask.compute.devices import torch_settings
-from lensdask.shear.d4cnn import D4CNN, D4CNNConfig, build_d4cnn
-from lensdask.shear.estimators import find_estimator
-from lensdask.shear.resmooth import Resmoothed
-from lensdask.shear.response import shapes_with_response
+from lensdask.shear.shapes.d4cnn import D4CNN, D4CNNConfig, build_d4cnn
+from lensdask.shear.shapes.estimator import find_estimator
+from lensdask.shear.shapes.resmooth import Resmoothed
+from lensdask.shear.shapes.response import shapes_with_response
 
 pytestmark = pytest.mark.benchmark
 

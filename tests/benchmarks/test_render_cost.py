@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from lensdask.compute.devices import torch_settings
-from lensdask.shear.catalogue import mock_galaxies
-from lensdask.shear.render import render_stamps
-from lensdask.shear.simulate import Observation, draw_stamps
+from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.observation import Observation, draw_stamps
+from lensdask.shear.simulation.render import render_stamps
 
 PAIRS, REPEATS = 64, 5
 

@@ -10,7 +10,7 @@ from processes import plain_loop
 from stages import bounds_of_tasks, chunk_config
 
 from lensdask.compute import run, start_cluster
-from lensdask.compute.execution import carry_out
+from lensdask.compute.runs.execution import carry_out
 from lensdask.shear import RunOptions
 from lensdask.shear.runs import bias_chunk, run_bias
 

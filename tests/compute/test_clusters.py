@@ -14,7 +14,7 @@ import torch
 
 from lensdask.compute import choose_device, describe_device, idle_gpus, set_up_workers, start_cluster
 from lensdask.compute.clusters import ProcessSetup, quiet_client, settle_device
-from lensdask.compute.execution import carry_out
+from lensdask.compute.runs.execution import carry_out
 from lensdask.errors import InputError
 from lensdask.shear import RunOptions
 
@@ -188,7 +188,7 @@ def device_of_chunk(start, stop, config, device):  # noqa: ARG001  the signature
 def test_a_cluster_of_cores_leaves_gpus_alone_unless_told(tmp_path, monkeypatch, capfd, device, expected):
     for module in ("clusters", "devices"):
         monkeypatch.setattr(f"lensdask.compute.{module}.count_cuda_devices", lambda: 4)
-    monkeypatch.setattr(importlib.import_module("lensdask.compute.run"), "describe_device", str)
+    monkeypatch.setattr(importlib.import_module("lensdask.compute.runs.engine"), "describe_device", str)
     options = RunOptions(cluster="threads", workers=1, device=device)
     result = carry_out(device_of_chunk, {}, tmp_path / "a", size=2, chunk=1, label="where", options=options)
     assert [bool(sums["cuda"]) for sums in result.sums] == [expected] * 2

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lensdask.compute import Journal, fingerprint, journal_path
-from lensdask.compute.journal import is_locked
+from lensdask.compute.runs.journal import is_locked
 from lensdask.data import SHAPES, STAMPS
 from lensdask.errors import InputError
 
@@ -192,7 +192,7 @@ def test_a_journal_that_is_removed_before_it_is_locked_is_not_used(path, monkeyp
             removed.append(path)
         lock(file, how)
 
-    monkeypatch.setattr("lensdask.compute.journal.fcntl.flock", flock)
+    monkeypatch.setattr("lensdask.compute.runs.journal.fcntl.flock", flock)
     with Journal(path) as journal:
         begin(journal)
         assert journal.done == {}
@@ -204,7 +204,7 @@ def test_a_file_system_without_locks_is_refused_in_a_line(tmp_path, monkeypatch,
     def flock(_file, _how):
         raise OSError(code, "Function not implemented")
 
-    monkeypatch.setattr("lensdask.compute.journal.fcntl.flock", flock)
+    monkeypatch.setattr("lensdask.compute.runs.journal.fcntl.flock", flock)
     with pytest.raises(InputError, match=r"a\.journal\.jsonl: this file system has no locks.*expected") as caught:
         Journal(tmp_path / "a.journal.jsonl").__enter__()
     assert "\n" not in str(caught.value)
@@ -226,7 +226,7 @@ def test_a_line_that_does_not_fit_the_disk_leaves_no_trace(path, monkeypatch):
     with Journal(path) as journal:
         begin(journal)
         begun = path.read_bytes()
-        monkeypatch.setattr("lensdask.compute.journal.os.fsync", full)
+        monkeypatch.setattr("lensdask.compute.runs.journal.os.fsync", full)
         with pytest.raises(OSError, match="No space left") as caught:
             journal.append(2, {"odd": ODD})
         assert caught.value.filename == str(path)
@@ -263,5 +263,5 @@ def test_fingerprint_depends_on_all_that_decides_the_result(monkeypatch):
     }
     assert len(seen) == 4
     assert fingerprint({"noise": 0.594, "seed": 1}) in seen
-    monkeypatch.setattr("lensdask.compute.journal.code_version", lambda: "99")
+    monkeypatch.setattr("lensdask.compute.runs.journal.code_version", lambda: "99")
     assert fingerprint(config) not in seen

@@ -6,7 +6,7 @@ import pytest
 from command_line import call
 
 from lensdask.compute import performance_reported, start_cluster
-from lensdask.compute.execution import carry_out
+from lensdask.compute.runs.execution import carry_out
 from lensdask.errors import InputError
 from lensdask.reproduce.experiment import Job, on_cluster
 from lensdask.shear import RunOptions

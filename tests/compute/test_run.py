@@ -11,8 +11,8 @@ import torch
 
 from lensdask import data
 from lensdask.compute import fingerprint, journal_path, run, run_record, start_cluster
-from lensdask.compute.attempts import attempt_all
-from lensdask.compute.executors import Direct
+from lensdask.compute.runs.attempts import attempt_all
+from lensdask.compute.runs.executors import Direct
 from lensdask.data import SHAPES
 from lensdask.errors import InputError
 from lensdask.random import Stream, generator
@@ -240,7 +240,7 @@ def test_a_template_that_is_refused_leaves_nothing(tmp_path, if_exists):
 
 def test_what_another_run_left_is_not_discarded(tmp_path, monkeypatch):
     # As if the other one had ended between the first look and the lock.
-    monkeypatch.setattr(importlib.import_module("lensdask.compute.run"), "refuse_existing", lambda *_: None)
+    monkeypatch.setattr(importlib.import_module("lensdask.compute.runs.engine"), "refuse_existing", lambda *_: None)
     make_store(tmp_path / "a.zarr", 10)
     with pytest.raises(InputError, match="no journal to resume from"):
         start_run(tmp_path / "a.zarr")

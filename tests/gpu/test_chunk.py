@@ -7,8 +7,8 @@ import torch
 from lensdask.arrays import to_torch
 from lensdask.random import Stream, normals
 from lensdask.shear import Observation, RunOptions, run_bias
-from lensdask.shear.estimators import find_estimator
 from lensdask.shear.runs import bias_chunk, simulation_settings
+from lensdask.shear.shapes.estimator import find_estimator
 
 pytestmark = pytest.mark.gpu
 

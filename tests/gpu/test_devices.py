@@ -6,7 +6,7 @@ import pytest
 from lensdask.random import Stream
 from lensdask.shear import Instrument, Observation, draw_psf, draw_stamps, find_estimator, measure_stamps, mock_galaxies
 from lensdask.shear.noise import draw_noise
-from lensdask.shear.resmooth import Grid, make_resmoother, resmooth
+from lensdask.shear.shapes.resmooth import Grid, make_resmoother, resmooth
 
 pytestmark = pytest.mark.gpu
 

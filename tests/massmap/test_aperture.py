@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lensdask.errors import InputError
-from lensdask.massmap.aperture import aperture_mass, filter_profile
+from lensdask.massmap.classical.aperture import aperture_mass, filter_profile
 
 SCALE = 0.5
 KINDS = ("schirmer", "schneider")

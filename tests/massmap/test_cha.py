@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 
 from lensdask.errors import InputError
-from lensdask.massmap.cha import CHA_PAPER, CHA_SMALL, ChaConfig, ChaNet
+from lensdask.massmap.networks.cha import CHA_PAPER, CHA_SMALL, ChaConfig, ChaNet
 
 TINY = ChaConfig(channels=2, first_kernels=(3, 5, 9), large_kernel=9)
 

@@ -11,9 +11,9 @@ from mass_stores import NOISE, SKY, save_network, shear_store_dataset
 
 from lensdask.compute import RunOptions
 from lensdask.data import write
+from lensdask.maps.mock import mock_catalogue
 from lensdask.massmap.conditions import ConditionsWarning
-from lensdask.massmap.methods import SHIPPED, method_for
-from lensdask.massmap.mock import mock_catalogue
+from lensdask.massmap.method import SHIPPED, method_for
 from lensdask.massmap.reconstruction import reconstruct
 from lensdask.massmap.runs import reconstruct_run
 

@@ -9,9 +9,9 @@ from mass_stores import PIXEL_SCALE, shear_store_dataset
 from lensdask.compute import RunOptions, start_cluster, status
 from lensdask.data import MASS_MAPS, common_attributes, write
 from lensdask.errors import InputError
+from lensdask.maps.statistics.metrics import mean_over_maps, pixel_statistics, pixel_sums, pooled
 from lensdask.massmap import evaluation as evaluation_module
 from lensdask.massmap.evaluation import evaluate
-from lensdask.massmap.metrics import mean_over_maps, pixel_statistics, pixel_sums, pooled
 
 FIELDS = 5
 QUIET = {"show_progress": False}

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from lensdask.errors import InputError
-from lensdask.massmap.h21 import H21_LIKE, H21_SMALL, H21Config, H21Net, smoothed
-from lensdask.massmap.large_conv import LargeConv2d, LargeConvTranspose2d
+from lensdask.massmap.networks.h21 import H21_LIKE, H21_SMALL, H21Config, H21Net, smoothed
+from lensdask.training.large_conv import LargeConv2d, LargeConvTranspose2d
 
 TINY = H21Config(channels=2, reduction=2, first_kernel=6, kernel=5, pairs=2, smoothing=0.7)
 

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lensdask.errors import InputError
-from lensdask.massmap.inpainting import kaiser_squires_plus
-from lensdask.massmap.kaiser_squires import kaiser_squires
+from lensdask.massmap.classical.ks93 import kaiser_squires
+from lensdask.massmap.classical.ksplus import kaiser_squires_plus
 
 SCALE = 0.41
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from lensdask.errors import InputError
-from lensdask.massmap.kaiser_squires import kaiser_squires
+from lensdask.massmap.classical.ks93 import kaiser_squires
 from lensdask.sky.lensing import shear_of_convergence
 
 SCALE = 0.41

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lensdask.errors import InputError
-from lensdask.massmap.losses import PIXEL_WEIGHT, RING_WEIGHT, cha_loss, miu2net_loss, ring_powers
+from lensdask.massmap.networks.losses import PIXEL_WEIGHT, RING_WEIGHT, cha_loss, miu2net_loss, ring_powers
 from lensdask.stats import ARCMIN, ring_power
 
 PIXEL = 0.82

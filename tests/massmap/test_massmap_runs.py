@@ -11,8 +11,8 @@ import lensdask
 from lensdask.compute import RunOptions, start_cluster, status
 from lensdask.data import MASS_MAPS, SHEAR_MAPS, write
 from lensdask.errors import InputError
+from lensdask.maps.mock import NoiseModel
 from lensdask.massmap import runs as runs_module
-from lensdask.massmap.mock import NoiseModel
 from lensdask.massmap.products import Products
 from lensdask.massmap.reconstruction import reconstruct
 from lensdask.massmap.runs import reconstruct_run, simulate_run

@@ -6,7 +6,7 @@ import pytest
 from mass_stores import NETWORK, PIXEL_SCALE, save_network, shear_store_dataset
 
 from lensdask.errors import InputError
-from lensdask.massmap.methods import Method, find_method, method_for
+from lensdask.massmap.method import Method, find_method, method_for
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from lensdask.errors import InputError
-from lensdask.massmap.miu2net import MIU2NET_PAPER, MIU2NET_SMALL, MIU2Net, MIU2NetConfig
+from lensdask.massmap.networks.miu2net import MIU2NET_PAPER, MIU2NET_SMALL, MIU2Net, MIU2NetConfig
 
 TINY = MIU2NetConfig(
     heights=(5, 3, 0), middle=(2, 2, 3), channels=(3, 4, 5), middle_up=(2, 3), channels_up=(3, 4), output_scale=0.5

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from lensdask.errors import InputError
-from lensdask.massmap.cha import CHA_PAPER, CHA_SMALL, ChaConfig
-from lensdask.massmap.fields import ShearMaps
-from lensdask.massmap.h21 import H21_LIKE, H21_SMALL, H21Config
-from lensdask.massmap.inputs import network_inputs
-from lensdask.massmap.miu2net import MIU2NET_PAPER, MIU2NET_SMALL, MIU2NetConfig
-from lensdask.massmap.networks import build_network, describe, make_network, network_maps
-from lensdask.massmap.symmetry import SYMMETRIES, moved, moved_shear_maps, symmetrised
+from lensdask.maps.fields import ShearMaps
+from lensdask.maps.symmetry import SYMMETRIES, moved, moved_shear_maps, symmetrised
+from lensdask.massmap.networks.architectures import build_network, describe, make_network, network_maps
+from lensdask.massmap.networks.cha import CHA_PAPER, CHA_SMALL, ChaConfig
+from lensdask.massmap.networks.h21 import H21_LIKE, H21_SMALL, H21Config
+from lensdask.massmap.networks.inputs import network_inputs
+from lensdask.massmap.networks.miu2net import MIU2NET_PAPER, MIU2NET_SMALL, MIU2NetConfig
 from lensdask.sky.lensing import convergence_of_shear
 
 TINY = {

@@ -5,11 +5,11 @@ import pytest
 from mass_stores import NOISE, PIXEL_SCALE, save_network, simulated
 
 from lensdask.errors import InputError
-from lensdask.massmap.fields import ShearMaps
-from lensdask.massmap.kaiser_squires import kaiser_squires
-from lensdask.massmap.methods import find_method
+from lensdask.maps.fields import ShearMaps
+from lensdask.maps.symmetry import SYMMETRIES, moved, moved_shear_maps
+from lensdask.massmap.classical.ks93 import kaiser_squires
+from lensdask.massmap.method import find_method
 from lensdask.massmap.products import Products, reconstruct_maps
-from lensdask.massmap.symmetry import SYMMETRIES, moved, moved_shear_maps
 
 CLASSICAL = ["ks93", "ksplus", "wiener:zs1.0", "aperture"]
 

@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from lensdask.errors import InputError
-from lensdask.massmap.catalogue import bin_catalogue
-from lensdask.massmap.fields import ShearMaps
-from lensdask.massmap.kaiser_squires import kaiser_squires
-from lensdask.massmap.significance import (
+from lensdask.maps.fields import ShearMaps
+from lensdask.maps.pixelisation import bin_catalogue
+from lensdask.massmap.classical.ks93 import kaiser_squires
+from lensdask.massmap.noise_maps import (
     effective_density,
     noise_map,
     random_rotation,

@@ -10,19 +10,19 @@ import lensdask
 from lensdask.compute import describe_device
 from lensdask.data import file_sha256, load_card, load_into, load_weights, write
 from lensdask.errors import InputError
-from lensdask.massmap import train as train_module
-from lensdask.massmap.cha import CHA_PAPER, ChaConfig
+from lensdask.maps.fields import ShearMaps, shear_dataset
+from lensdask.maps.mock import NoiseModel, observe
 from lensdask.massmap.evaluation import evaluate
-from lensdask.massmap.fields import ShearMaps, shear_dataset
-from lensdask.massmap.h21 import H21_SMALL
-from lensdask.massmap.methods import SHIPPED
-from lensdask.massmap.miu2net import MIU2NET_PAPER, MIU2NetConfig
-from lensdask.massmap.mock import NoiseModel, observe
-from lensdask.massmap.networks import build_network, make_network, network_maps, note_of
-from lensdask.massmap.recipe import MassmapRecipe, read_massmap_recipe
+from lensdask.massmap.method import SHIPPED
+from lensdask.massmap.networks import training as train_module
+from lensdask.massmap.networks.architectures import build_network, make_network, network_maps, note_of
+from lensdask.massmap.networks.cha import CHA_PAPER, ChaConfig
+from lensdask.massmap.networks.h21 import H21_SMALL
+from lensdask.massmap.networks.miu2net import MIU2NET_PAPER, MIU2NetConfig
+from lensdask.massmap.networks.recipe import MassmapRecipe, read_massmap_recipe
+from lensdask.massmap.networks.training import train_massmap
+from lensdask.massmap.networks.trainingset import FIRST_TRAINING, FIRST_VALIDATION
 from lensdask.massmap.reconstruction import reconstruct
-from lensdask.massmap.train import train_massmap
-from lensdask.massmap.trainingset import FIRST_TRAINING, FIRST_VALIDATION
 from lensdask.sky.simulate import SkyConfig, simulate_sky
 from lensdask.training import History, TrainingConfig
 
@@ -312,7 +312,7 @@ def plain_settings(recipe: MassmapRecipe) -> dict[str, object]:
 
 @pytest.mark.parametrize("name", ["cha", "h21", "miu2net", "cosmos"])
 def test_shipped_weights_are_those_of_their_recipe(name) -> None:
-    path = Path(train_module.__file__).parent / "weights" / f"{name}.safetensors"
+    path = Path(train_module.__file__).parents[1] / "weights" / f"{name}.safetensors"
     card = load_card(path)
     network = build_network(card)
     network.load_state_dict(load_weights(path))
@@ -330,7 +330,7 @@ def test_shipped_weights_are_those_of_their_recipe(name) -> None:
 
 @pytest.mark.parametrize("name", ["cha", "h21", "miu2net"])
 def test_shipped_networks_map_mass(name) -> None:
-    path = Path(train_module.__file__).parent / "weights" / f"{name}.safetensors"
+    path = Path(train_module.__file__).parents[1] / "weights" / f"{name}.safetensors"
     network = build_network(load_card(path))
     network.load_state_dict(load_weights(path))
     ids, sky_config, noise = np.arange(2), SkyConfig(size=128, pixel_scale=0.82), NoiseModel()

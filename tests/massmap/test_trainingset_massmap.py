@@ -8,10 +8,10 @@ import xarray as xr
 from lensdask.data import open as open_store
 from lensdask.data import write
 from lensdask.errors import InputError
-from lensdask.massmap.fields import ShearMaps, shear_dataset
-from lensdask.massmap.mock import NoiseModel
-from lensdask.massmap.symmetry import SYMMETRIES
-from lensdask.massmap.trainingset import (
+from lensdask.maps.fields import ShearMaps, shear_dataset
+from lensdask.maps.mock import NoiseModel
+from lensdask.maps.symmetry import SYMMETRIES
+from lensdask.massmap.networks.trainingset import (
     FIRST_TRAINING,
     FIRST_VALIDATION,
     Fields,

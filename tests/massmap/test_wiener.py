@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lensdask.errors import InputError
-from lensdask.massmap.grids import area_shape
-from lensdask.massmap.kaiser_squires import kaiser_squires
-from lensdask.massmap.wiener import wiener
+from lensdask.maps.grids import area_shape
+from lensdask.massmap.classical.ks93 import kaiser_squires
+from lensdask.massmap.classical.wiener_filter import wiener
 from lensdask.sky.power import ConvergencePower
 
 SCALE = 0.41

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from lensdask.errors import InputError
-from lensdask.massmap.cha import CHA_SMALL, ChaConfig, ChaNet
-from lensdask.massmap.fields import ShearMaps
-from lensdask.massmap.networks import network_maps
-from lensdask.massmap.wiener import wiener
-from lensdask.massmap.wiener_start import patch_filter, start_as_wiener
+from lensdask.maps.fields import ShearMaps
+from lensdask.massmap.classical.wiener_filter import wiener
+from lensdask.massmap.networks.architectures import network_maps
+from lensdask.massmap.networks.cha import CHA_SMALL, ChaConfig, ChaNet
+from lensdask.massmap.networks.wiener_start import patch_filter, start_as_wiener
 from lensdask.sky.lensing import convergence_of_shear, shear_of_convergence
 from lensdask.sky.power import ConvergencePower, convergence_power
 from lensdask.stats import ARCMIN, multipoles

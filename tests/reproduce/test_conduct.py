@@ -8,7 +8,7 @@ import torch
 from lensdask.data import load_card, save_weights
 from lensdask.errors import InputError
 from lensdask.reproduce import EXPERIMENTS, Experiment, Job
-from lensdask.reproduce.d4cnn_networks import trained, trained_path
+from lensdask.reproduce.d4cnn.networks import trained, trained_path
 from lensdask.reproduce.experiment import Outcome, conduct, row
 from lensdask.shear import RunOptions
 
@@ -102,7 +102,7 @@ def test_trained_networks_are_known_by_their_recipe(tmp_path, monkeypatch):
     paths = {trained_path(job, "d4cnn", count) for job in jobs for count in (16, 32)}
     assert len(paths) == 8
     calls = []
-    monkeypatch.setattr("lensdask.reproduce.d4cnn_networks.train_d4cnn", lambda path, *_, **__: calls.append(path))
+    monkeypatch.setattr("lensdask.reproduce.d4cnn.networks.train_d4cnn", lambda path, *_, **__: calls.append(path))
     trained(jobs[0], "d4cnn", 16)
     assert calls == [trained_path(jobs[0], "d4cnn", 16)]
     # The card makes it complete.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lensdask.reproduce.d4cnn_profiles import LARGEST_SHEAR, cubic_fit
+from lensdask.reproduce.d4cnn.profiles import LARGEST_SHEAR, cubic_fit
 
 SHEARS = np.linspace(-LARGEST_SHEAR, LARGEST_SHEAR, 41)
 

@@ -12,10 +12,10 @@ from command_line import call
 from lensdask.data import file_sha256
 from lensdask.errors import InputError
 from lensdask.reproduce import EXPERIMENTS, Job, run_experiment
-from lensdask.reproduce.d4cnn_networks import recipe_of
-from lensdask.reproduce.d4cnn_published import TABLE2
+from lensdask.reproduce.d4cnn.networks import recipe_of
+from lensdask.reproduce.d4cnn.published import TABLE2
 from lensdask.shear import RunOptions
-from lensdask.shear.train import read_recipe
+from lensdask.shear.networks.training import read_recipe
 
 ROW = {"quantity", "published", "published_error", "measured", "error", "unit", "comparable"}
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -112,8 +112,8 @@ def test_profiles_are_measured_on_the_device_of_the_job(tmp_path, monkeypatch):
         return np.zeros((len(images), 9))
 
     monkeypatch.setattr(Job, "device_here", "elsewhere")
-    monkeypatch.setattr("lensdask.reproduce.d4cnn_profiles.network", lambda _job, _name: "fpfs")
-    monkeypatch.setattr("lensdask.reproduce.d4cnn_profiles.measure_stamps", measured)
+    monkeypatch.setattr("lensdask.reproduce.d4cnn.profiles.network", lambda _job, _name: "fpfs")
+    monkeypatch.setattr("lensdask.reproduce.d4cnn.profiles.measure_stamps", measured)
     for name in ("d4cnn.figure3", "d4cnn.figure7", "d4cnn.figure8"):
         EXPERIMENTS[name].measure(Job(tmp_path, "tiny"))
     assert devices == ["elsewhere"] * 6
@@ -127,7 +127,7 @@ def test_same_seed_gives_the_same_rows(results, tmp_path):
 
 
 def test_interrupted_experiment_is_resumed(results, tmp_path, monkeypatch):
-    import lensdask.reproduce.d4cnn_biases as biases
+    import lensdask.reproduce.d4cnn.biases as biases
 
     compare, calls = biases.compare, []
 
@@ -181,8 +181,8 @@ def test_networks_are_named_by_their_checksums(results, name):
 
 def test_finished_experiment_is_not_repeated(results, monkeypatch):
     result, directory = results("d4cnn.table3")
-    monkeypatch.setattr("lensdask.reproduce.d4cnn_biases.compare", None)
-    monkeypatch.setattr("lensdask.reproduce.d4cnn_networks.train_d4cnn", None)
+    monkeypatch.setattr("lensdask.reproduce.d4cnn.biases.compare", None)
+    monkeypatch.setattr("lensdask.reproduce.d4cnn.networks.train_d4cnn", None)
     assert run_experiment("d4cnn.table3", directory, size="tiny", options=quiet("resume")) == result
 
 

@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 
 from lensdask.compute import RunOptions, RunResult
-from lensdask.compute.chunks import Quarantine
+from lensdask.compute.runs.chunks import Quarantine
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
-from lensdask.massmap.filaments import find_filaments
-from lensdask.massmap.methods import SHIPPED
-from lensdask.massmap.metrics import smoothed
-from lensdask.massmap.mock import NoiseModel
-from lensdask.massmap.peaks import Peaks
-from lensdask.massmap.recipe import read_massmap_recipe
+from lensdask.maps.mock import NoiseModel
+from lensdask.maps.statistics.filaments import find_filaments
+from lensdask.maps.statistics.metrics import smoothed
+from lensdask.maps.statistics.peaks import Peaks
+from lensdask.massmap.method import SHIPPED
+from lensdask.massmap.networks.recipe import read_massmap_recipe
 from lensdask.reproduce import Job, run_experiment
-from lensdask.reproduce import massmap_networks as networks
-from lensdask.reproduce.cha_clusters import MASS_EDGES, _Clusters, _completeness_rows
-from lensdask.reproduce.cha_coma import coma_like
-from lensdask.reproduce.massmap_fields import Sample, sample_of
-from lensdask.reproduce.massmap_planted import Cluster, cluster_convergence, planted_chunk
+from lensdask.reproduce.cha.clusters import MASS_EDGES, _Clusters, _completeness_rows
+from lensdask.reproduce.cha.coma import coma_like
+from lensdask.reproduce.massmaps import networks
+from lensdask.reproduce.massmaps.fields import Sample, sample_of
+from lensdask.reproduce.massmaps.planted import Cluster, cluster_convergence, planted_chunk
 from lensdask.sky.cosmology import CHA, critical_density
 from lensdask.sky.lensing import reduced_shear, shear_of_convergence
 from lensdask.sky.simulate import SkyConfig, simulate_sky
@@ -171,7 +171,7 @@ def test_fields_that_could_not_be_made_are_not_measured(tmp_path):
 
 
 def test_interrupted_mass_maps_are_resumed(results, tmp_path, monkeypatch):
-    import lensdask.reproduce.massmap_fields as fields
+    import lensdask.reproduce.massmaps.fields as fields
 
     reconstruct, calls = fields.reconstruct_run, []
 

@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from lensdask.plots import massmap_experiments as plots
 from lensdask.reproduce import EXPERIMENTS
-from lensdask.reproduce.massmap_fields import IMAGE_UNIT, curve, image
-from lensdask.reproduce.massmap_networks import METHODS
+from lensdask.reproduce.massmaps.fields import IMAGE_UNIT, curve, image
+from lensdask.reproduce.massmaps.networks import METHODS
 
 
 def test_images_in_rows_are_the_maps():

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from lensdask.reproduce.d4cnn_biases import rows_of_variant
-from lensdask.reproduce.d4cnn_precision import training_row
-from lensdask.reproduce.d4cnn_published import TABLE2, TABLE3
-from lensdask.shear.calibration import BIAS_QUANTITIES, Bias
+from lensdask.reproduce.d4cnn.biases import rows_of_variant
+from lensdask.reproduce.d4cnn.precision import training_row
+from lensdask.reproduce.d4cnn.published import TABLE2, TABLE3
+from lensdask.shear.calibration.estimate import BIAS_QUANTITIES, Bias
 from lensdask.stats import MINIMUM_BLOCKS
 
 GELU = "-0.092 0.286 0.183 0.272 -0.17 2.48 1.96 2.93 0.272 0.272"

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from lensdask.cli.terminal import print_reproduction
+from lensdask.compute.results import number
 from lensdask.data import load_card
 from lensdask.reproduce import EXPERIMENTS, Job
 from lensdask.reproduce.experiment import identity
 from lensdask.reproduce.tables import markdown
-from lensdask.terminal import number, print_reproduction
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "lensdask" / "reproduce" / "results"

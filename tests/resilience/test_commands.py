@@ -11,7 +11,7 @@ from command_line import call
 
 import lensdask
 from lensdask.compute import Journal, status
-from lensdask.compute.journal_format import read_lines
+from lensdask.compute.runs.journal_format import read_lines
 from lensdask.data import SHAPES
 from lensdask.shear import runs
 
@@ -160,7 +160,7 @@ def test_a_scheduler_that_does_not_answer(monkeypatch, capfd, error):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("lensdask.compute.execution.run", fail)
+    monkeypatch.setattr("lensdask.compute.runs.execution.run", fail)
     assert call(monkeypatch, *BIAS, *THREADS) == 3
     (line,) = capfd.readouterr().err.splitlines()
     assert line == f"lensdask: {str(error) or 'TimeoutError'}"
@@ -176,7 +176,7 @@ def test_exit_codes_are_in_the_help(monkeypatch, capfd):
 
 def test_the_scheduler_is_lost(here, monkeypatch, capfd):
     """A report that cannot be written any more does not hide why the run ended."""
-    run = importlib.import_module("lensdask.compute.run")
+    run = importlib.import_module("lensdask.compute.runs.engine")
     attempt_all = run.attempt_all
 
     def lost(executor, *arguments):

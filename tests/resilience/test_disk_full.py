@@ -72,7 +72,7 @@ def test_a_writer_that_exceeds_its_quota(tmp_path, undisturbed, monkeypatch):
         write_chunk(path, start, table)
         written.append(start)
 
-    monkeypatch.setattr(importlib.import_module("lensdask.compute.run"), "write_chunk", write)
+    monkeypatch.setattr(importlib.import_module("lensdask.compute.runs.engine"), "write_chunk", write)
     with pytest.raises(OSError, match="no space left") as caught:
         start_run(tmp_path)
     assert check_stopped(tmp_path, caught.value) == 7
@@ -90,7 +90,7 @@ def test_a_journal_that_does_not_fit(tmp_path, undisturbed, monkeypatch, line):
             raise OSError(errno.ENOSPC, "No space left on device")
         fsync(file)
 
-    monkeypatch.setattr("lensdask.compute.journal.os.fsync", quota)
+    monkeypatch.setattr("lensdask.compute.runs.journal.os.fsync", quota)
     with pytest.raises(OSError, match="no space left") as caught:
         start_run(tmp_path)
     monkeypatch.undo()

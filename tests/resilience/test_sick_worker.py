@@ -11,7 +11,7 @@ import pytest
 from faults import SIZE, result_bytes, start_run
 
 from lensdask.compute import start_cluster
-from lensdask.compute.window import Window
+from lensdask.compute.runs.window import Window
 from lensdask.errors import InputError
 
 
@@ -54,7 +54,7 @@ def die():
 
 def test_workers_die_of_the_first_question(monkeypatch):
     # On a cluster of its own: a worker that is killed while it starts again may stay away, and never answer.
-    monkeypatch.setattr("lensdask.compute.window._ANSWER_SECONDS", 5)
+    monkeypatch.setattr("lensdask.compute.runs.window._ANSWER_SECONDS", 5)
     with start_cluster("local", workers=2) as client:
         window = Window(client, die, "name", say=lambda _: None)
         with pytest.raises(ConnectionError, match="workers died before they computed anything; continue with --resume"):

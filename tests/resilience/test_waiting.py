@@ -10,7 +10,7 @@ import pytest
 from faults import CHUNK, SIZE, result_bytes, start_driver, start_run
 
 from lensdask.compute import start_cluster, status
-from lensdask.compute.journal_format import read_lines
+from lensdask.compute.runs.journal_format import read_lines
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from lensdask.random import Stream
-from lensdask.shear.catalogue import mock_galaxies
-from lensdask.shear.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.noise import draw_image_noise, draw_noise, draw_renoise
-from lensdask.shear.simulate import Observation, draw_psf, draw_stamps, noise_of
+from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
+from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.observation import Observation, draw_psf, draw_stamps, noise_of
 
 G = 0.02
 POSES, REALISATIONS, AT_ONCE = 16, 6000, 500

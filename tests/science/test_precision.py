@@ -8,17 +8,17 @@ import torch
 
 from lensdask.compute import cached_model
 from lensdask.compute.devices import torch_settings
-from lensdask.shear import response
-from lensdask.shear.calibration import bias_of_sums
-from lensdask.shear.catalogue import mock_galaxies
-from lensdask.shear.d4cnn import build_d4cnn
-from lensdask.shear.estimators import find_estimator
+from lensdask.shear.calibration.estimate import bias_of_sums
+from lensdask.shear.calibration.shape_sums import shape_sums
 from lensdask.shear.instrument import instrument_of_observation
-from lensdask.shear.measurement import COLUMNS
 from lensdask.shear.noise import draw_renoise
-from lensdask.shear.resmooth import make_resmoother, resmooth
-from lensdask.shear.shape_sums import shape_sums
-from lensdask.shear.simulate import Observation
+from lensdask.shear.shapes import response
+from lensdask.shear.shapes.d4cnn import build_d4cnn
+from lensdask.shear.shapes.estimator import find_estimator
+from lensdask.shear.shapes.measurement import COLUMNS
+from lensdask.shear.shapes.resmooth import make_resmoother, resmooth
+from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.observation import Observation
 from lensdask.shear.stamps import observed_stamps
 
 pytestmark = pytest.mark.science

@@ -5,10 +5,10 @@ import pytest
 
 from lensdask.conventions import LSST_Y10_NOISE
 from lensdask.random import Stream
-from lensdask.shear.catalogue import mock_galaxies
-from lensdask.shear.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.noise import draw_noise
-from lensdask.shear.simulate import Observation, draw_psf, draw_stamps
+from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
+from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.observation import Observation, draw_psf, draw_stamps
 
 G = 0.02
 POSES, REALISATIONS, AT_ONCE = 16, 6000, 500

@@ -11,12 +11,12 @@ import pytest
 
 from lensdask.random import Stream
 from lensdask.shear import Observation, Selection, draw_psf, draw_stamps, measure_stamps, mock_galaxies
-from lensdask.shear.calibration import Bias, bias_of_sums
-from lensdask.shear.estimators import find_estimator
+from lensdask.shear.calibration.estimate import Bias, bias_of_sums
+from lensdask.shear.calibration.shape_sums import shape_sums
 from lensdask.shear.instrument import Instrument
-from lensdask.shear.measurement import COLUMNS
 from lensdask.shear.noise import draw_noise
-from lensdask.shear.shape_sums import shape_sums
+from lensdask.shear.shapes.estimator import find_estimator
+from lensdask.shear.shapes.measurement import COLUMNS
 
 GALAXIES, REALISATIONS, SEED = 512, 400, 7
 FLUX = COLUMNS.index("flux")

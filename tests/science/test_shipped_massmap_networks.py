@@ -7,10 +7,10 @@ import pytest
 
 from lensdask.compute import RunOptions
 from lensdask.data import load_card
+from lensdask.maps.mock import NoiseModel
 from lensdask.massmap.evaluation import evaluate
 from lensdask.massmap.measured import measure_network
-from lensdask.massmap.methods import SHIPPED
-from lensdask.massmap.mock import NoiseModel
+from lensdask.massmap.method import SHIPPED
 from lensdask.massmap.runs import reconstruct_run, simulate_run
 from lensdask.sky.simulate import SkyConfig
 

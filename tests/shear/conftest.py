@@ -7,11 +7,11 @@ import galsim
 import numpy as np
 import pytest
 
-from lensdask.shear.catalogue import mock_galaxies
-from lensdask.shear.estimators import Estimator
 from lensdask.shear.instrument import Instrument
-from lensdask.shear.measurement import measure_stamps
-from lensdask.shear.simulate import Observation, draw_psf, draw_stamps
+from lensdask.shear.shapes.estimator import Estimator
+from lensdask.shear.shapes.measurement import measure_stamps
+from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.observation import Observation, draw_psf, draw_stamps
 
 SIZE, SCALE = 64, 0.2
 

@@ -12,7 +12,7 @@ import xarray as xr
 from lensdask.conventions import ZERO_POINT, flux_from_magnitude
 from lensdask.errors import InputError
 from lensdask.shear import Selection, bias, bias_in_bins, calibrate
-from lensdask.shear.measurement import COLUMNS
+from lensdask.shear.shapes.measurement import COLUMNS
 
 EDGES = (20.0, 21.5, 22.0, 24.0)
 G = 0.02

@@ -5,11 +5,11 @@ import pytest
 import xarray as xr
 
 from lensdask.errors import InputError
-from lensdask.shear.calibration import BIAS_QUANTITIES, bias, bias_of_sums, calibrate
-from lensdask.shear.catalogue import mock_galaxies
-from lensdask.shear.estimators import Estimator, find_estimator
-from lensdask.shear.measurement import COLUMNS
-from lensdask.shear.shape_sums import shape_sums
+from lensdask.shear.calibration.estimate import BIAS_QUANTITIES, bias, bias_of_sums, calibrate
+from lensdask.shear.calibration.shape_sums import shape_sums
+from lensdask.shear.shapes.estimator import Estimator, find_estimator
+from lensdask.shear.shapes.measurement import COLUMNS
+from lensdask.shear.simulation.catalogue import mock_galaxies
 
 ROUND, ELLIPTICAL = (0.0, 0.0), (0.02, -0.02)
 FPFS = Estimator("fpfs")

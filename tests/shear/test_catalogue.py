@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lensdask.errors import InputError
-from lensdask.shear.catalogue import (
+from lensdask.shear.simulation.catalogue import (
     COLUMNS,
     Catalogue,
     Galaxies,

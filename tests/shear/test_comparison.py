@@ -6,11 +6,11 @@ import pytest
 from lensdask.errors import InputError
 from lensdask.shear import Observation, RunOptions, Selection, compare, draw_psf, magnitude_cut, run_bias
 from lensdask.shear import comparison as comparison_module
-from lensdask.shear.estimators import find_estimator
-from lensdask.shear.fpfs import FPFS, fpfs_shapes, make_moments
+from lensdask.shear.calibration.shape_sums import SUMS
 from lensdask.shear.instrument import Instrument
-from lensdask.shear.measurement import COLUMNS, measure_stamps
-from lensdask.shear.shape_sums import SUMS
+from lensdask.shear.shapes.estimator import find_estimator
+from lensdask.shear.shapes.fpfs import FPFS, fpfs_shapes, make_moments
+from lensdask.shear.shapes.measurement import COLUMNS, measure_stamps
 
 # With other seeds no galaxy of these few may cross the hard cut, whose response then is none.
 GALAXIES, SEED = 96, 6

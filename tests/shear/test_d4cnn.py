@@ -10,11 +10,11 @@ from lensdask.compute import cached_model
 from lensdask.data import load_card, save_weights
 from lensdask.errors import InputError
 from lensdask.fourier import coordinates
-from lensdask.shear.d4cnn import D4CNN, PAPER, SHIPPED, D4CNNConfig, build_d4cnn, describe, orbit
-from lensdask.shear.estimators import SHIPPED as SHIPPED_WEIGHTS
-from lensdask.shear.estimators import find_estimator
-from lensdask.shear.resmooth import Resmoothed, make_resmoother, resmooth
-from lensdask.shear.response import shapes_with_response
+from lensdask.shear.shapes.d4cnn import D4CNN, PAPER, SHIPPED, D4CNNConfig, build_d4cnn, describe, orbit
+from lensdask.shear.shapes.estimator import SHIPPED as SHIPPED_WEIGHTS
+from lensdask.shear.shapes.estimator import find_estimator
+from lensdask.shear.shapes.resmooth import Resmoothed, make_resmoother, resmooth
+from lensdask.shear.shapes.response import shapes_with_response
 
 SCALE = 0.2
 RELU = replace(SHIPPED, activation="relu")

@@ -8,8 +8,8 @@ import lensdask
 from lensdask.compute import start_cluster
 from lensdask.data import SHAPES, save_weights
 from lensdask.shear import Observation, RunOptions, bias, measure_run, run_bias, simulate_run
-from lensdask.shear.d4cnn import D4CNN, D4CNNConfig, describe
-from lensdask.shear.shape_sums import shape_sums
+from lensdask.shear.calibration.shape_sums import shape_sums
+from lensdask.shear.shapes.d4cnn import D4CNN, D4CNNConfig, describe
 
 GALAXIES = {"fpfs": 160, "small": 160, "d4cnn": 64}
 TASK = 32

@@ -10,15 +10,15 @@ import lensdask
 from lensdask.data import SHAPES
 from lensdask.errors import InputError
 from lensdask.shear import Observation, RunOptions, measure_run, run_bias, simulate_run
-from lensdask.shear.calibration import BIAS_QUANTITIES, bias_of_sums, shape_sums
-from lensdask.shear.catalogue import mock_galaxies
-from lensdask.shear.estimators import find_estimator
-from lensdask.shear.fpfs import fpfs_shapes, make_moments
+from lensdask.shear.calibration.estimate import BIAS_QUANTITIES, bias_of_sums, shape_sums
 from lensdask.shear.instrument import instrument_of_observation
-from lensdask.shear.measurement import measure_stamps
 from lensdask.shear.noise import Noise, draw_image_noise, draw_renoise, gaussian_correlation
-from lensdask.shear.resmooth import make_resmoother, resmooth
-from lensdask.shear.simulate import draw_psf, draw_stamps, four_shears
+from lensdask.shear.shapes.estimator import find_estimator
+from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
+from lensdask.shear.shapes.measurement import measure_stamps
+from lensdask.shear.shapes.resmooth import make_resmoother, resmooth
+from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.observation import draw_psf, draw_stamps, four_shears
 from lensdask.shear.stamps import observed_stamps
 
 G = 0.02

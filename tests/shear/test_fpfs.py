@@ -11,7 +11,7 @@ import torch
 
 from lensdask.arrays import to_numpy
 from lensdask.conventions import LSST_Y10_NOISE
-from lensdask.shear.fpfs import FPFS, fpfs_shapes, make_moments
+from lensdask.shear.shapes.fpfs import FPFS, fpfs_shapes, make_moments
 
 GOLDEN = Path(__file__).parent / "golden" / "fpfs_anacal.npz"
 COLUMNS = ("e1", "e2", "de1_dg1", "de1_dg2", "de2_dg1", "de2_dg2", "flux", "dflux_dg1", "dflux_dg2")

@@ -12,11 +12,11 @@ from lensdask.data import write
 from lensdask.errors import InputError
 from lensdask.random import Stream, normals
 from lensdask.shear import Instrument, Observation, find_estimator, make_stamps, measure, measure_run, measure_stamps
-from lensdask.shear.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.noise import Noise, check_correlation, draw_image_noise, draw_renoise, gaussian_correlation
-from lensdask.shear.resmooth import make_resmoother, resmooth
 from lensdask.shear.runs import RunOptions
-from lensdask.shear.simulate import draw_psf, noise_of
+from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
+from lensdask.shear.shapes.resmooth import make_resmoother, resmooth
+from lensdask.shear.simulation.observation import draw_psf, noise_of
 
 N, SCALE = 32, 0.2
 ELLIPTICAL = gaussian_correlation(N, SCALE, 0.5, 0.4, 0.2)

@@ -10,10 +10,10 @@ import xarray as xr
 import lensdask
 from lensdask.data import SHAPES, save_weights, write
 from lensdask.shear import Observation, RunOptions, calibrate, make_stamps, measure, measure_run
-from lensdask.shear.catalogue import mock_galaxies
-from lensdask.shear.d4cnn import D4CNN, D4CNNConfig, describe
 from lensdask.shear.noise import draw_noise
-from lensdask.shear.simulate import draw_psf, draw_stamps
+from lensdask.shear.shapes.d4cnn import D4CNN, D4CNNConfig, describe
+from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.observation import draw_psf, draw_stamps
 
 COUNT, CHUNK = 8, 3
 """The last chunk is a shorter one."""

@@ -10,12 +10,22 @@ import pytest
 
 from lensdask.arrays import like, to_numpy
 from lensdask.errors import InputError
-from lensdask.shear import render
-from lensdask.shear.catalogue import mock_galaxies, read_catalogue
-from lensdask.shear.estimators import find_estimator
 from lensdask.shear.instrument import instrument_of_observation
-from lensdask.shear.measurement import COLUMNS, measure_stamps
-from lensdask.shear.profiles import (
+from lensdask.shear.shapes.estimator import find_estimator
+from lensdask.shear.shapes.measurement import COLUMNS, measure_stamps
+from lensdask.shear.simulation import render
+from lensdask.shear.simulation.catalogue import mock_galaxies, read_catalogue
+from lensdask.shear.simulation.observation import (
+    Observation,
+    Poses,
+    _galaxy,
+    _posed,
+    draw_stamps,
+    poses_of,
+    psf_index,
+    psf_profiles,
+)
+from lensdask.shear.simulation.profiles import (
     BULGE_LENGTH,
     DISC_LENGTH,
     de_vaucouleurs_transform,
@@ -24,8 +34,7 @@ from lensdask.shear.profiles import (
     moffat_reach,
     moffat_transform,
 )
-from lensdask.shear.render import render_stamps
-from lensdask.shear.simulate import Observation, Poses, _galaxy, _posed, draw_stamps, poses_of, psf_index, psf_profiles
+from lensdask.shear.simulation.render import render_stamps
 
 SAMPLE = Path(__file__).parents[3] / "shared" / "data" / "catsim_sample.fits"
 SEED = 3

@@ -23,9 +23,9 @@ from lensdask.shear import (
     simulate_run,
 )
 from lensdask.shear import runs as runs_module
-from lensdask.shear.estimators import SHIPPED, find_estimator
 from lensdask.shear.instrument import instrument_of_stamps
-from lensdask.shear.measurement import as_table
+from lensdask.shear.shapes.estimator import SHIPPED, find_estimator
+from lensdask.shear.shapes.measurement import as_table
 
 QUIET = {"show_progress": False}
 NOISY = Observation()

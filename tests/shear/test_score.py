@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from lensdask.data import load_card
 from lensdask.errors import InputError
 from lensdask.random import Stream
-from lensdask.shear.catalogue import MockCatalogue, mock_galaxies
-from lensdask.shear.d4cnn import D4CNNConfig
+from lensdask.shear.networks.score import ScoreConfig, ScoreSet, make_score_set, noise_factor, score_objective
+from lensdask.shear.networks.training import Recipe, read_recipe, train_d4cnn
 from lensdask.shear.noise import draw_noise
-from lensdask.shear.resmooth import Grid, make_resmoother, resmooth
-from lensdask.shear.score import ScoreConfig, ScoreSet, make_score_set, noise_factor, score_objective
-from lensdask.shear.simulate import Observation, draw_psf, draw_stamps
-from lensdask.shear.train import Recipe, read_recipe, train_d4cnn
+from lensdask.shear.shapes.d4cnn import D4CNNConfig
+from lensdask.shear.shapes.resmooth import Grid, make_resmoother, resmooth
+from lensdask.shear.simulation.catalogue import MockCatalogue, mock_galaxies
+from lensdask.shear.simulation.observation import Observation, draw_psf, draw_stamps
 from lensdask.training import Batch, TrainingConfig
 
 GRID = Grid(8, 0.6)

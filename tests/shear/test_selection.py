@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from lensdask.conventions import flux_from_magnitude
 from lensdask.errors import InputError
-from lensdask.shear.calibration import bias, bias_of_sums, calibrate, calibrations
-from lensdask.shear.measurement import COLUMNS
-from lensdask.shear.selection import Selection, magnitude_cut
-from lensdask.shear.shape_sums import SUMS, shape_sums
+from lensdask.shear.calibration.estimate import bias, bias_of_sums, calibrate, calibrations
+from lensdask.shear.calibration.selection import Selection, magnitude_cut
+from lensdask.shear.calibration.shape_sums import SUMS, shape_sums
+from lensdask.shear.shapes.measurement import COLUMNS
 
 CUTS = {
     "hard": Selection(above=0.2, gamma0=0.3),

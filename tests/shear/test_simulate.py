@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from lensdask.conventions import LSST_Y10_NOISE, flux_from_magnitude
 from lensdask.errors import InputError
 from lensdask.random import Stream
-from lensdask.shear.catalogue import mock_galaxies
 from lensdask.shear.noise import draw_noise
-from lensdask.shear.render import render_stamps
-from lensdask.shear.simulate import (
+from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.observation import (
     Observation,
     distortion_labels,
     draw_psf,
     draw_stamps,
     four_shears,
 )
+from lensdask.shear.simulation.render import render_stamps
 from lensdask.shear.stamps import observed_stamps
 
 IDS = np.arange(12)

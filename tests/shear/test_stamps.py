@@ -10,13 +10,13 @@ import xarray as xr
 
 from lensdask.data import SHAPES, STAMPS, save_weights
 from lensdask.errors import InputError
-from lensdask.shear.catalogue import mock_galaxies
-from lensdask.shear.d4cnn import D4CNN, D4CNNConfig, describe
-from lensdask.shear.estimators import find_estimator
-from lensdask.shear.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.instrument import Instrument
-from lensdask.shear.measurement import COLUMNS, measure, measure_stamps
-from lensdask.shear.simulate import Observation, draw_psf
+from lensdask.shear.shapes.d4cnn import D4CNN, D4CNNConfig, describe
+from lensdask.shear.shapes.estimator import find_estimator
+from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
+from lensdask.shear.shapes.measurement import COLUMNS, measure, measure_stamps
+from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.observation import Observation, draw_psf
 from lensdask.shear.stamps import make_stamps, observed_stamps
 
 COUNT = 70

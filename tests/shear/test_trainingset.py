@@ -12,14 +12,14 @@ from lensdask.conventions import FWHM_PER_SIGMA
 from lensdask.data import file_sha256, load_card, load_weights
 from lensdask.errors import InputError
 from lensdask.fourier import coordinates, half_plane
-from lensdask.shear import train as train_module
-from lensdask.shear.catalogue import MockCatalogue
-from lensdask.shear.d4cnn import PAPER, SHIPPED, D4CNNConfig
-from lensdask.shear.estimators import find_estimator
-from lensdask.shear.fpfs import fpfs_shapes, make_moments
-from lensdask.shear.resmooth import Grid
-from lensdask.shear.train import FIRST_PAIR, Recipe, read_recipe, train_d4cnn
-from lensdask.shear.trainingset import TrainingSet, make_training_set
+from lensdask.shear.networks import training as train_module
+from lensdask.shear.networks.training import FIRST_PAIR, Recipe, read_recipe, train_d4cnn
+from lensdask.shear.networks.trainingset import TrainingSet, make_training_set
+from lensdask.shear.shapes.d4cnn import PAPER, SHIPPED, D4CNNConfig
+from lensdask.shear.shapes.estimator import find_estimator
+from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
+from lensdask.shear.shapes.resmooth import Grid
+from lensdask.shear.simulation.catalogue import MockCatalogue
 from lensdask.training import History, TrainingConfig
 
 PIXELS = Grid(64, 0.2)

@@ -23,11 +23,11 @@ from lensdask.shear import (
     run_bias,
     simulate_run,
 )
-from lensdask.shear.catalogue import mock_galaxies
-from lensdask.shear.d4cnn import D4CNN, D4CNNConfig, describe
-from lensdask.shear.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.instrument import instrument_of_observation
-from lensdask.shear.simulate import draw_psfs, draw_stamps, psf_index
+from lensdask.shear.shapes.d4cnn import D4CNN, D4CNNConfig, describe
+from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
+from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.observation import draw_psfs, draw_stamps, psf_index
 from lensdask.shear.stamps import observed_stamps
 
 N, COUNT, PSFS = 48, 40, 3
@@ -121,7 +121,7 @@ def test_a_chunk_prepares_each_psf_once(monkeypatch, images) -> None:
         prepared.append(np.shape(psf))
         return make_moments(psf, **settings)
 
-    monkeypatch.setattr("lensdask.shear.measurement.make_moments", counted)
+    monkeypatch.setattr("lensdask.shear.shapes.measurement.make_moments", counted)
     many = np.tile(draw_psfs(SEVERAL, 1), (5, 1, 1))
     instrument = Instrument(many, 0.2, 0.5, psf_index=INDEX)
     measure_stamps(images, IDS, instrument, find_estimator("fpfs"), seed=0)

@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from lensdask.arrays import to_torch
-from lensdask.shear import measurement, stamps
-from lensdask.shear.catalogue import mock_galaxies
-from lensdask.shear.estimators import find_estimator
-from lensdask.shear.fpfs import fpfs_shapes, make_moments
+from lensdask.shear import stamps
 from lensdask.shear.instrument import instrument_of_observation
-from lensdask.shear.render import render_stamps
 from lensdask.shear.runs import bias_chunk
-from lensdask.shear.simulate import Observation
+from lensdask.shear.shapes import measurement
+from lensdask.shear.shapes.estimator import find_estimator
+from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
+from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.observation import Observation
+from lensdask.shear.simulation.render import render_stamps
 from lensdask.shear.stamps import simulation_settings
 
 OBSERVATIONS = {

@@ -1,0 +1,137 @@
+"""Where the pixels of a binned catalogue lie, as told on the command line: one field, or tiles of the sky."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from lensdask.errors import InputError
+from lensdask.maps.fields import check_pixel_scale
+from lensdask.maps.footprints import place_on_sky, read_footprint
+from lensdask.maps.pixelisation import bin_catalogue
+from lensdask.maps.tiling import tile_catalogue
+
+__all__ = ["Grid", "bin_table", "used_galaxies"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Options of ``lensdask massmap bin`` about pixels.
+
+    Parameters
+    ----------
+    pixel_scale
+        Arcmin.
+    sky
+        Whether positions are right ascension and declination.
+    shape, centre
+        Pixels Y,X and position X,Y, two numbers with a comma between.
+    mask
+        File of the footprint; on the sky its header may say where its middle is.
+    drop_outside
+        Whether galaxies off the grid or the mask are left out.
+    tiles
+        Whether the catalogue is cut into fields.
+    overlap
+        Of these, arcmin.
+    """
+
+    pixel_scale: float
+    sky: bool = True
+    shape: str | None = None
+    centre: str | None = None
+    mask: Path | None = None
+    drop_outside: bool = False
+    tiles: bool = False
+    overlap: float | None = None
+
+
+def bin_table(galaxies: Mapping[str, Any], grid: Grid, **settings: Any) -> xr.Dataset:
+    """Bin the columns of a catalogue.
+
+    Parameters
+    ----------
+    galaxies
+        Columns, from `lensdask.massmap.read_shear_catalogue`.
+    grid
+        Pixels.
+    settings
+        `sigma_e` and `source`, as for `lensdask.massmap.bin_catalogue`.
+
+    Raises
+    ------
+    InputError
+        Options contradict each other, the mask cannot be read or lies elsewhere, or see
+        `lensdask.massmap.bin_catalogue` and `lensdask.massmap.tile_catalogue`.
+    """
+    _check(grid)
+    check_pixel_scale(grid.pixel_scale)
+    settings |= {"pixel_scale": grid.pixel_scale, "shape": _pair("--shape", grid.shape, int)}
+    if grid.tiles:
+        columns = {_ON_SKY.get(name, name): values for name, values in galaxies.items()}
+        return tile_catalogue(**columns, **settings, overlap=grid.overlap or 0.0)
+    mask, centre = _footprint(grid)
+    return bin_catalogue(**galaxies, **settings, sky=grid.sky, centre=centre, mask=mask, drop_outside=grid.drop_outside)
+
+
+def used_galaxies(galaxies: Mapping[str, Any], maps: xr.Dataset, grid: Grid) -> int:
+    """Return how many galaxies of a catalogue are in its maps, each counted once however many tiles have it.
+
+    Parameters
+    ----------
+    galaxies, grid
+        As for `bin_table`.
+    maps
+        What it returned.
+    """
+    if grid.tiles and "weight" in galaxies:
+        # Tiles cover all that has a weight.
+        return int(np.count_nonzero(galaxies["weight"]))
+    return len(galaxies["x"]) if grid.tiles else int(maps["count"].sum(dtype=np.float64))
+
+
+_ON_SKY = {"x": "ra", "y": "dec"}
+"""Names of the positions that `tile_catalogue` has, since it takes no others."""
+
+
+def _check(grid: Grid) -> None:
+    """Refuse options that say nothing together."""
+    if grid.tiles and not grid.sky:
+        raise InputError("--tiles: with --flat; expected RA and Dec, or one field with --shape and --centre")
+    if grid.tiles and grid.shape is None:
+        raise InputError("--tiles: no size; expected --shape Y,X, the pixels of a tile")
+    if grid.tiles and (grid.centre or grid.mask or grid.drop_outside):
+        raise InputError(
+            "--tiles: with --centre, --mask or --drop-outside, which are about one field; expected none of them"
+        )
+    if grid.overlap is not None and not grid.tiles:
+        raise InputError("--overlap: without --tiles; expected both or neither")
+
+
+def _footprint(grid: Grid) -> tuple[npt.NDArray[np.bool_] | None, tuple[float, float] | None]:
+    """Return the mask of a field and the position of its middle, where they are given."""
+    centre = _pair("--centre", grid.centre, float)
+    if grid.mask is None:
+        return None, centre
+    mask = read_footprint(grid.mask, grid.pixel_scale)
+    if grid.sky:
+        centre = place_on_sky(grid.mask, grid.pixel_scale, centre)
+    if centre is None:
+        raise InputError("--mask: nothing says where it is; expected --centre X,Y, the position of its middle")
+    return mask, centre
+
+
+def _pair(option: str, text: str | None, kind: Callable[[str], Any]) -> tuple[Any, Any] | None:
+    """Return the two numbers of an option."""
+    if text is None:
+        return None
+    try:
+        first, second = map(kind, text.split(","))
+    except ValueError as error:
+        numbers = "whole numbers" if kind is int else "numbers"
+        raise InputError(f"{option}: {text!r}; expected two {numbers} with a comma between") from error
+    return first, second

@@ -1,0 +1,219 @@
+"""Options that several commands share, and how a command takes a group of them as one argument."""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lensdask.errors import InputError
+
+if TYPE_CHECKING:
+    from lensdask.compute import RunOptions
+    from lensdask.maps.mock import NoiseModel
+    from lensdask.shear.simulation.observation import Observation
+    from lensdask.sky.simulate import SkyConfig
+
+__all__ = [
+    "AsJson",
+    "Catalogue",
+    "Device",
+    "Estimator",
+    "Fields",
+    "Galaxies",
+    "MassMethod",
+    "Overwrite",
+    "Running",
+    "Seed",
+    "Simulation",
+    "Survey",
+    "Workers",
+    "with_groups",
+]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, alone, on stdout.")]
+"""Output for programs."""
+
+Catalogue = Annotated[Path | None, typer.Option(help="Your CatSim FITS file; a parametric mock without it.")]
+"""Galaxies to draw."""
+
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+"""Where arrays are computed."""
+
+Estimator = Annotated[
+    str,
+    typer.Option(
+        help="d4cnn, d4cnn-fpfs, d4cnn-paper, d4cnn-relu, cnn, fpfs, fpfs:SIGMA,C, the path of a network, or "
+        "NETWORK:FWHM for another resmoothing kernel."
+    ),
+]
+"""What measures."""
+
+Fields = Annotated[int, typer.Option(help="Number of fields.")]
+"""How many to simulate."""
+
+Galaxies = Annotated[int, typer.Option(help="Number of galaxies, even: they come in orthogonal pairs.")]
+"""How many to simulate."""
+
+MassMethod = Annotated[
+    str,
+    typer.Option(
+        help="ks93[:SIGMA], ksplus[:SIGMA], wiener[:SOURCE], aperture[:THETA] (arcmin), cha, h21, miu2net (for "
+        "pixels of 0.82 arcmin and 33 galaxies per arcmin²), cosmos (for the HST/COSMOS field), or a network's path."
+    ),
+]
+"""What reconstructs the convergence."""
+
+Overwrite = Annotated[bool, typer.Option(help="Replace an output that exists.")]
+"""What to do with an output that exists."""
+
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+"""Of galaxies, orientations, noise, resamplings."""
+
+Workers = Annotated[
+    int | None, typer.Option(help="Workers of a local cluster. Default: one per core; cuda: one per GPU.")
+]
+"""How many processes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Simulation:
+    """Options of commands that simulate galaxies."""
+
+    catalogue: Catalogue = None
+    magnitude_limit: Annotated[float, typer.Option(help="Galaxies are brighter than this in i.")] = 25.3
+    noise_sigma: Annotated[
+        float | None, typer.Option(help="Noise per pixel at zero point 30; 0 for none. Default: LSST year 10.")
+    ] = None
+    noise: Annotated[
+        str,
+        typer.Option(help="independent, or exchanged within orthogonal pairs: far smaller errors of m."),
+    ] = "independent"
+    noise_fwhm: Annotated[
+        float, typer.Option(help="FWHM of the kernel that correlates the noise, arcsec; 0 for white.")
+    ] = 0.0
+    psf_e1: Annotated[float, typer.Option(help="PSF ellipticity e1.")] = 0.0
+    psf_e2: Annotated[float, typer.Option(help="PSF ellipticity e2.")] = 0.0
+    shear: Annotated[float, typer.Option(help="Amplitude of the applied shears.")] = 0.02
+    renderer: Annotated[
+        str, typer.Option(help="batched, or galsim: the same to 1e-4 of the peak, seven times slower.")
+    ] = "batched"
+
+    @property
+    def observation(self) -> "Observation":
+        """PSF, pixels, noise, shear."""
+        from lensdask.conventions import LSST_Y10_NOISE
+        from lensdask.shear.simulation.observation import Observation
+
+        # Observation itself refuses a noise or a renderer that is neither of the two.
+        names = ("noise", "noise_fwhm", "psf_e1", "psf_e2", "shear", "renderer")
+        settings: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return Observation(noise_sigma=LSST_Y10_NOISE if self.noise_sigma is None else self.noise_sigma, **settings)
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """Options of commands that simulate fields of sky and what galaxies show of them."""
+
+    generator: Annotated[
+        str, typer.Option(help="lognormal, quick; or halo, with haloes of known mass, redshift and place.")
+    ] = "lognormal"
+    source: Annotated[
+        str, typer.Option(help="Galaxies: zs1.0, zs1.5, zs2.5 (all at one redshift), lsst or cosmos.")
+    ] = "zs1.0"
+    size: Annotated[int, typer.Option(help="Pixels on a side of a field.")] = 512
+    pixel_scale: Annotated[float, typer.Option(help="Side of a pixel, arcmin; 0.82 for the shipped networks.")] = (
+        0.41015625
+    )
+    resolution: Annotated[float, typer.Option(help="Gaussian that smooths the convergence, arcmin; 0 for none.")] = 0.45
+    density: Annotated[float, typer.Option(help="Galaxies per arcmin².")] = 33.0
+    sigma_e: Annotated[float, typer.Option(help="Dispersion of each component of the ellipticity.")] = 0.24
+    measurement_error: Annotated[
+        float, typer.Option(help="Error of each component for the faintest galaxies; 0 for none.")
+    ] = 0.0
+    mask_fraction: Annotated[float, typer.Option(help="Part of each field behind discs, as of bright stars.")] = 0.0
+    mask_radius: Annotated[float, typer.Option(help="Largest of these discs, arcmin.")] = 2.7
+    footprint: Annotated[
+        Path | None, typer.Option(help="FITS or .npy map of the field, 1 inside the survey and 0 outside.")
+    ] = None
+
+    @property
+    def sky(self) -> "SkyConfig":
+        """Which sky."""
+        from lensdask.sky.simulate import SkyConfig
+
+        # The simulation itself refuses a generator that is none.
+        names = ("generator", "source", "size", "pixel_scale", "resolution")
+        settings: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return SkyConfig(**settings)
+
+    @property
+    def noise(self) -> "NoiseModel":
+        """Galaxies, noise and masks."""
+        from lensdask.maps.mock import NoiseModel
+
+        names = ("density", "sigma_e", "measurement_error", "mask_fraction", "mask_radius")
+        settings: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return NoiseModel(footprint=None if self.footprint is None else str(self.footprint), **settings)
+
+
+@dataclasses.dataclass(frozen=True)
+class Running:
+    """Options of commands with resumable runs on a cluster."""
+
+    workers: Workers = None
+    cluster: Annotated[str, typer.Option(help="local, threads, cuda, tcp://…, tls://…, or a scheduler file.")] = "local"
+    insecure: Annotated[bool, typer.Option(help="Allow an unencrypted scheduler on another machine.")] = False
+    device: Device = "auto"
+    resume: Annotated[bool, typer.Option(help="Continue a run that was interrupted.")] = False
+    overwrite: Overwrite = False
+    performance_report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write what the cluster did, with plots, to this file.")
+    ] = None
+
+    @property
+    def options(self) -> "RunOptions":
+        """The same for the functions that run."""
+        from lensdask.compute import RunOptions
+
+        if self.resume and self.overwrite:
+            raise InputError("--resume and --overwrite: expected one of them")
+        return RunOptions(
+            cluster=self.cluster,
+            workers=self.workers,
+            insecure=self.insecure,
+            device=self.device,
+            if_exists="resume" if self.resume else "overwrite" if self.overwrite else "refuse",
+            performance_report=self.performance_report,
+        )
+
+
+def with_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command with the fields of its dataclass arguments for options, one by one.
+
+    Parameters
+    ----------
+    command
+        Function whose annotations are types, not text; a group is an argument that is annotated with a dataclass, all
+        fields of which have defaults.
+    """
+    parameters = inspect.signature(command).parameters
+    groups: dict[str, Any] = {n: p.annotation for n, p in parameters.items() if dataclasses.is_dataclass(p.annotation)}
+
+    def expanded(**given: Any) -> None:
+        for name, group in groups.items():
+            given[name] = group(**{field.name: given.pop(field.name) for field in dataclasses.fields(group)})
+        command(**given)
+
+    flat: list[inspect.Parameter] = []
+    for name, parameter in parameters.items():
+        # A dataclass has a signature too: that of its constructor.
+        fields = inspect.signature(groups[name]).parameters.values() if name in groups else (parameter,)
+        flat += [field.replace(kind=inspect.Parameter.KEYWORD_ONLY) for field in fields]
+    functools.update_wrapper(expanded, command)
+    expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in flat}
+    expanded.__dict__["__signature__"] = inspect.Signature(flat)
+    return expanded

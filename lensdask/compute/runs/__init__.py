@@ -1,0 +1,1 @@
+"""One resumable run: chunks, where they are computed, their journal."""

@@ -1,0 +1,315 @@
+"""Run a pure function over all chunks of a dataset: resumable, and the same bits everywhere.
+
+A task computes one chunk, writes its rows to the store and returns its sums. The client journals
+the sums. A chunk that is computed twice, by a retry or after a crash, writes the same bytes again.
+
+Killed processes lose nothing that the journal has for done. A power cut may: the journal is flushed to disk with every
+line, but the rows are left to the operating system, which keeps them in memory for up to half a minute or so. After the
+crash of a machine that wrote rows, the chunks journalled last may read as NaN or be damaged; ``--overwrite`` is safe.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import distributed
+import numpy as np
+
+from lensdask.compute.clusters import quiet_client, settle_device
+from lensdask.compute.devices import choose_device, describe_device, torch_settings
+from lensdask.compute.results import run_record
+from lensdask.compute.runs.attempts import Event, attempt_all, is_disk_full
+from lensdask.compute.runs.chunks import Chunks, Quarantine
+from lensdask.compute.runs.executors import Direct, Executor
+from lensdask.compute.runs.journal import Journal
+from lensdask.compute.runs.journal_format import Sums
+from lensdask.compute.runs.progress import Progress
+from lensdask.compute.runs.window import Window
+from lensdask.data import remove, require_store, sweep_partial, write_chunk
+from lensdask.errors import InputError
+
+__all__ = ["ChunkFunction", "IfExists", "RunResult", "Table", "refuse_existing", "run"]
+
+Table = dict[str, np.ndarray]
+"""Rows of one chunk: every chunked variable of the store, by name."""
+
+ChunkFunction = Callable[[int, int, Mapping[str, Any], str], tuple[Table | None, Sums | None]]
+"""Called as ``function(start, stop, config, device)``; start and stop are positions along the unit
+dimension, device is "cpu" or "cuda". A pure function at module level: workers import it, and its
+results depend on its arguments alone."""
+
+IfExists = Literal["refuse", "resume", "overwrite"]
+"""What to do about an earlier run in the same place."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run has done.
+
+    Parameters
+    ----------
+    sums
+        Sums of each chunk in order, None where it returned none or was given up.
+    quarantined
+        Chunks that were given up; they are tried again when the run is resumed.
+    retries
+        Attempts that failed and were repeated.
+    wall_s
+        Seconds this call worked, from the answer of the first workers on.
+    objects
+        Objects computed in this call, without those of an earlier one.
+    device
+        Name of the processor that computed.
+    sessions
+        Calls that worked on this run, this one included.
+    wall_s_of_sessions
+        Seconds that all of them took, without the time between them.
+    """
+
+    sums: list[Sums | None]
+    quarantined: tuple[Quarantine, ...]
+    retries: int
+    wall_s: float
+    objects: int
+    device: str
+    sessions: int
+    wall_s_of_sessions: float
+
+    def record(self) -> dict[str, Any]:
+        """Return the entry "run" of a result file: this call, and how many sessions there were in what time."""
+        sessions = {"sessions": self.sessions, "wall_s_of_sessions": self.wall_s_of_sessions}
+        return run_record(self.device, self.wall_s, self.objects) | sessions
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a task needs; it travels with each."""
+
+    function: ChunkFunction
+    config: Mapping[str, Any]
+    chunks: Chunks
+    device: str
+    store: Path | None
+
+    def __call__(self, number: int) -> Sums | None:
+        start, stop = self.chunks.bounds(number)
+        table, sums = self.function(start, stop, self.config, choose_device(self.device))
+        if self.store is not None:
+            if table is None:
+                raise InputError(f"{self.store}: the chunk function returned no rows to write")
+            write_chunk(self.store, start, table)
+        return sums and {name: np.asarray(v, dtype=np.float64) for name, v in sums.items()}
+
+
+def run(
+    function: ChunkFunction,
+    config: Mapping[str, Any],
+    *,
+    size: int,
+    chunk: int,
+    journal: Path,
+    fingerprint: str,
+    store: Path | None = None,
+    create: Callable[[], None] | None = None,
+    client: distributed.Client | None = None,
+    device: str = "auto",
+    if_exists: IfExists = "refuse",
+    label: str = "",
+    unit: str = "galaxies",
+    attempts: int = 3,
+    show_progress: bool = True,
+) -> RunResult:
+    """Call `function` on every chunk of ``range(size)``.
+
+    Parameters
+    ----------
+    function, config
+        What to compute. The configuration travels with every task: paths, not arrays.
+    size, chunk
+        Number of objects, and how many of them make a chunk.
+    journal
+        File of the journal; see `journal_path` for where it belongs.
+    fingerprint
+        Of all that decides the result; a journal with another one is refused.
+    store
+        Where the rows go, None to keep sums only.
+    create
+        Writes the template of the store; called if the store is not there.
+    client
+        The cluster, None to compute in this process.
+    device
+        "auto", "cpu" or "cuda", settled where the chunks are computed; a cluster that was started here with a process
+        or thread per core computes on the CPU unless "cuda" is asked for.
+    if_exists
+        What to do about an earlier run in the same place: "refuse", "resume" it, or "overwrite" it.
+    label, unit
+        Name of the run and of its objects, for people.
+    attempts
+        How often to try a chunk that raises. One whose workers die is given up when it was tried by itself: after four
+        deaths on a cluster that was started here, else as ``distributed.scheduler.allowed-failures`` says.
+    show_progress
+        Show a bar, or one line at the end if not in a terminal.
+
+    Raises
+    ------
+    InputError
+        The place is taken, in use or of another configuration; or a chunk raised it at every attempt.
+    ConnectionError
+        The scheduler was lost, with a message on how to continue.
+    OSError
+        The disk is full, with a message on how to continue, for one.
+    KeyboardInterrupt
+        With a message on how to continue; what was done is in the journal.
+    """
+    job = _Job(function, config, Chunks(size, chunk), settle_device(device, client), store)
+    label = label or getattr(function, "__name__", "run")
+    refuse_existing(journal, store, if_exists)
+    with quiet_client(), Journal(journal) as book, _continuable(book, job, label):
+        _prepare(book, job, {"fingerprint": fingerprint, "label": label, "unit": unit}, if_exists)
+        dashboard = client.dashboard_link if client else None
+        with (
+            _discarding(book, job, if_exists),
+            Progress(label, unit, job.chunks.count, len(book.done), dashboard, show_progress) as progress,
+            _executor(job, client, label, progress) as (executor, processor),
+        ):
+            # Now that a worker has answered: hours in the queue of a machine are no work.
+            began = time.perf_counter()
+            book.begin_session()
+            progress.begin()
+            if create is not None and store is not None and not store.exists():
+                create()
+            todo = [n for n in range(job.chunks.count) if n not in book.done]
+            events = attempt_all(executor, todo, attempts, partial(_record, job, book, progress))
+        return _result(job, book, events, processor, time.perf_counter() - began)
+
+
+def _result(job: _Job, book: Journal, events: list[Event], processor: str, wall_s: float) -> RunResult:
+    given_up = sorted((event.chunk, event.reason) for event in events if event.kind == "given up")
+    return RunResult(
+        sums=[book.done.get(n) for n in range(job.chunks.count)],
+        quarantined=tuple(Quarantine(chunk, *job.chunks.bounds(chunk), reason) for chunk, reason in given_up),
+        retries=sum(event.kind == "retried" for event in events),
+        wall_s=wall_s,
+        objects=job.chunks.objects(event.chunk for event in events if event.kind == "finished"),
+        device=processor,
+        sessions=len(book.earlier) + 1,
+        wall_s_of_sessions=wall_s + sum(session.wall_s for session in book.earlier),
+    )
+
+
+@contextmanager
+def _continuable(book: Journal, job: _Job, label: str) -> Iterator[None]:
+    """Say how to continue a run that was stopped from outside; what was done is in the journal."""
+    try:
+        yield
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        if job.store is not None:
+            sweep_partial(job.store)
+        message = f"no space left on the device, {_done(book, job)}; free some and continue with --resume"
+        raise OSError(error.errno, message, error.filename or str(job.store or book.path)) from error
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{label}: interrupted with {_done(book, job)}; continue with --resume") from None
+
+
+def _done(book: Journal, job: _Job) -> str:
+    return f"{len(book.done)} of {job.chunks.count} chunks done"
+
+
+@contextmanager
+def _discarding(book: Journal, job: _Job, if_exists: IfExists) -> Iterator[None]:
+    """Leave nothing behind a run whose input is refused before anything was measured, and keep what was measured."""
+    try:
+        yield
+    except InputError as error:
+        if book.done:
+            raise InputError(f"{error}; {_done(book, job)} and kept, see --resume and --overwrite") from error
+        if if_exists != "resume":
+            if job.store is not None and job.store.exists():
+                remove(job.store)
+            book.path.unlink()
+        raise
+
+
+def refuse_existing(journal: Path, store: Path | None, if_exists: IfExists) -> None:
+    """Refuse a place that is taken, unless it is to be resumed or overwritten.
+
+    Raises
+    ------
+    InputError
+        There is a journal or a store; or what would be overwritten is no store of lensdask.
+    """
+    if if_exists == "overwrite" and store is not None and store.exists():
+        require_store(store)
+    started = journal.exists() and journal.stat().st_size > 0
+    if if_exists == "refuse" and (started or (store is not None and store.exists())):
+        raise InputError(
+            f"{journal if started else store} is of an earlier run; "
+            "continue it with --resume or replace it with --overwrite"
+        )
+
+
+def _prepare(
+    book: Journal,
+    job: _Job,
+    header: Mapping[str, Any],
+    if_exists: IfExists,
+) -> None:
+    """Bring journal and store into agreement, ready for the chunks that are left."""
+    store = job.store
+    if if_exists == "overwrite":
+        # The journal first: if this is cut off, none may say that the chunks of a store are done that is half deleted.
+        book.clear()
+        if store is not None and store.exists():
+            remove(store)
+    # Again, now that no other run can come in between.
+    refuse_existing(book.path, store, if_exists)
+    if book.empty and store is not None and store.exists():
+        raise InputError(f"{store} has no journal to resume from; replace it with --overwrite")
+    book.begin({"size": job.chunks.size, "chunk": job.chunks.length, **header})
+    if store is None:
+        return
+    sweep_partial(store)
+    if book.done and not store.exists():
+        raise InputError(f"{store} is gone, but its journal is not; start with --overwrite")
+
+
+@contextmanager
+def _executor(
+    job: _Job, client: distributed.Client | None, label: str, progress: Progress
+) -> Iterator[tuple[Executor, str]]:
+    """Give the executor and the name of its processor; afterwards nothing begins any more, but what runs goes on."""
+    if client is None:
+        with torch_settings():
+            yield Direct(job), _describe(job.device)
+        return
+    window = Window(client, job, label.replace(" ", "_"), progress.say)
+    try:
+        yield window, window.ask(_ready, job)
+    finally:
+        window.cancel()
+
+
+def _ready(job: _Job) -> str:
+    """Name the processor; a worker that does has imported the chunk function."""
+    return _describe(job.device)
+
+
+def _describe(device: str) -> str:
+    return describe_device(choose_device(device))
+
+
+def _record(job: _Job, book: Journal, progress: Progress, event: Event) -> None:
+    if event.kind == "finished":
+        book.append(event.chunk, event.sums)
+        progress.finished(job.chunks.objects([event.chunk]))
+    elif event.kind == "retried":
+        progress.retried()
+    else:
+        book.give_up(event.chunk, event.reason)
+        progress.quarantined(event.chunk, *job.chunks.bounds(event.chunk), event.reason)

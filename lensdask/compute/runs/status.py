@@ -1,0 +1,170 @@
+"""How far a run is, read from its journal: while it works, after it was killed, from any machine that sees the file.
+
+With N objects finished in a session of T seconds, the rate is N/T and the work left takes (objects left) T/N. T reaches
+from the beginning of the session to its last finished chunk: time that passed since then has not shown any work yet.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lensdask.compute.runs.chunks import Chunks, Quarantine
+from lensdask.compute.runs.journal import AT_WORK, is_locked, journal_path
+from lensdask.compute.runs.journal_format import Session, read_lines
+from lensdask.errors import InputError
+
+__all__ = ["RunStatus", "find_journals", "refuse_running", "status"]
+
+_SUFFIX = ".journal.jsonl"
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How far a run is."""
+
+    journal: Path
+    """File that says so."""
+    label: str
+    """Name of the run."""
+    unit: str
+    """What its objects are: galaxies, maps."""
+    running: bool
+    """Whether a process is at work on it now."""
+    chunks: int
+    """Chunks of the whole run."""
+    done: int
+    """Chunks finished."""
+    left: int
+    """Chunks that nobody finished or gave up yet."""
+    quarantined: tuple[Quarantine, ...]
+    """Chunks that the last session gave up; the next one tries them again."""
+    objects: int
+    """Objects of the whole run."""
+    objects_done: int
+    """Objects of the finished chunks."""
+    rate: float | None
+    """Objects per second in the last session; none if it has not finished a chunk yet."""
+    eta_s: float | None
+    """Seconds that the chunks left take at this rate; none without a rate."""
+    sessions: int
+    """Calls that worked on the run: one, and one more for each time it was resumed."""
+    wall_s: float
+    """Seconds that they worked, without the time between them."""
+    updated: float | None
+    """Time of the last word in the journal, seconds since 1970; none before the first session."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the same in plain JSON values."""
+        return asdict(self) | {"journal": str(self.journal)}
+
+
+def find_journals(path: str | os.PathLike[str]) -> list[Path]:
+    """Return the journals of a run, or of the several runs of a reproduced figure, in the order of their paths.
+
+    Parameters
+    ----------
+    path
+        Directory of results, store with a journal beside it, or journal.
+
+    Raises
+    ------
+    InputError
+        There is no journal.
+    """
+    path = Path(path)
+    if path.is_file() and path.name.endswith(_SUFFIX):
+        return [path]
+    # Of the absolute path: "." has no name, and neither has "/".
+    store = path.absolute()
+    if store.name and journal_path(store).is_file():
+        return [journal_path(store)]
+    found = list(_journals_in(path))
+    if not found:
+        missing = "no journal of a run here" if path.exists() else "no such file or directory"
+        raise InputError(f"{path}: {missing}; expected the directory of a run, a store that a run wrote, or a journal")
+    return found
+
+
+def _journals_in(directory: Path) -> Iterator[Path]:
+    for folder, folders, files in os.walk(directory):
+        # A store has a file for each of its chunks, and no journals.
+        folders[:] = [] if "zarr.json" in files else sorted(folders)
+        yield from (Path(folder) / name for name in sorted(files) if name.endswith(_SUFFIX))
+
+
+def refuse_running(directory: Path) -> None:
+    """Refuse a directory in which a run is at work.
+
+    Raises
+    ------
+    InputError
+        There is one.
+    """
+    for journal in _journals_in(directory):
+        if is_locked(journal):
+            raise InputError(f"{journal}: {AT_WORK}")
+
+
+def status(path: str | os.PathLike[str]) -> RunStatus:
+    """Return how far a run is; it is not disturbed by the question.
+
+    Parameters
+    ----------
+    path
+        Directory of results with one run, store with a journal beside it, or journal.
+
+    Raises
+    ------
+    InputError
+        There is no journal, or more than one, or it is damaged.
+    """
+    journals = find_journals(path)
+    if len(journals) > 1:
+        raise InputError(f"{path}: {len(journals)} runs; expected one, like {journals[0]}")
+    (journal,) = journals
+    # Before the journal is read: a run that ends meanwhile is not taken for one that was killed.
+    running = is_locked(journal)
+    header, done, sessions = _read(journal)
+    return _status(journal, running, header, done, sessions)
+
+
+def _read(journal: Path) -> tuple[dict[str, Any], set[int], list[Session]]:
+    header: dict[str, Any] = {}
+    sessions: list[Session] = []
+    for line, _ in read_lines(journal):
+        if line["event"] == "run":
+            header = line
+        elif line["event"] == "session":
+            sessions.append(Session(line["time"], line["time"]))
+        else:
+            sessions[-1].add(line)
+    if not header:
+        raise InputError(f"{journal}: empty; expected the journal of a run that has begun")
+    return header, {number for session in sessions for number in session.done}, sessions
+
+
+def _status(journal: Path, running: bool, header: dict[str, Any], done: set[int], sessions: list[Session]) -> RunStatus:
+    chunks = Chunks(header["size"], header["chunk"])
+    last = sessions[-1] if sessions else Session(0.0, 0.0)
+    given_up = {number: reason for number, reason in last.given_up.items() if number not in done}
+    objects_done, objects_given_up = chunks.objects(done), chunks.objects(given_up)
+    rate = chunks.objects(last.done) / last.wall_s if last.done and last.wall_s else None
+    return RunStatus(
+        journal=journal,
+        label=header["label"],
+        unit=header["unit"],
+        running=running,
+        chunks=chunks.count,
+        done=len(done),
+        left=chunks.count - len(done) - len(given_up),
+        quarantined=tuple(Quarantine(n, *chunks.bounds(n), given_up[n]) for n in sorted(given_up)),
+        objects=chunks.size,
+        objects_done=objects_done,
+        rate=rate,
+        eta_s=(chunks.size - objects_done - objects_given_up) / rate if rate else None,
+        sessions=len(sessions),
+        wall_s=sum(session.wall_s for session in sessions),
+        updated=last.ended if sessions else None,
+    )

@@ -1,0 +1,1 @@
+"""What is measured on maps: errors, peaks, profiles, filaments, distributions."""

@@ -1,0 +1,164 @@
+"""A catalogue too wide for one tangent plane, cut into the fields of the sky (see `lensdask.maps.skyfields`).
+
+The fields do not depend on the catalogue, but on their size and overlap alone: catalogues of one survey have the same
+fields, with the same ids.
+"""
+
+from itertools import pairwise
+from numbers import Real
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from lensdask.errors import InputError
+from lensdask.maps.fields import ShearMaps, check_pixel_scale, shear_dataset
+from lensdask.maps.galaxies import Galaxies, checked_galaxies, on_plane
+from lensdask.maps.pixelisation import checked_shape, pixel_means, pixels_of
+from lensdask.maps.skyfields import SkyFields, around, sky_fields
+from lensdask.stats import ARCMIN
+
+__all__ = ["tile_catalogue"]
+
+Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+
+
+def tile_catalogue(
+    ra: npt.ArrayLike,
+    dec: npt.ArrayLike,
+    g1: npt.ArrayLike,
+    g2: npt.ArrayLike,
+    weight: npt.ArrayLike | None = None,
+    *,
+    pixel_scale: float,
+    shape: tuple[int, int],
+    overlap: float = 0.0,
+    sigma_e: float | None = None,
+    measurement_error: npt.ArrayLike | None = None,
+    source: str | None = None,
+) -> xr.Dataset:
+    """Cut a catalogue of any part of the sky into fields, and average the shear of galaxies in their pixels.
+
+    Each field is what `bin_catalogue` makes of the galaxies on its grid: a tangent plane about a centre of its own,
+    north up and east to the left, the shear turned to its own axes. A field is there if a galaxy is in the part of the
+    sky that is its own; the other galaxies on its grid are counted in it too.
+
+    Parameters
+    ----------
+    ra, dec
+        Degrees, shape (galaxy,).
+    g1, g2, weight, measurement_error, source
+        As for `bin_catalogue`.
+    pixel_scale
+        Side of the square pixels, arcmin.
+    shape
+        Pixels of each field along y and x, of 20 degrees at most.
+    overlap
+        Arcmin that neighbouring fields share at least, up to half of a side: half of it may be trimmed from every edge
+        of the mass maps, and no gap is left between them.
+    sigma_e
+        As for `bin_catalogue`; when not given, the dispersion of the whole catalogue.
+
+    Returns
+    -------
+    Dataset
+        Of the schema ``shear_maps``: ``field`` is the number of the field among those of the whole sky, ``ra`` and
+        ``dec`` its centre; the attribute ``density`` is the mean over the footprints of all fields.
+
+    Raises
+    ------
+    InputError
+        See `bin_catalogue`; or fields that are too large, or overlap by too much.
+    """
+    check_pixel_scale(pixel_scale)
+    grid = checked_shape(shape)
+    sky = _sky(grid, pixel_scale, overlap)
+    galaxies, intrinsic = checked_galaxies(ra, dec, g1, g2, weight, measurement_error, sigma_e, ("ra", "dec"))
+    ids, maps, counts = _fields(sky, _sorted(sky, galaxies), grid, pixel_scale)
+    dataset = shear_dataset(
+        maps,
+        count=counts,
+        pixel_scale=pixel_scale,
+        density=float(counts.sum(dtype=np.float64) / (maps.mask.sum(dtype=np.int64) * pixel_scale**2)),
+        sigma_e=intrinsic,
+        source=source,
+    )
+    centres = np.array([sky.centre(number) for number in ids])
+    return dataset.assign_coords(field=ids, ra=("field", centres[:, 0]), dec=("field", centres[:, 1]))
+
+
+_WIDEST = 20.0
+"""Degrees on a side, where the scale of a tangent plane has grown by 3 per cent towards the edge."""
+
+
+def _sky(shape: tuple[int, int], pixel_scale: float, overlap: float) -> SkyFields:
+    sides = [pixels * pixel_scale for pixels in shape]
+    if max(sides) > _WIDEST * 60:
+        raise InputError(f"shape: fields of {max(sides) / 60:.3g} degrees; expected {_WIDEST:g} at most")
+    if not (isinstance(overlap, Real) and 0 <= overlap <= min(sides) / 2):
+        raise InputError(f"overlap: {overlap} arcmin; expected a number from 0 to {min(sides) / 2:g}, half of a side")
+    return sky_fields(*((side - overlap) * ARCMIN for side in sides))
+
+
+class _Catalogue(NamedTuple):
+    """Galaxies, and their order by row of fields and by right ascension in each row."""
+
+    galaxies: Galaxies
+    order: Int64
+    ra: Float64
+    """In that order, from 0 to below 360 degrees."""
+    bounds: Int64
+    """Where each row begins and the last ends in that order."""
+    numbers: Int64
+    """Fields that have a galaxy in their own part, ascending."""
+
+    def near(self, sky: SkyFields, centre: tuple[float, float], height: float, width: float) -> Int64:
+        """Return the galaxies, ascending, among which all those of a rectangle about a centre are."""
+        low, high, offset = around(centre, height, width)
+        first, last = sky.row(np.array([low, high]))
+        # Right ascension ends at 360; a field about a pole has all of it.
+        spans = [(centre[0] + turn - offset, centre[0] + turn + offset) for turn in (-360, 0, 360)]
+        spans = spans if offset < 180 else [(0.0, 360.0)]
+        pieces = [
+            self.order[slice(*(start + np.searchsorted(self.ra[start:stop], span)))]
+            for start, stop in pairwise(self.bounds[first : last + 2])
+            for span in spans
+        ]
+        # In the order of the catalogue, so that sums are those of `bin_catalogue` to the bit.
+        return np.sort(np.concatenate(pieces))
+
+
+def _sorted(sky: SkyFields, galaxies: Galaxies) -> _Catalogue:
+    ra = galaxies.x % 360
+    # The remainder of a tiny negative number is rounded to 360.
+    ra[ra == 360] = 0
+    row = sky.row(galaxies.y)
+    order = np.lexsort((ra, row))
+    bounds = np.searchsorted(row[order], np.arange(len(sky.dec) + 1))
+    numbers = np.unique(sky.number(ra, row)[galaxies.weight > 0])
+    return _Catalogue(galaxies, order, ra[order], bounds, numbers)
+
+
+def _fields(
+    sky: SkyFields, catalogue: _Catalogue, shape: tuple[int, int], pixel_scale: float
+) -> tuple[Int64, ShearMaps, npt.NDArray[np.float32]]:
+    """Return ids, maps and counts of the fields."""
+    sizes = len(catalogue.numbers), *shape
+    # As they are stored: a survey has thousands of fields.
+    kinds = dict.fromkeys(ShearMaps._fields, np.float32) | {"mask": np.int8}
+    made, counts = ShearMaps(**{name: np.zeros(sizes, kind) for name, kind in kinds.items()}), np.zeros(sizes, "f4")
+    height, width = (side * pixel_scale * ARCMIN for side in shape)
+    for place, number in enumerate(catalogue.numbers):
+        centre = sky.centre(number)
+        galaxies = on_plane(catalogue.galaxies.among(catalogue.near(sky, centre, height, width)), centre)
+        pixel, inside = pixels_of(galaxies, shape, pixel_scale)
+        maps, counts[place] = pixel_means(galaxies.among(inside), pixel[inside], shape)
+        for all_fields, one in zip(made, maps, strict=True):
+            all_fields[place] = one
+    # Galaxies whose mean shear is 1 or more are known of no pixel.
+    known = made.weight.any(axis=(1, 2))
+    if known.all() or not known.any():
+        return catalogue.numbers, made, counts
+    return catalogue.numbers[known], ShearMaps(*(maps[known] for maps in made)), counts[known]

@@ -1,0 +1,1 @@
+"""Networks that make mass maps, and how they are trained."""

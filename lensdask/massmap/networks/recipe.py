@@ -1,0 +1,126 @@
+"""Recipes of mass-map networks: everything that decides their weights, and the TOML files that say it."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from lensdask.errors import InputError
+from lensdask.maps.mock import NoiseModel
+from lensdask.massmap.networks.architectures import Config
+from lensdask.massmap.networks.cha import CHA_PAPER, CHA_SMALL
+from lensdask.massmap.networks.h21 import H21_LIKE, H21_SMALL
+from lensdask.massmap.networks.miu2net import MIU2NET_PAPER, MIU2NET_SMALL
+from lensdask.sky.simulate import SkyConfig
+from lensdask.training import TrainingConfig, read_toml, replaced
+
+__all__ = ["BASES", "SHIPPED_RECIPE", "MassmapRecipe", "read_massmap_recipe"]
+
+BASES: dict[str, dict[str, Config]] = {
+    "cha": {"small": CHA_SMALL, "paper": CHA_PAPER},
+    "h21": {"small": H21_SMALL, "paper": H21_LIKE},
+    "miu2net": {"small": MIU2NET_SMALL, "paper": MIU2NET_PAPER},
+}
+"""Networks that a recipe may start from, by architecture and size."""
+
+
+@dataclass(frozen=True)
+class MassmapRecipe:
+    """Everything that decides the weights, apart from the rounding of the machine."""
+
+    network: Config = CHA_SMALL
+    """Architecture."""
+    sky: SkyConfig = field(default_factory=lambda: SkyConfig(size=128, pixel_scale=0.82))
+    """Which sky."""
+    noise: NoiseModel = field(default_factory=NoiseModel)
+    """Which survey."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """Hyperparameters of the loop. `TrainingConfig.huber_delta` has no meaning here."""
+    loss: Literal["cha", "miu2net"] = "cha"
+    """Weighted square residuals of Cha et al. 2025, or square residuals and ring powers of MIU²Net."""
+    exponent: float = 6.0
+    """Power of the weight in the loss "cha": 6 in the paper, 1 in H21, 0 for the plain mean square error."""
+    ring_weight: float = 3.0
+    """Weight of the ring powers in the loss "miu2net"."""
+    start: Literal["random", "wiener"] = "random"
+    """Initial weights: random, or near the Wiener filter of this sky and survey
+    (`lensdask.massmap.networks.wiener_start`)."""
+    fields: int = 4000
+    """Simulated fields in an epoch. Of a store all are taken that are not for validation."""
+    validation: int = 64
+    """Fields for validation, of a store at least."""
+    fresh: bool = False
+    """Whether every epoch has new skies. Else skies are made once; their noise is new in every epoch either way."""
+    seed: int = 0
+    """Seed of the weights, the skies, the noise, and the order and orientation of the fields."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot train."""
+        if self.loss not in ("cha", "miu2net"):
+            raise InputError(f"loss: {self.loss!r}; expected cha or miu2net")
+        if self.start not in ("random", "wiener"):
+            raise InputError(f"start: {self.start!r}; expected random or wiener")
+        if not (0 <= self.exponent < 100 and 0 <= self.ring_weight < 1e6):
+            raise InputError(f"exponent {self.exponent}, ring_weight {self.ring_weight}; expected numbers from 0 on")
+        if self.fields < 1 or self.validation < 1:
+            raise InputError(f"fields: {self.fields} and {self.validation} to validate; expected at least 1")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"seed: {self.seed}; expected a whole number from 0 to 2^63")
+
+
+SHIPPED_RECIPE = MassmapRecipe(
+    network=dataclasses.replace(
+        CHA_SMALL, channels=4, first_kernels=(5, 13, 97), inputs="weighted+weight+ks", input_scale=0.05
+    ),
+    training=TrainingConfig(
+        epochs=5,
+        batch=4,
+        micro_batch=4,
+        learning_rate=5e-5,
+        weight_decay=0.0,
+        minimum_rate=0.0,
+        schedule="cosine",
+        validate_every=75,
+        clip_norm=1.0,
+    ),
+    exponent=0.0,
+    start="wiener",
+    fields=300,
+    fresh=True,
+)
+"""That of the shipped ``cha``, ``recipes/massmap-cha.toml``."""
+
+
+def read_massmap_recipe(path: Path | None) -> MassmapRecipe:
+    """Return the recipe of a TOML file; `SHIPPED_RECIPE` when there is none.
+
+    The file may hold the fields of `MassmapRecipe` at its top, and tables ``[network]``, ``[sky]``, ``[noise]`` and
+    ``[training]``. In ``[network]``, `architecture` ("cha", "h21" or "miu2net") and `base` ("small" or "paper") say
+    which of `BASES` the other settings change.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or has a setting that does not exist.
+    """
+    if path is None:
+        return SHIPPED_RECIPE
+    default, content = MassmapRecipe(), read_toml(path)
+    parts: dict[str, Any] = {"network": _read_network(content.pop("network", {}), f"{path}: [network]")}
+    for name in ("sky", "noise", "training"):
+        parts[name] = replaced(getattr(default, name), content.pop(name, {}), f"{path}: [{name}]")
+    return replaced(dataclasses.replace(default, **parts), content, str(path))
+
+
+def _read_network(table: Any, where: str) -> Config:
+    if not isinstance(table, Mapping):
+        raise InputError(f"{where}: {table!r}; expected a table")
+    settings = dict(table)
+    architecture, size = str(settings.pop("architecture", "cha")), str(settings.pop("base", "small"))
+    if architecture not in BASES or size not in BASES[architecture]:
+        raise InputError(
+            f"{where}: architecture {architecture!r}, base {size!r}; expected one of {', '.join(BASES)}, small or paper"
+        )
+    network: Config = replaced(BASES[architecture][size], settings, where)
+    return network

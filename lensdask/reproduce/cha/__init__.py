@@ -1,0 +1,1 @@
+"""Cha, Jee, Hong et al. (2025)."""

@@ -1,0 +1,1 @@
+"""What the experiments on mass maps share: fields, networks, planted masses."""

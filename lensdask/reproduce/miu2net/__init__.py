@@ -1,0 +1,1 @@
+"""MIU²Net (Guo, Chen et al.)."""

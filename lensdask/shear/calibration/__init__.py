@@ -1,0 +1,1 @@
+"""From shapes to shear: sums, selections, m and c."""

@@ -1,0 +1,325 @@
+"""Measure stamps: ellipticity, flux and their shear responses, lazily or as a chunk function.
+
+Ellipticities come from the chosen estimator, the flux always from FPFS with its default settings, whose response is
+known in closed form: one cut on the flux selects the same galaxies whatever the estimator.
+
+Stamps are measured in parts of some galaxies. A part is moved to the device once, where renoise, resmoothing, network
+and response follow each other in batches of one size, and its table comes back once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import xarray as xr
+
+from lensdask.arrays import Array, held_on, in_batches, like, to_numpy, to_torch
+from lensdask.compute import cached_model, choose_device, full_precision
+from lensdask.data import SHAPES, STAMPS, common_attributes
+from lensdask.shear.instrument import Instrument, instrument_of_stamps
+from lensdask.shear.noise import draw_renoise
+from lensdask.shear.shapes.d4cnn import D4CNN, build_d4cnn
+from lensdask.shear.shapes.estimator import Estimator, find_estimator
+from lensdask.shear.shapes.fpfs import FPFS, fpfs_shapes, make_moments
+from lensdask.shear.shapes.resmooth import make_resmoother, resmooth
+from lensdask.shear.shapes.response import shapes_with_response
+from lensdask.shear.stamps import check_finite
+
+__all__ = ["COLUMNS", "PART", "measure", "measure_parts", "measure_stamps"]
+
+Float64 = npt.NDArray[np.float64]
+Columns = Callable[..., torch.Tensor]
+"""From a batch of images, renoise and PSFs to columns."""
+
+COLUMNS = tuple(SHAPES.variables)
+"""Columns of a table of shapes, in order."""
+
+BATCH = {"cpu": 64, "cuda": 256}
+"""Stamps per call of an estimator; a guess for GPUs, not yet measured."""
+
+PART = {"cpu": 64, "cuda": 1024}
+"""Galaxies that are simulated and measured together: of a chunk, no more are in memory as stamps. A guess for GPUs."""
+
+
+def _prepared(instrument: Instrument, *, own: Callable[..., Any], shared: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function from what a batch brings along, PSFs or their indices, to what was prepared of the PSFs."""
+    if instrument.psf.ndim > 2 and instrument.psf_index is None:
+        return lambda psf: own(to_numpy(psf))
+    prepared = shared(instrument.psf)
+    return (lambda: prepared) if instrument.psf_index is None else prepared.pick
+
+
+def _placed(prepared: Any, reference: Array) -> Any:
+    """Return what was prepared with its arrays, which are double precision and NumPy's, like a reference."""
+    arrays = {field.name: getattr(prepared, field.name) for field in fields(prepared)}
+    return replace(prepared, **{n: like(a, reference) for n, a in arrays.items() if isinstance(a, np.ndarray)})
+
+
+def _fpfs_columns(instrument: Instrument, settings: FPFS, device: str) -> Columns:
+    """Return a function from images and renoise to (stamp, 9) columns."""
+    # Single-precision products of torch leave an additive bias of 1e-7, those of NumPy do not, and are faster.
+    on_host = device == "cpu"
+    reference = np.empty(0, np.float32) if on_host else torch.empty(0, dtype=torch.float64, device=device)
+    prepare = partial(make_moments, pixel_scale=instrument.pixel_scale, settings=settings)
+    of_batch = _prepared(instrument, own=prepare, shared=lambda psf: _placed(prepare(psf, shared=True), reference))
+
+    def columns(images: torch.Tensor, renoise: torch.Tensor, *psf: Any) -> torch.Tensor:
+        first, second = (to_numpy(array) if on_host else array.double() for array in (images, renoise))
+        moments = of_batch(*map(to_numpy, psf) if on_host else psf)
+        shapes = fpfs_shapes(first, moments, second if instrument.noise_sigma > 0 else None)
+        return to_torch(shapes, device).T.double()
+
+    return columns
+
+
+def _network_columns(instrument: Instrument, chosen: Estimator, device: str) -> Columns:
+    """Return a function from images and renoise to (stamp, 6) columns."""
+    network = cached_model(build_d4cnn, chosen.weights, str(chosen.sha256), device)
+    if not isinstance(network, D4CNN):
+        raise TypeError(f"{chosen.weights} is no D4CNN")
+    prepare = partial(
+        make_resmoother,
+        pixel_scale=instrument.pixel_scale,
+        fwhm=chosen.kernel_fwhm or network.config.kernel_fwhm,
+        grid=network.config.grid,
+    )
+    reference = torch.empty(0, device=device)
+    of_batch = _prepared(instrument, own=prepare, shared=lambda psf: _placed(prepare(psf), reference))
+
+    def columns(images: torch.Tensor, renoise: torch.Tensor, *psf: Any) -> torch.Tensor:
+        second = renoise if instrument.noise_sigma > 0 else None
+        return shapes_with_response(network, resmooth(images, of_batch(*psf), second)).T.double()
+
+    return columns
+
+
+def _shape_columns(instrument: Instrument, chosen: Estimator, device: str) -> Columns:
+    """Return a function from images and renoise to columns, of which the first six are the estimator's shapes."""
+    if chosen.path is not None:
+        return _network_columns(instrument, chosen, device)
+    return _fpfs_columns(instrument, chosen.fpfs, device)
+
+
+def measure_stamps(
+    images: Array,
+    ids: npt.NDArray[np.int64],
+    instrument: Instrument,
+    chosen: Estimator,
+    *,
+    seed: int,
+    device: str = "cpu",
+) -> Float64:
+    """Measure stamps that lie in memory.
+
+    Parameters
+    ----------
+    images
+        Observed stamps, shape (galaxy, n, n), or (galaxy, shear, n, n) with one noise realisation per galaxy; of NumPy,
+        CuPy or torch.
+    ids
+        Galaxy ids, shape (galaxy,); they key the renoise.
+    instrument
+        PSF, pixel scale and noise.
+    chosen
+        Estimator of the ellipticity.
+    seed
+        Seed of the renoise.
+    device
+        "cpu" or "cuda".
+
+    Returns
+    -------
+    Float64
+        Shape (galaxy, column) or (galaxy, shear, column), columns as in `COLUMNS`.
+
+    Raises
+    ------
+    InputError
+        Pixels are not finite.
+    """
+    if not len(ids):
+        return np.empty((*images.shape[:-2], len(COLUMNS)))
+
+    def finite(part: slice) -> Array:
+        check_finite(images[part], ids[part], "stamps")
+        return images[part]
+
+    return measure_parts(finite, ids, instrument, [chosen], seed=seed, device=device)[0]
+
+
+def measure_parts(
+    draw: Callable[[slice], Array],
+    ids: npt.NDArray[np.int64],
+    instrument: Instrument,
+    estimators: Sequence[Estimator],
+    *,
+    seed: int,
+    device: str = "cpu",
+) -> list[Float64]:
+    """Measure stamps part by part with several estimators: of all galaxies, no more than the tables stay in memory.
+
+    Parameters
+    ----------
+    draw
+        From a slice of the galaxies to their stamps, as `measure_stamps` takes them.
+    ids, instrument, seed, device
+        As for `measure_stamps`; at least one galaxy.
+    estimators
+        Estimators of the ellipticity.
+
+    Returns
+    -------
+    list of Float64
+        What `measure_stamps` returns, for each estimator.
+    """
+    instrument, psf = _psf_of_galaxies(instrument)
+    flux = _fpfs_columns(instrument, FPFS(), device)
+    shapes = [None if _is_default(e) else _shape_columns(instrument, e, device) for e in estimators]
+    tables = []
+    with full_precision():
+        for start in range(0, len(ids), PART[device]):
+            part = slice(start, start + PART[device])
+            stamps = to_torch(draw(part), device)
+            renoise = _renoise_of(ids[part], stamps, instrument, seed)
+            batches = _batches(stamps, renoise, [p[part] for p in psf], device)
+            common = batches(flux)
+            tables.append([_table(common if of is None else batches(of), common) for of in shapes])
+    # Here, once, the host waits for the device.
+    return [to_numpy(torch.cat(table)) for table in zip(*tables, strict=True)]
+
+
+def _is_default(estimator: Estimator) -> bool:
+    """Whether the shapes are those of the very FPFS that measures the flux."""
+    return estimator.path is None and estimator.fpfs == FPFS()
+
+
+def _psf_of_galaxies(instrument: Instrument) -> tuple[Instrument, list[npt.NDArray[Any]]]:
+    """Return what galaxies have of their own, PSFs or their indices, and the instrument with no more than they use."""
+    if instrument.psf_index is not None:
+        present, index = np.unique(instrument.psf_index, return_inverse=True)
+        return replace(instrument, psf=instrument.psf[present], psf_index=index), [index]
+    return instrument, [instrument.psf] * (instrument.psf.ndim > 2)
+
+
+def _renoise_of(ids: npt.NDArray[np.int64], stamps: torch.Tensor, instrument: Instrument, seed: int) -> torch.Tensor:
+    """Return the renoise of each galaxy, shape (galaxy, n, n), beside its stamps."""
+    device, n = stamps.device.type, stamps.shape[-1]
+    if instrument.noise_sigma == 0:
+        return stamps.new_zeros(len(ids), n, n)
+    return to_torch(draw_renoise(held_on(ids, device), n, instrument.noise, seed), device)
+
+
+def _batches(
+    stamps: torch.Tensor, renoise: torch.Tensor, psf: list[npt.NDArray[Any]], device: str
+) -> Callable[[Columns], torch.Tensor]:
+    """Return a function that gives the columns of stamps, shape (galaxy, ..., n, n), in batches of one size."""
+    versions, n = stamps.shape[1:-2], stamps.shape[-1]
+    count = versions.numel()
+    arrays: list[Array] = [stamps.reshape(-1, n, n).float(), renoise.repeat_interleave(count, 0)]
+    # Indices pick among what lies on the device; PSFs are prepared on the host.
+    arrays += [to_torch(p, device) if p.ndim == 1 else p for p in (np.repeat(p, count, axis=0) for p in psf)]
+
+    def columns(of: Columns) -> torch.Tensor:
+        table: torch.Tensor = in_batches(of, tuple(arrays), BATCH[device])
+        return table.reshape(len(stamps), *versions, table.shape[-1])
+
+    return columns
+
+
+def _table(shapes: torch.Tensor, flux: torch.Tensor) -> torch.Tensor:
+    """Return a table of shapes: six columns of the estimator, those of the flux, and weight 1."""
+    return torch.cat([shapes[..., :6], flux[..., 6:9], torch.ones_like(flux[..., :1])], dim=-1)
+
+
+def as_table(columns: Float64) -> Mapping[str, npt.NDArray[np.float32]]:
+    """Return columns, shape (..., column), as named single-precision arrays."""
+    return {name: np.ascontiguousarray(columns[..., i], dtype=np.float32) for i, name in enumerate(COLUMNS)}
+
+
+def measure(stamps: xr.Dataset, estimator: str | Path = "d4cnn", *, device: str = "auto") -> xr.Dataset:
+    """Measure a dataset of stamps; lazily if it is lazy.
+
+    Parameters
+    ----------
+    stamps
+        Dataset of the stamps schema: `make_stamps`, or `lensdask.open` of a store.
+    estimator
+        ``d4cnn``, ``fpfs``, or the path of a network.
+    device
+        "auto", "cpu" or "cuda".
+
+    Returns
+    -------
+    Dataset
+        Of the shapes schema.
+
+    Raises
+    ------
+    InputError
+        The estimator or the dataset is not acceptable.
+    """
+    STAMPS.validate(stamps)
+    chosen = find_estimator(estimator)
+    config = {"estimator": chosen.sha256 or chosen.name, "stamps": stamps.attrs["configuration_hash"]}
+    packed = _packed_columns(stamps, chosen, device)
+    shapes = xr.Dataset({name: packed.isel(column=i) for i, name in enumerate(COLUMNS)})
+    return shapes.assign_attrs(common_attributes(SHAPES, config), estimator=chosen.name)
+
+
+def _packed_columns(stamps: xr.Dataset, chosen: Estimator, device: str) -> xr.DataArray:
+    """Return all columns in one array: with one output per column Dask's graph is seven times as large."""
+    seed = stamps.attrs["seed"]
+    options: dict[str, Any] = {
+        "chosen": chosen,
+        "seed": 0 if seed is None else int(seed),
+        "device": device,
+    }
+    # As a coordinate the index would end up in the shapes.
+    stamps = stamps.reset_coords([name for name in ("psf_index",) if name in stamps.coords])
+    versions = [dim for dim in ("shear",) if dim in stamps["image"].dims]
+    # apply_ufunc takes ids as data, not as the index that they are in the dataset.
+    inputs = [_whole_stamps(stamps["image"]), stamps["galaxy"].copy()]
+    core = [[*versions, "y", "x"], []]
+    each = [name for name in ("psf", "psf_index") if name in stamps and "galaxy" in stamps[name].dims]
+    inputs += [_whole_stamps(stamps[name]) for name in each]
+    core += [["y", "x"] if name == "psf" else [] for name in each]
+    # What every galaxy has of its own comes with the blocks; taking it from here would load all of it.
+    options |= {"instrument": instrument_of_stamps(stamps.isel(galaxy=slice(0))), "each": each}
+    packed: xr.DataArray = xr.apply_ufunc(
+        _measure_block,
+        *inputs,
+        kwargs=options,
+        input_core_dims=core,
+        output_core_dims=[[*versions, "column"]],
+        dask="parallelized",
+        output_dtypes=[np.float32],
+        dask_gufunc_kwargs={"output_sizes": {"column": len(COLUMNS)}},
+    )
+    return packed
+
+
+def _whole_stamps(array: xr.DataArray) -> xr.DataArray:
+    """Return a lazy array in chunks that do not cut stamps."""
+    if array.chunks is None:
+        return array
+    return array.chunk({dim: -1 for dim in array.dims if dim != "galaxy"})
+
+
+def _measure_block(
+    images: npt.NDArray[np.float32],
+    ids: npt.NDArray[np.int64],
+    *own: npt.NDArray[Any],
+    instrument: Instrument,
+    each: list[str],
+    device: str,
+    **options: Any,
+) -> npt.NDArray[np.float32]:
+    arrays: dict[str, Any] = dict(zip(each, own, strict=True))
+    instrument = replace(instrument, **arrays)
+    # "auto" is settled where the block is measured, which may be another machine.
+    return measure_stamps(images, ids, instrument, device=choose_device(device), **options).astype(np.float32)

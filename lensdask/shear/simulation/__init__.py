@@ -1,0 +1,1 @@
+"""Simulated galaxies: catalogues, profiles, two renderers."""
