@@ -15,7 +15,7 @@ import numpy as np
 from astropy.io import fits
 from cosmos_page import page
 
-from lensdask.compute import choose_device, describe_device, run_record, write_json
+from lensdask.compute import Row, choose_device, describe_device, row, run_record, write_json
 from lensdask.maps.fields import ShearMaps, shear_maps
 from lensdask.maps.statistics.distributions import NULL_STATISTICS, null_statistics
 from lensdask.maps.statistics.peaks import Peaks, find_peaks
@@ -24,7 +24,6 @@ from lensdask.massmap.counterparts import FieldMaps, against_chance, clusters_wi
 from lensdask.massmap.method import method_for
 from lensdask.massmap.products import convergence_of
 from lensdask.plots.massmap import plot_maps
-from lensdask.reproduce.experiment import Row, row
 
 DOCS = Path(__file__).parent
 CATALOGUE, FOOTPRINT, GROUPS = "cosmos_schrabback2010.fits", "maps/cosmos_full_mask_0.29arcmin360.fits", "maps/xray.txt"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lensdask.reproduce.experiment import Row
+from lensdask.compute import Row
 
 NOTE = """S/N is the map over the standard deviation of maps of the shear with every pixel turned at random, which have
 no mass in them; errors are the scatter of these maps. Groups "with a peak" have one of S/N 2.5 or more within 2'; they

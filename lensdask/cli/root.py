@@ -2,7 +2,9 @@
 
 import errno
 import json
+import re
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from lensdask.compute import RunResult
 
-__all__ = ["app", "finish", "report_store"]
+__all__ = ["app", "finish", "in_flags", "report_store"]
 
 
 class _Commands(typer.core.TyperGroup):
@@ -34,8 +36,36 @@ class _Commands(typer.core.TyperGroup):
             message, code = _told(error), 3 if _is_outside(error) else 2
         except KeyboardInterrupt as interrupt:
             message, code = str(interrupt) or "interrupted", 130
-        print(f"lensdask: {message}", file=sys.stderr)
+        print(f"lensdask: {in_flags(message, _options(self))}", file=sys.stderr)
         raise typer.Exit(code)
+
+
+def _options(group: Any) -> set[str]:
+    """Return the names of the options of all commands of a group."""
+    nested = (command for command in group.commands.values())
+    return {p.name for p in group.params}.union(
+        *(_options(c) if hasattr(c, "commands") else {p.name for p in c.params} for c in nested)
+    )
+
+
+def in_flags(message: str, options: Collection[str]) -> str:
+    """Return a message of the Python door with flags for its arguments: ``if_exists="resume"`` is ``--resume``.
+
+    Parameters
+    ----------
+    message
+        For a user of Python.
+    options
+        Names of options: other arguments stay as they are.
+    """
+
+    def flag(argument: re.Match[str]) -> str:
+        name, value = argument["name"], argument["value"]
+        if name == "if_exists":
+            return f"--{value}"
+        return f"--{name.replace('_', '-')}" + f" {value}" * (value != "True") if name in options else argument.group()
+
+    return re.sub(r"""\b(?P<name>[a-z]\w*)=["']?(?P<value>\w(?:[\w.,+-]*\w)?)["']?""", flag, message)
 
 
 def _is_outside(error: OSError) -> bool:

@@ -121,7 +121,7 @@ def bias(
         seed=seed,
         options=running.options,
     )
-    result = json.loads((run_dir / "result.json").read_text())
+    result = outcome.result
     picture = run_dir / "bias.png"
     plot_bias([result], picture)
     if as_json:

@@ -1,37 +1,36 @@
-"""Run a pure function over all chunks of a dataset, anywhere, and survive what goes wrong."""
+"""Run a task over all chunks of a dataset, anywhere, and survive what goes wrong."""
 
 from lensdask.compute.clusters import idle_gpus, set_up_workers, start_cluster
-from lensdask.compute.devices import choose_device, describe_device, full_precision
-from lensdask.compute.models import cached_model, cached_store, loaded
+from lensdask.compute.devices import Device, choose_device, describe_device, full_precision
+from lensdask.compute.models import StoreReference, cached_model, refer_to
 from lensdask.compute.report import check_report, performance_reported
-from lensdask.compute.results import run_record, write_json
-from lensdask.compute.runs.chunks import Quarantine
-from lensdask.compute.runs.engine import (
-    ChunkFunction,
-    IfExists,
-    RunResult,
-    Table,
-    refuse_existing,
-    run,
-)
-from lensdask.compute.runs.execution import RunOptions, carry_out, cluster_of, write_store
+from lensdask.compute.results import Row, number, recorded, row, run_record, write_json, write_result
+from lensdask.compute.runs.chunks import Chunks, Quarantine
+from lensdask.compute.runs.engine import RunResult, run
 from lensdask.compute.runs.journal import Journal, fingerprint, journal_path
 from lensdask.compute.runs.journal_format import Sums
+from lensdask.compute.runs.options import RunOptions, cluster_of
+from lensdask.compute.runs.output import IfExists, NewStore, refuse_existing
 from lensdask.compute.runs.status import RunStatus, find_journals, refuse_running, status
+from lensdask.compute.runs.task import NOT_IDENTITY, Table, Task, settings_of
 
 __all__ = [
-    "ChunkFunction",
+    "NOT_IDENTITY",
+    "Chunks",
+    "Device",
     "IfExists",
     "Journal",
+    "NewStore",
     "Quarantine",
+    "Row",
     "RunOptions",
     "RunResult",
     "RunStatus",
+    "StoreReference",
     "Sums",
     "Table",
+    "Task",
     "cached_model",
-    "cached_store",
-    "carry_out",
     "check_report",
     "choose_device",
     "cluster_of",
@@ -41,15 +40,19 @@ __all__ = [
     "full_precision",
     "idle_gpus",
     "journal_path",
-    "loaded",
+    "number",
     "performance_reported",
+    "recorded",
+    "refer_to",
     "refuse_existing",
     "refuse_running",
+    "row",
     "run",
     "run_record",
     "set_up_workers",
+    "settings_of",
     "start_cluster",
     "status",
     "write_json",
-    "write_store",
+    "write_result",
 ]

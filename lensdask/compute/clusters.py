@@ -215,7 +215,7 @@ def _connect(cluster: str, workers: int | None, insecure: bool) -> distributed.C
     if workers is not None:
         raise InputError(f"workers is for clusters started here; {cluster} has its own")
     if address.startswith("tcp:") and not is_loopback(address) and not insecure:
-        raise InputError(f"cluster {address} is another machine without encryption; use tls://… or --insecure")
+        raise InputError(f"cluster {address} is another machine without encryption; use tls://… or insecure=True")
     try:
         knock(address, _CONNECT_SECONDS)
         # A client that fails to connect would stay Dask's default scheduler for the whole process.

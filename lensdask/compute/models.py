@@ -6,10 +6,12 @@ Tasks carry (path, sha256, device) instead.
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lensdask.compute.runs.task import NOT_IDENTITY
 from lensdask.data import SCHEMAS, load_card, load_into
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     import xarray as xr
 
-__all__ = ["cached_model", "cached_store", "loaded"]
+__all__ = ["StoreReference", "cached_model", "refer_to"]
 
 
 def cached_model(
@@ -57,52 +59,56 @@ def _load(
     return model.eval().requires_grad_(False).to(device)
 
 
-def cached_store(path: str, configuration_hash: str) -> "xr.Dataset":
-    """Return an open store, from memory if this process has opened it before: opening reads all its ids.
+@dataclass(frozen=True)
+class StoreReference:
+    """A store by its place and its content: small enough to travel with every task."""
 
-    Parameters
-    ----------
-    path
-        Directory of the store.
-    configuration_hash
-        Attribute that the store must have.
+    path: str = field(metadata=NOT_IDENTITY)
+    """Directory of the store."""
+    hash: str
+    """Its attribute ``configuration_hash``."""
 
-    Raises
-    ------
-    InputError
-        It is no store of lensdask, or another one than was wanted.
-    """
-    try:
-        written = (Path(path) / "zarr.json").stat().st_mtime_ns
-    except FileNotFoundError:
-        written = 0
-    found = _opened(path, written)
-    if found.attrs["configuration_hash"] != configuration_hash:
-        raise InputError(f"{path}: another store than when the run began; expected configuration {configuration_hash}")
-    return found
+    def open(self) -> "xr.Dataset":
+        """Return the store, from memory if this process has opened it before: opening reads all its ids.
+
+        Raises
+        ------
+        InputError
+            It is no store of lensdask, or another one than was referred to.
+        """
+        try:
+            written = (Path(self.path) / "zarr.json").stat().st_mtime_ns
+        except FileNotFoundError:
+            written = 0
+        found = _opened(self.path, written)
+        if found.attrs["configuration_hash"] != self.hash:
+            raise InputError(f"{self.path}: another store than when the run began; expected configuration {self.hash}")
+        return found
+
+    def load(self, rows: slice, names: Sequence[str] | None = None) -> "xr.Dataset":
+        """Return some rows of some variables, in memory: what a task works on.
+
+        Parameters
+        ----------
+        rows
+            Which galaxies or fields: elements of the dimension along which chunks are cut.
+        names
+            Variables; all when none.
+
+        Raises
+        ------
+        InputError
+            As `open`.
+        """
+        store = self.open()
+        part = (store if names is None else store[list(names)]).isel({SCHEMAS[store.attrs["schema"]].unit_dim: rows})
+        # One chunk after another, in this thread: a task has one core.
+        return part.compute(scheduler="synchronous")
 
 
-def loaded(path: str, configuration_hash: str, rows: slice, names: Sequence[str] | None = None) -> "xr.Dataset":
-    """Return some rows of some variables of a store, in memory: what a chunk function works on.
-
-    Parameters
-    ----------
-    path, configuration_hash
-        As for `cached_store`.
-    rows
-        Which galaxies or fields: elements of the dimension along which chunks are cut.
-    names
-        Variables; all when none.
-
-    Raises
-    ------
-    InputError
-        As `cached_store`.
-    """
-    store = cached_store(path, configuration_hash)
-    part = (store if names is None else store[list(names)]).isel({SCHEMAS[store.attrs["schema"]].unit_dim: rows})
-    # One chunk after another, in this thread: a task has one core.
-    return part.compute(scheduler="synchronous")
+def refer_to(path: Path, store: "xr.Dataset") -> StoreReference:
+    """Return the reference to a store that is open here."""
+    return StoreReference(str(path.resolve()), store.attrs["configuration_hash"])
 
 
 @lru_cache(maxsize=16)

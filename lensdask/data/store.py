@@ -284,7 +284,7 @@ def _own_attributes(schema: Schema) -> dict[str, Any]:
 def _staged(path: Path, overwrite: bool) -> Iterator[Path]:
     """Give a sibling to write into; it becomes `path` if all goes well, else it is removed."""
     if path.exists() and not overwrite:
-        raise InputError(f"{path} exists; continue it with --resume or replace it with --overwrite")
+        raise InputError(f"{path} exists; replace it with overwrite=True")
     path.parent.mkdir(parents=True, exist_ok=True)
     staging = _partial(path)
     try:

@@ -52,6 +52,7 @@ def read_shear_catalogue(path: str | Path, columns: Sequence[str]) -> dict[str, 
         raise InputError(f"{path}: cannot be read ({reason}); expected a FITS table of galaxies") from error
     if missing:
         raise InputError(
-            f"{path}: no column {', '.join(missing)}; it has {', '.join(present) or 'no table'}, see --columns"
+            f"{path}: no column {', '.join(missing)}; it has {', '.join(present) or 'no table'}; "
+            'choose with columns="ra,dec,g1,g2"'
         )
     return found

@@ -4,8 +4,8 @@ A resumable run that keeps nothing but the sums of each field; see
 `lensdask.maps.statistics.metrics` for what they become.
 """
 
-import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,20 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from lensdask.compute import RunOptions, RunResult, Sums, Table, carry_out, loaded, write_json
+from lensdask.compute import (
+    Chunks,
+    Device,
+    Row,
+    RunOptions,
+    RunResult,
+    StoreReference,
+    Sums,
+    Task,
+    refer_to,
+    row,
+    run,
+    write_result,
+)
 from lensdask.data import MASS_MAPS, SHEAR_MAPS
 from lensdask.errors import InputError
 from lensdask.maps.statistics.metrics import (
@@ -39,35 +52,44 @@ _RINGS = 12
 _RMSE = PIXEL_STATISTICS.index("rmse")
 
 
-def _columns(edges: Sequence[float]) -> tuple[slice, slice, slice]:
-    """Return which columns of the sums of a field are about pixels, about smoothed pixels, and about power."""
-    return slice(0, 6), slice(6, 12), slice(12, 12 + 3 * (len(edges) - 1))
+@dataclass(frozen=True)
+class EvaluateFields(Task):
+    """Compares mass maps with the truth: sums of each field, by number of the store."""
 
+    truth: StoreReference
+    """Store of the true convergence."""
+    maps: tuple[StoreReference, ...]
+    """Stores of mass maps."""
+    smoothing: float
+    """Standard deviation of the Gaussian for the second set of statistics, arcmin."""
+    pixel_scale: float
+    """Arcmin."""
+    edges: tuple[float, ...]
+    """Edges of the rings of multipoles."""
 
-def evaluate_chunk(
-    start: int,
-    stop: int,
-    config: Mapping[str, Any],
-    device: str,  # noqa: ARG001  chunk functions share a signature
-) -> tuple[Table | None, Sums | None]:
-    """Chunk function that compares mass maps with the truth: sums of each field, by number of the store."""
-    fields = slice(start, stop)
-    known = loaded(config["truth"]["path"], config["truth"]["hash"], fields, ("kappa", "mask"))
-    truth, inside = known["kappa"].values.astype(np.float64), known["mask"].values != 0
-    scale, edges = config["pixel_scale"], np.array(config["edges"])
-    smooth = partial(smoothed, sigma=config["smoothing"], pixel_scale=scale, mask=inside)
-    smooth_truth = smooth(truth)
-    sums = {}
-    for number, store in enumerate(config["maps"]):
-        kappa = loaded(store["path"], store["hash"], fields, ("kappa",))["kappa"].values.astype(np.float64)
-        _refuse_unfinished(kappa, inside, store["path"], known["field"].values)
-        parts = (
-            pixel_sums(truth, kappa, inside),
-            pixel_sums(smooth_truth, smooth(kappa), inside),
-            power_sums(truth, kappa, scale, edges, inside)[1],
-        )
-        sums[str(number)] = np.concatenate(parts, axis=-1)
-    return None, sums
+    @property
+    def columns(self) -> tuple[slice, slice, slice]:
+        """Which columns of the sums of a field are about pixels, about smoothed pixels, and about power."""
+        return slice(0, 6), slice(6, 12), slice(12, 12 + 3 * (len(self.edges) - 1))
+
+    def __call__(self, start: int, stop: int, device: Device) -> tuple[None, Sums]:  # noqa: ARG002  on the CPU
+        """Return the sums of some fields."""
+        fields, scale, edges = slice(start, stop), self.pixel_scale, np.array(self.edges)
+        known = self.truth.load(fields, ("kappa", "mask"))
+        truth, inside = known["kappa"].values.astype(np.float64), known["mask"].values != 0
+        smooth = partial(smoothed, sigma=self.smoothing, pixel_scale=scale, mask=inside)
+        smooth_truth = smooth(truth)
+        sums = {}
+        for number, store in enumerate(self.maps):
+            kappa = store.load(fields, ("kappa",))["kappa"].values.astype(np.float64)
+            _refuse_unfinished(kappa, inside, store.path, known["field"].values)
+            parts = (
+                pixel_sums(truth, kappa, inside),
+                pixel_sums(smooth_truth, smooth(kappa), inside),
+                power_sums(truth, kappa, scale, edges, inside)[1],
+            )
+            sums[str(number)] = np.concatenate(parts, axis=-1)
+        return None, sums
 
 
 def _refuse_unfinished(kappa: Float64, inside: npt.NDArray[np.bool_], path: str, ids: npt.NDArray[np.int64]) -> None:
@@ -116,22 +138,15 @@ def evaluate(
     """
     if directory.exists() and (not directory.is_dir() or (directory / "zarr.json").exists()):
         raise InputError(f"{directory}: not a directory for results; expected OUT_DIR after the stores")
-    config, labels, known = _compared(maps, truth, smoothing)
-    run = carry_out(
-        evaluate_chunk,
-        config,
-        directory / "evaluation.journal.jsonl",
-        size=known.sizes["field"],
-        chunk=known.chunksizes["field"][0],
-        label="evaluate",
-        unit="fields",
-        options=options,
-    )
-    return _recorded(directory / "result.json", _result(run, config, labels, known.sizes["field"]), run)
+    task, labels, known = _compared(maps, truth, smoothing)
+    chunks = Chunks(known.sizes["field"], known.chunksizes["field"][0], "fields")
+    done = run(task, chunks, directory / "evaluation.journal.jsonl", options, label="evaluate")
+    result = _result(done, task, labels, chunks.size)
+    return write_result(directory / "result.json", result, computed=bool(done.objects))
 
 
-def _compared(maps: Sequence[Path], truth: Path, smoothing: float) -> tuple[dict[str, Any], list[str], xr.Dataset]:
-    """Return the configuration, the names of the methods, and the true maps."""
+def _compared(maps: Sequence[Path], truth: Path, smoothing: float) -> tuple[EvaluateFields, list[str], xr.Dataset]:
+    """Return the task, the names of the methods, and the true maps."""
     known = open_maps(truth, SHEAR_MAPS)
     if "kappa" not in known:
         raise InputError(f"{truth}: no true convergence; expected simulated shear maps")
@@ -145,18 +160,10 @@ def _compared(maps: Sequence[Path], truth: Path, smoothing: float) -> tuple[dict
         raise InputError(f"mass maps: {', '.join(map(str, maps))}; expected each once, with a name of its own")
     pixel_scale, (height, width) = float(known.attrs["pixel_scale"]), (known.sizes["y"], known.sizes["x"])
     side = 2 * np.pi / (pixel_scale * ARCMIN)
-    config = {
-        "truth": _identified(truth, known),
-        "maps": [_identified(path, one) for path, one in zip(maps, found, strict=True)],
-        "smoothing": float(smoothing),
-        "pixel_scale": pixel_scale,
-        "edges": np.geomspace(side / min(height, width), side / 2, _RINGS + 1).tolist(),
-    }
-    return config, labels, known
-
-
-def _identified(path: Path, store: xr.Dataset) -> dict[str, str]:
-    return {"path": str(path.resolve()), "hash": store.attrs["configuration_hash"]}
+    edges = np.geomspace(side / min(height, width), side / 2, _RINGS + 1).tolist()
+    references = tuple(refer_to(path, one) for path, one in zip(maps, found, strict=True))
+    task = EvaluateFields(refer_to(truth, known), references, float(smoothing), pixel_scale, tuple(edges))
+    return task, labels, known
 
 
 def _reconstruction_of(path: Path, known: xr.Dataset) -> xr.Dataset:
@@ -180,47 +187,47 @@ def _reconstruction_of(path: Path, known: xr.Dataset) -> xr.Dataset:
     return found
 
 
-def _result(run: RunResult, config: Mapping[str, Any], labels: Sequence[str], fields: int) -> dict[str, Any]:
-    chunks = [sums for sums in run.sums if sums is not None]
+def _result(done: RunResult, task: EvaluateFields, labels: Sequence[str], fields: int) -> dict[str, Any]:
+    chunks = [sums for sums in done.sums if sums is not None]
     tables = {
         label: np.concatenate([sums[str(number)] for sums in chunks]) for number, label in enumerate(labels) if chunks
     }
-    rows = [row for label, table in tables.items() for row in _rows(label, table, config)]
+    rows = [row for label, table in tables.items() for row in _rows(label, table, task)]
     if len(tables) > 1:
-        rows += _compared_rows(tables, config)
+        rows += _compared_rows(tables, task)
     return {
         "experiment": "massmap.evaluate",
         "size": fields,
-        "smoothing": config["smoothing"],
+        "smoothing": task.smoothing,
         "rows": rows,
-        "run": run.record() | {"quarantined": len(run.quarantined)},
+        "run": done.record() | {"quarantined": len(done.quarantined)},
     }
 
 
-def _rows(label: str, table: Float64, config: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _rows(label: str, table: Float64, task: EvaluateFields) -> list[Row]:
     """Return the rows of a result file about one method."""
-    pixels, smooth, power = (table[:, columns] for columns in _columns(config["edges"]))
+    pixels, smooth, power = (table[:, columns] for columns in task.columns)
     rows = []
     for part, suffix in ((pixels, ""), (smooth, " smoothed")):
         for name, value, error in zip(PIXEL_STATISTICS, *pooled(part, pixel_statistics), strict=True):
-            rows.append(_row(label, f"{name}{suffix}", value, error))
-    ell = np.sqrt(np.multiply(config["edges"][1:], config["edges"][:-1]))
+            rows.append(row(f"{name}{suffix}", value, error, series=label))
+    ell = np.sqrt(np.multiply(task.edges[1:], task.edges[:-1]))
     values, errors = pooled(power, power_statistics)
     for number, (value, error) in enumerate(zip(values, errors, strict=True)):
         name, x = ("power ratio", "correlation of modes")[number // len(ell)], float(ell[number % len(ell)])
-        rows.append(_row(label, f"{name} at l = {x:.0f}", value, error, x=x))
+        rows.append(row(f"{name} at l = {x:.0f}", value, error, series=label, x=x))
     return rows
 
 
-def _compared_rows(tables: Mapping[str, Float64], config: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _compared_rows(tables: Mapping[str, Float64], task: EvaluateFields) -> list[Row]:
     """Return the root mean square errors of methods over that of the first, on the same fields: with small errors."""
     first, *others = tables
     rows = []
-    for columns, suffix in zip(_columns(config["edges"])[:2], ("", " smoothed"), strict=True):
+    for columns, suffix in zip(task.columns[:2], ("", " smoothed"), strict=True):
         for other in others:
             both = np.concatenate([tables[name][:, columns] for name in (other, first)], axis=-1)
             values, errors = pooled(both, _ratio_of_rmse)
-            rows.append(_row(other, f"rmse / {first}{suffix}", values[0], errors[0]))
+            rows.append(row(f"rmse / {first}{suffix}", values[0], errors[0], series=other))
     return rows
 
 
@@ -228,32 +235,3 @@ def _ratio_of_rmse(sums: Float64) -> Float64:
     above, below = (pixel_statistics(part)[..., _RMSE] for part in np.split(sums, 2, axis=-1))
     # A method may be perfect.
     return np.divide(above, below, out=np.full_like(above, np.inf), where=below > 0)[..., None]
-
-
-def _row(series: str, quantity: str, value: float, error: float, **more: float) -> dict[str, Any]:
-    # A ring without modes has no power, one field no error; JSON has no NaN.
-    measured, spread = (float(v) if np.isfinite(v) else None for v in (value, error))
-    return {
-        "series": series,
-        "quantity": quantity,
-        "published": None,
-        "published_error": None,
-        "measured": measured,
-        "error": spread,
-        "unit": "1",
-        "comparable": False,
-        **more,
-    }
-
-
-def _recorded(path: Path, result: dict[str, Any], run: RunResult) -> dict[str, Any]:
-    """Write a result, unless it is on record of a run that took the time; return the one on record."""
-    if not run.objects:
-        try:
-            recorded = json.loads(path.read_text())
-        except (FileNotFoundError, ValueError):
-            recorded = {}
-        if isinstance(recorded, dict) and recorded | {"run": None} == result | {"run": None}:
-            return recorded
-    write_json(path, result)
-    return result

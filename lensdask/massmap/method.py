@@ -1,13 +1,13 @@
 """The methods that make mass maps, by name: the classical ones, the shipped networks, anybody's weights."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite, nan
 from pathlib import Path
 
 import xarray as xr
 
-from lensdask.compute import cached_model
+from lensdask.compute import NOT_IDENTITY, cached_model
 from lensdask.data import load_card
 from lensdask.errors import InputError
 from lensdask.maps.fields import check_pixel_scale
@@ -37,7 +37,7 @@ _SAME_PIXELS = 0.05
 class Method:
     """Which method makes the mass maps: small enough to travel with every task, enough to tell two runs apart."""
 
-    name: str
+    name: str = field(metadata=NOT_IDENTITY)
     """As `find_method` takes it: for a network of the user's own, its path."""
     kind: str
     """``ks93``, ``ksplus``, ``wiener``, ``aperture`` or ``network``."""
@@ -47,7 +47,7 @@ class Method:
     """Galaxies whose convergence power the Wiener filter expects, one of `lensdask.sky.sources.SOURCES`."""
     resolution: float | None = None
     """Standard deviation of the Gaussian that smooths the sky that the Wiener filter expects, arcmin."""
-    path: str | None = None
+    path: str | None = field(default=None, metadata=NOT_IDENTITY)
     """File of a network's weights, or the name of a shipped one, which workers find where they are installed."""
     sha256: str | None = None
     """Checksum of these weights."""
@@ -170,7 +170,7 @@ def method_for(
         if abs(pixel_scale - trained) > _SAME_PIXELS * trained:
             raise InputError(
                 f"pixels of {pixel_scale:g} arcmin; expected {trained:g}, on which {method.label} was trained "
-                f"(simulate or bin with --pixel-scale {trained:g})"
+                f"(simulate or bin with pixel_scale={trained:g})"
             )
         advice = "train a network on such maps (lensdask massmap train), or use wiener"
         _compare(maps, method, survey, advice, warn)

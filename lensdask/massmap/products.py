@@ -5,7 +5,7 @@ time. Either way a field has the same maps to the bit whatever others are made w
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -26,7 +26,7 @@ from lensdask.massmap.networks.architectures import build_network, network_maps
 from lensdask.massmap.noise_maps import effective_density, noise_map
 from lensdask.sky.power import convergence_power
 
-__all__ = ["Products", "convergence_of", "method_settings", "reconstruct_maps"]
+__all__ = ["Products", "convergence_of", "reconstruct_maps"]
 
 Maps = npt.NDArray[np.floating[Any]]
 
@@ -62,19 +62,6 @@ class Products:
         """Names of these maps in the schema ``mass_maps``."""
         wanted = {"kappa_b": self.b_mode, "significance": self.significance, "n_eff": self.n_eff}
         return tuple(name for name, is_wanted in wanted.items() if is_wanted)
-
-
-def method_settings(method: Method, products: Products, seed: int) -> dict[str, Any]:
-    """Return the part of a run's configuration that says what is made of the shear.
-
-    Raises
-    ------
-    InputError
-        The seed is out of range.
-    """
-    if not 0 <= seed < 2**63:
-        raise InputError(f"seed: {seed}; expected a whole number from 0 to 2^63")
-    return {"method": asdict(method), "products": asdict(products), "seed": seed}
 
 
 def convergence_of(maps: ShearMaps, method: Method, *, pixel_scale: float, device: str = "cpu") -> Maps:

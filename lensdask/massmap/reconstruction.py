@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from lensdask.compute import choose_device
+from lensdask.compute import choose_device, settings_of
 from lensdask.data import MASS_MAPS, SHEAR_MAPS, common_attributes, load_card
+from lensdask.errors import InputError
 from lensdask.maps.fields import ShearMaps
 from lensdask.massmap.method import Method, method_for
-from lensdask.massmap.products import Products, method_settings, reconstruct_maps
+from lensdask.massmap.products import Products, reconstruct_maps
 
 __all__ = ["mass_attributes", "observed_settings", "reconstruct"]
 
@@ -67,20 +68,25 @@ def reconstruct(
     SHEAR_MAPS.validate(maps)
     chosen = method_for(maps, method, symmetrised=symmetrised)
     products = Products(b_mode, significance, n_eff)
-    config = {"maps_hash": maps.attrs["configuration_hash"], **method_settings(chosen, products, seed)}
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed: {seed}; expected a whole number from 0 to 2^63")
+    made_of = {"maps": maps.attrs["configuration_hash"], "seed": seed}
+    settings = made_of | {"method": settings_of(chosen), "products": settings_of(products)}
     packed = _packed_maps(maps, chosen, products, seed, device)
     made = {name: packed.isel(product=i) for i, name in enumerate(("kappa", *products.names))}
-    return xr.Dataset(made | {"mask": maps["mask"]}).assign_attrs(mass_attributes(maps, chosen, config))
+    return xr.Dataset(made | {"mask": maps["mask"]}).assign_attrs(
+        common_attributes(MASS_MAPS, settings) | mass_attributes(maps, chosen)
+    )
 
 
-def mass_attributes(maps: xr.Dataset, method: Method, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the attributes of the mass maps that a method makes of shear maps."""
+def mass_attributes(maps: xr.Dataset, method: Method) -> dict[str, Any]:
+    """Return the attributes of the mass maps that a method makes of shear maps, beside the common ones."""
     settings = {"pixel_scale": maps.attrs["pixel_scale"], "method": method.label}
     # Fields of another simulation have the same ids: this tells whose they are.
     settings["maps_hash"] = maps.attrs["configuration_hash"]
     if method.kind == "network":
         settings["trained_on"] = _trained_on(load_card(method.weights))
-    return common_attributes(MASS_MAPS, config) | settings
+    return settings
 
 
 def _trained_on(card: Mapping[str, Any]) -> list[str]:

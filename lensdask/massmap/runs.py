@@ -1,32 +1,24 @@
-"""Resumable runs over a cluster: simulate a store of shear maps, reconstruct the mass maps of a store.
+"""Resumable runs over a cluster: simulate a store of shear maps, reconstruct the mass maps of a store."""
 
-Each is a chunk function of `lensdask.compute.run` with the configuration that decides its result.
-"""
-
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from lensdask.arrays import index_like, to_numpy
-from lensdask.compute import RunOptions, RunResult, Sums, Table, loaded, write_store
-from lensdask.data import MASS_MAPS, SHEAR_MAPS, Schema, common_attributes, file_sha256
+from lensdask.compute import Chunks, NewStore, RunOptions, RunResult, refer_to, run
+from lensdask.data import MASS_MAPS, SHEAR_MAPS, Schema, file_sha256
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
-from lensdask.maps.fields import ShearMaps, shear_maps
-from lensdask.maps.mock import NoiseModel, galaxy_counts, observe
+from lensdask.maps.mock import NoiseModel
 from lensdask.massmap.conditions import warn_of_conditions
-from lensdask.massmap.method import Method, method_for
-from lensdask.massmap.products import Products, method_settings, reconstruct_maps
-from lensdask.massmap.reconstruction import mass_attributes, observed_settings
-from lensdask.sky.simulate import Sky, SkyConfig, check_sky, halo_slots, simulate_sky
+from lensdask.massmap.method import method_for
+from lensdask.massmap.products import Products
+from lensdask.massmap.reconstruction import mass_attributes
+from lensdask.massmap.tasks import HALO_COLUMNS, ReconstructFields, SimulateFields
+from lensdask.sky.simulate import SkyConfig, halo_slots
 
 __all__ = ["open_maps", "reconstruct_run", "simulate_run"]
-
-_HALOES = ("halo_mass", "halo_redshift", "halo_x", "halo_y")
 
 
 def open_maps(path: Path, schema: Schema) -> xr.Dataset:
@@ -41,60 +33,6 @@ def open_maps(path: Path, schema: Schema) -> xr.Dataset:
     if maps.attrs["schema"] != schema.name:
         raise InputError(f"{path}: a store of {maps.attrs['schema']}; expected one of {schema.name}")
     return maps
-
-
-def simulate_chunk(start: int, stop: int, config: Mapping[str, Any], device: str) -> tuple[Table, Sums | None]:
-    """Chunk function that simulates fields and what galaxies show of them."""
-    ids, seed = np.arange(start, stop, dtype=np.int64), config["seed"]
-    settings, noise = SkyConfig(**config["sky"]), _noise_model(config["noise"])
-    sky = simulate_sky(ids, settings, seed, device)
-    maps = observe(index_like(ids, sky.g1), sky.g1, sky.g2, noise, settings.pixel_scale, seed)
-    shape = (settings.size, settings.size)
-    counts = [galaxy_counts(int(i), shape, noise, settings.pixel_scale, seed) for i in ids]
-    columns = {**maps._asdict(), "kappa": sky.kappa, "count": np.stack(counts)}
-    table = {name: to_numpy(array).astype(np.float32) for name, array in columns.items()}
-    return table | {"mask": to_numpy(maps.mask).astype(np.int8)} | _halo_columns(sky), None
-
-
-def _halo_columns(sky: Sky) -> Table:
-    return {} if sky.haloes is None else dict(zip(_HALOES, sky.haloes, strict=True))
-
-
-def _noise_model(settings: Mapping[str, Any]) -> NoiseModel:
-    """Return the noise of a configuration; its footprint must be what it was when the run began."""
-    wanted, path = settings["footprint_hash"], settings["footprint"]
-    if path is not None and file_sha256(path) != wanted:
-        raise InputError(f"{path}: changed since the run began; expected the same footprint")
-    return NoiseModel(**{name: value for name, value in settings.items() if name != "footprint_hash"})
-
-
-def simulation_settings(sky: SkyConfig, noise: NoiseModel, seed: int) -> dict[str, Any]:
-    """Return the configuration of a simulation, plain JSON."""
-    if not 0 <= seed < 2**63:
-        raise InputError(f"seed: {seed}; expected a whole number from 0 to 2^63")
-    check_sky(sky)
-    checksum = None
-    if noise.footprint is not None:
-        checksum = file_sha256(noise.footprint)
-        # Workers may run in another directory than this process.
-        noise = replace(noise, footprint=str(Path(noise.footprint).resolve()))
-    return {"sky": asdict(sky), "noise": asdict(noise) | {"footprint_hash": checksum}, "seed": seed}
-
-
-def _simulation_template(fields: int, sky: SkyConfig, noise: NoiseModel, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `lensdask.data.create` for a store of simulated shear maps."""
-    has_haloes = sky.generator == "halo"
-    sizes = {"field": fields, "y": sky.size, "x": sky.size} | ({"halo": halo_slots(sky)} if has_haloes else {})
-    attributes = common_attributes(SHEAR_MAPS, config) | {
-        "pixel_scale": sky.pixel_scale,
-        "density": noise.density,
-        "sigma_e": noise.sigma_e,
-        "source": sky.source,
-        "resolution": sky.resolution,
-        "seed": config["seed"],
-    }
-    optional = ("kappa", *(_HALOES if has_haloes else ()))
-    return {"sizes": sizes, "coords": {"field": range(fields)}, "attributes": attributes, "optional": optional}
 
 
 def simulate_run(
@@ -131,35 +69,29 @@ def simulate_run(
     InputError
         The output exists, the footprint cannot be read, or a number makes no sense.
     """
-    sky, noise = sky or SkyConfig(), noise or NoiseModel()
-    config = simulation_settings(sky, noise, seed)
-    return write_store(
-        simulate_chunk,
-        config,
-        SHEAR_MAPS,
-        path,
-        _simulation_template(fields, sky, noise, config),
-        size=fields,
-        chunk=chunk,
-        label="simulate",
-        unit="fields",
-        options=options,
-    )
+    sky, noise, checksum = sky or SkyConfig(), noise or NoiseModel(), None
+    if noise.footprint is not None:
+        checksum = file_sha256(Path(noise.footprint))
+        # Workers may run in another directory than this process.
+        noise = replace(noise, footprint=str(Path(noise.footprint).resolve()))
+    task = SimulateFields(sky, noise, checksum, seed)
+    return run(task, Chunks(fields, chunk, "fields"), _fields_store(path, task, fields), options, label="simulate")
 
 
-def reconstruct_chunk(start: int, stop: int, config: Mapping[str, Any], device: str) -> tuple[Table, Sums | None]:
-    """Chunk function that makes the mass maps of a chunk of a store of shear maps."""
-    maps = loaded(config["maps"], config["maps_hash"], slice(start, stop), ShearMaps._fields)
-    made = reconstruct_maps(
-        shear_maps(maps),
-        Method(**config["method"]),
-        products=Products(**config["products"]),
-        ids=maps["field"].values,
-        seed=config["seed"],
-        device=device,
-        **observed_settings(maps),
-    )
-    return {"mask": maps["mask"].values, **made}, None
+def _fields_store(path: Path, task: SimulateFields, fields: int) -> NewStore:
+    """Return the store of simulated shear maps to write."""
+    sky, noise, has_haloes = task.sky, task.noise, task.sky.generator == "halo"
+    sizes = {"field": fields, "y": sky.size, "x": sky.size} | ({"halo": halo_slots(sky)} if has_haloes else {})
+    attributes = {
+        "pixel_scale": sky.pixel_scale,
+        "density": noise.density,
+        "sigma_e": noise.sigma_e,
+        "source": sky.source,
+        "resolution": sky.resolution,
+        "seed": task.seed,
+    }
+    optional = ("kappa", *(HALO_COLUMNS if has_haloes else ()))
+    return NewStore(path, SHEAR_MAPS, sizes, {"field": range(fields)}, attributes, optional=optional)
 
 
 def reconstruct_run(
@@ -204,26 +136,14 @@ def reconstruct_run(
     if path.resolve() == maps_path.resolve():
         raise InputError(f"{path}: both the shear maps and the mass maps to write; expected two stores")
     chosen, products = method_for(maps, method, symmetrised=symmetrised, warn=warn), products or Products()
-    config = {
-        "maps": str(maps_path.resolve()),
-        "maps_hash": maps.attrs["configuration_hash"],
-        **method_settings(chosen, products, seed),
-    }
-    template = {
-        "sizes": {dim: maps.sizes[dim] for dim in ("field", "y", "x")},
-        "coords": {name: maps[name].values for name in ("field", "ra", "dec") if name in maps.coords},
-        "attributes": mass_attributes(maps, chosen, config),
-        "optional": products.names,
-    }
-    return write_store(
-        reconstruct_chunk,
-        config,
-        MASS_MAPS,
+    task = ReconstructFields(refer_to(maps_path, maps), chosen, products, seed)
+    store = NewStore(
         path,
-        template,
-        size=maps.sizes["field"],
-        chunk=maps.chunksizes["field"][0],
-        label=f"reconstruct {chosen.label}",
-        unit="fields",
-        options=options,
+        MASS_MAPS,
+        sizes={dim: maps.sizes[dim] for dim in ("field", "y", "x")},
+        coords={name: maps[name].values for name in ("field", "ra", "dec") if name in maps.coords},
+        attributes=mass_attributes(maps, chosen),
+        optional=products.names,
     )
+    chunks = Chunks(maps.sizes["field"], maps.chunksizes["field"][0], "fields")
+    return run(task, chunks, store, options, label=f"reconstruct {chosen.label}")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lensdask.compute import (
+    Row,
     RunOptions,
     choose_device,
     cluster_of,
@@ -27,13 +28,10 @@ from lensdask.compute import (
 from lensdask.data import load_card
 from lensdask.errors import InputError
 
-__all__ = ["SIZES", "Experiment", "Job", "Outcome", "Row", "conduct", "identity", "on_cluster", "row"]
+__all__ = ["SIZES", "Experiment", "Job", "Outcome", "conduct", "identity", "on_cluster"]
 
 SIZES = ("tiny", "small", "paper")
 """Seconds on one core; minutes on two cores; the numbers of the paper, for a cluster of GPUs."""
-
-Row = dict[str, Any]
-"""One number of a result file, beside the published one."""
 
 
 @dataclass(frozen=True)
@@ -103,46 +101,6 @@ class Experiment:
     """What to expect here, and how the numbers differ from the paper's; sentences."""
 
 
-def row(
-    quantity: str,
-    measured: float,
-    error: float | None = None,
-    *,
-    unit: str = "1",
-    published: float | None = None,
-    published_error: float | None = None,
-    comparable: bool = False,
-    **more: Any,
-) -> Row:
-    """Return a row of a result file.
-
-    Parameters
-    ----------
-    quantity
-        What was measured.
-    measured, error
-        Value and statistical error; no error where neither noise nor sampling enters.
-    unit
-        Unit of all values of the row.
-    published, published_error
-        What the paper prints, if it does.
-    comparable
-        Whether the two values constrain each other.
-    **more
-        ``series`` and ``x``, the curve of the figure and the place on it; ``n``, the number of galaxies; others.
-    """
-    return {
-        "quantity": quantity,
-        "published": published,
-        "published_error": published_error,
-        "measured": float(measured),
-        "error": None if error is None else float(error),
-        "unit": unit,
-        "comparable": comparable,
-        **more,
-    }
-
-
 @contextmanager
 def on_cluster(job: Job) -> Iterator[Job]:
     """Give the job with one cluster for all its runs, and one report on it, started here if it is asked for by name."""
@@ -194,7 +152,9 @@ def _finished(experiment: Experiment, job: Job) -> bool:
     if not directory.exists() or not any(directory.iterdir()):
         return False
     if how == "refuse":
-        raise InputError(f"{directory} is not empty; continue it with --resume or replace it with --overwrite")
+        raise InputError(
+            f'{directory} is not empty; continue it with if_exists="resume" or replace it with if_exists="overwrite"'
+        )
     refuse_running(job.parts)
     marker, result = directory / "experiment.json", directory / "result.json"
     found = _read(marker) if marker.exists() else {}

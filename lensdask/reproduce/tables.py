@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from lensdask.compute import Row
 from lensdask.compute.results import number
-from lensdask.reproduce.experiment import Row
 
 __all__ = ["markdown"]
 

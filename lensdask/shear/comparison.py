@@ -5,24 +5,24 @@ of them are of the same blocks, the error of a ratio of two estimators follows f
 smaller than the errors of either.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lensdask.compute import RunOptions, RunResult, Sums, carry_out
+from lensdask.compute import Chunks, RunOptions, RunResult, run
 from lensdask.errors import InputError
 from lensdask.shear.calibration.estimate import Bias, bias_of_sums
 from lensdask.shear.calibration.selection import Selection
-from lensdask.shear.calibration.shape_sums import check_selected, shape_noise, shape_sums
-from lensdask.shear.runs import blocks_and_tasks, simulated_shapes
+from lensdask.shear.calibration.shape_sums import check_selected, shape_noise
+from lensdask.shear.runs import blocks_and_tasks
 from lensdask.shear.shapes.estimator import find_estimator
 from lensdask.shear.simulation.catalogue import MAGNITUDE_LIMIT
 from lensdask.shear.simulation.observation import Observation
-from lensdask.shear.stamps import simulation_settings
+from lensdask.shear.simulation.simulated import galaxy_source
+from lensdask.shear.tasks import CompareEstimators
 from lensdask.stats import bootstrap_error
 
 __all__ = ["Comparison", "compare"]
@@ -110,16 +110,6 @@ class Comparison:
         return np.asarray(self.sums[:, self.estimators.index(str(estimator)), selection])
 
 
-def comparison_chunk(start: int, stop: int, config: Mapping[str, Any], device: str) -> tuple[None, Sums]:
-    """Chunk function that simulates once, measures with all estimators, and sums up under all cuts."""
-    selections = [s and Selection(**s) for s in config["selections"]]
-    sums = [
-        np.stack([shape_sums(columns, config["galaxies_per_block"], selection) for selection in selections], axis=1)
-        for columns in simulated_shapes(start, stop, config, device, config["estimators"])
-    ]
-    return None, {"shapes": np.stack(sums, axis=1)}
-
-
 def compare(
     directory: Path,
     *,
@@ -164,22 +154,12 @@ def compare(
     names = tuple(map(str, estimators))
     if not names or not selections or len(set(names)) < len(names):
         raise InputError(f"estimators: {', '.join(names) or 'none'}; expected distinct ones, and at least one cut")
-    chosen = [find_estimator(name) for name in estimators]
+    chosen = tuple(find_estimator(name) for name in estimators)
     per_block, chunk = blocks_and_tasks(galaxies, galaxies_per_task)
-    config = simulation_settings(observation, catalogue, magnitude_limit, seed) | {
-        "estimators": [asdict(c) for c in chosen],
-        "selections": [s and asdict(s) for s in selections],
-        "galaxies_per_block": per_block,
-    }
-    result = carry_out(
-        comparison_chunk,
-        config,
-        directory / "comparison.journal.jsonl",
-        size=galaxies,
-        chunk=chunk,
-        label=f"compare {' '.join(names)}",
-        options=options,
-    )
+    source = galaxy_source(catalogue, magnitude_limit)
+    task = CompareEstimators(observation, source, seed, chosen, tuple(selections), per_block)
+    journal, label = directory / "comparison.journal.jsonl", f"compare {' '.join(names)}"
+    result = run(task, Chunks(galaxies, chunk, "galaxies"), journal, options, label=label)
     sums = [s["shapes"] for s in result.sums if s is not None]
     if not sums:
         raise InputError(f"{directory}: every chunk was given up; expected some ({result.quarantined[0].reason})")

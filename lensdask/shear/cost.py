@@ -10,7 +10,7 @@ from lensdask.shear.shapes.estimator import find_estimator
 from lensdask.shear.shapes.measurement import measure_stamps
 from lensdask.shear.simulation.catalogue import mock_galaxies
 from lensdask.shear.simulation.observation import Observation
-from lensdask.shear.stamps import observed_stamps
+from lensdask.shear.simulation.simulated import observed_stamps
 
 __all__ = ["milliseconds_per_galaxy"]
 

@@ -1,19 +1,18 @@
 """Result files of a bias test: ``result.json`` beside the published values, and ``run.json``."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lensdask.compute import RunResult, write_json
+from lensdask.compute import Row, RunResult, recorded, row, write_json
 from lensdask.data import load_card
 from lensdask.shear.calibration.estimate import BIAS_QUANTITIES, Bias
-from lensdask.shear.shapes.estimator import Estimator
 from lensdask.shear.simulation.catalogue import MAGNITUDE_LIMIT
 from lensdask.shear.simulation.observation import Observation
+from lensdask.shear.tasks import MeasureBias
 from lensdask.stats import MINIMUM_BLOCKS
 
 __all__ = ["PUBLISHED", "BiasRun", "bias_result", "bias_rows", "write_results"]
@@ -40,13 +39,15 @@ class BiasRun:
 
     bias: Bias | None
     """Biases with errors; none if every chunk was given up."""
+    uncorrected: Bias | None
+    """With a cut: the biases of an analysis without its selection response."""
     run: RunResult
     """Counts, times and quarantined chunks."""
-    uncorrected: Bias | None = None
-    """With a cut: the biases of an analysis without its selection response."""
+    result: dict[str, Any] = field(default_factory=dict)
+    """Content of ``result.json``."""
 
 
-def bias_rows(result: Bias, published: Mapping[str, tuple[float, float | None]]) -> list[dict[str, Any]]:
+def bias_rows(result: Bias, published: Mapping[str, tuple[float, float | None]]) -> list[Row]:
     """Return the rows of a result file, one for each of `BIAS_QUANTITIES`.
 
     A published bias is comparable where both errors, added in quadrature, are below 1e-3 for m and 1e-4 for c, from
@@ -57,75 +58,52 @@ def bias_rows(result: Bias, published: Mapping[str, tuple[float, float | None]])
         value, error = published.get(name, (None, None))
         together = np.hypot(np.inf if error is None else error, result.errors[i])
         tight = bool(together < _COMPARABLE.get(name, 0.0)) and result.blocks >= MINIMUM_BLOCKS
-        rows.append(
-            {
-                "quantity": name,
-                "published": value,
-                "published_error": error,
-                "measured": float(result.values[i]),
-                "error": float(result.errors[i]),
-                "delta_error": float(result.delta_errors[i]),
-                "unit": "1",
-                "comparable": tight,
-            }
-        )
+        measured, delta = (result.values[i], result.errors[i]), float(result.delta_errors[i])
+        published_as = {"published": value, "published_error": error}
+        rows.append(row(name, *measured, comparable=tight, delta_error=delta) | published_as)
     return rows
 
 
-def _is_setup_of_paper(config: Mapping[str, Any]) -> bool:
+def _is_setup_of_paper(task: MeasureBias) -> bool:
     """Whether a run measures what Table 2 has: a smooth equivariant network on all galaxies at year-10 noise."""
-    estimator = config["estimator"]
-    if estimator["path"] is None or estimator["kernel_fwhm"] is not None or config["selection"] is not None:
+    estimator = task.estimator
+    if estimator.path is None or estimator.kernel_fwhm is not None or task.selection is not None:
         return False
-    network = load_card(Estimator(**estimator).weights)["config"]
+    network = load_card(estimator.weights)["config"]
     is_smooth = network.get("equivariant", True) and network.get("activation", "gelu") == "gelu"
     # Exchanged noise changes the errors, not what is measured; nor does it matter who draws the galaxies.
-    observation = asdict(Observation()) | {name: config["observation"][name] for name in ("noise", "renderer")}
-    limit = config["catalogue"]["magnitude_limit"]
-    return bool(is_smooth and config["observation"] == observation and limit == MAGNITUDE_LIMIT)
+    same = replace(task.observation, noise=Observation.noise, renderer=Observation.renderer) == Observation()
+    return bool(is_smooth and same and task.catalogue.magnitude_limit == MAGNITUDE_LIMIT)
 
 
-def bias_result(outcome: BiasRun, config: Mapping[str, Any], galaxies: int) -> dict[str, Any]:
+def bias_result(outcome: BiasRun, task: MeasureBias, galaxies: int) -> dict[str, Any]:
     """Return the content of ``result.json``."""
-    published = PUBLISHED if _is_setup_of_paper(config) else {}
+    published = PUBLISHED if _is_setup_of_paper(task) else {}
     rows = [] if outcome.bias is None else bias_rows(outcome.bias, published)
     if outcome.uncorrected is not None:
         rows += [row | {"quantity": f"{row['quantity']}_uncorrected"} for row in bias_rows(outcome.uncorrected, {})[:2]]
     return {
-        "experiment": f"shear.bias {config['estimator']['name']}",
+        "experiment": f"shear.bias {task.estimator.name}",
         "size": galaxies,
-        "selection": config["selection"],
+        "selection": task.selection and asdict(task.selection),
         "selected": outcome.bias.selected if outcome.bias else 0.0,
         "rows": rows,
         "run": outcome.run.record(),
     }
 
 
-def write_results(directory: Path, outcome: BiasRun, config: Mapping[str, Any], galaxies: int) -> None:
-    """Write ``result.json`` and ``run.json`` into a directory, each whole or not at all.
-
-    A finished run that is resumed computes nothing: where its result is on record, so are its times.
-    """
-    result = bias_result(outcome, config, galaxies)
-    if not outcome.run.objects and _is_on_record(result, directory):
-        return
+def write_results(directory: Path, outcome: BiasRun, task: MeasureBias, galaxies: int) -> dict[str, Any]:
+    """Write ``result.json`` and ``run.json`` into a directory, each whole or not at all; return the former."""
+    result, files = bias_result(outcome, task, galaxies), (directory / "result.json", directory / "run.json")
+    if not outcome.run.objects and files[1].exists() and (known := recorded(files[0], result)):
+        return known
     record = {
-        "configuration": config,
+        "configuration": asdict(task),
         **result["run"],
         "retries": outcome.run.retries,
         "quarantined": [asdict(q) for q in outcome.run.quarantined],
         "blocks": outcome.bias.blocks if outcome.bias else 0,
     }
-    for file, content in (("result.json", result), ("run.json", record)):
-        write_json(directory / file, content)
-
-
-def _is_on_record(result: Mapping[str, Any], directory: Path) -> bool:
-    """Whether both files are there, and the result in them is this one, but for the times of the run."""
-    try:
-        recorded, run = (json.loads((directory / name).read_text()) for name in ("result.json", "run.json"))
-    except (FileNotFoundError, ValueError):
-        return False
-    # Through JSON, which keeps lists but no tuples.
-    same = json.loads(json.dumps(result)) | {"run": None} == recorded | {"run": None}
-    return bool(same and run["wall_s"] == recorded["run"]["wall_s"])
+    write_json(files[1], record)
+    write_json(files[0], result)
+    return result

@@ -1,48 +1,27 @@
-"""Resumable runs over a cluster: simulate a store of stamps, measure a store, test the bias.
+"""Resumable runs over a cluster: simulate a store of stamps, measure a store, test the bias."""
 
-Each is a chunk function of `lensdask.compute.run` with the configuration that decides its result.
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from lensdask.arrays import Array
-from lensdask.compute import RunOptions, RunResult, Sums, Table, loaded, write_store
-from lensdask.data import SHAPES, STAMPS, common_attributes
+from lensdask.compute import Chunks, NewStore, RunOptions, RunResult, refer_to, run
+from lensdask.data import SHAPES, STAMPS
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
-from lensdask.shear.calibration.estimate import bias_of_sums
+from lensdask.shear.calibration.estimate import Bias, bias_of_sums
 from lensdask.shear.calibration.selection import Selection
-from lensdask.shear.calibration.shape_sums import shape_sums
-from lensdask.shear.instrument import instrument_of_observation, instrument_of_stamps
+from lensdask.shear.instrument import instrument_of_observation
 from lensdask.shear.results import BiasRun, write_results
-from lensdask.shear.shapes.estimator import Estimator, find_estimator
-from lensdask.shear.shapes.measurement import as_table, measure_parts, measure_stamps
+from lensdask.shear.shapes.estimator import find_estimator
 from lensdask.shear.simulation.catalogue import MAGNITUDE_LIMIT
 from lensdask.shear.simulation.observation import Observation, four_shears
-from lensdask.shear.stamps import (
-    observed_stamps,
-    simulate_chunk,
-    simulated_galaxies,
-    simulation_settings,
-    stamps_template,
-)
+from lensdask.shear.simulation.simulated import galaxy_source
+from lensdask.shear.tasks import MeasureBias, MeasureStamps, SimulateStamps
 from lensdask.stats import block_length
 
-__all__ = [
-    "BiasRun",
-    "blocks_and_tasks",
-    "measure_run",
-    "run_bias",
-    "simulate_run",
-    "simulated_shapes",
-]
+__all__ = ["BiasRun", "blocks_and_tasks", "measure_run", "run_bias", "simulate_run"]
 
 _TASK = 2048
 """Galaxies per task of a usual run: with four shears a second of a CPU core with FPFS, 15 with the shipped D4CNN."""
@@ -94,28 +73,32 @@ def simulate_run(
     InputError
         The output exists, the catalogue cannot be read, or a number makes no sense.
     """
-    config = simulation_settings(observation or Observation(), catalogue, magnitude_limit, seed)
-    template = stamps_template(_even(galaxies), config)
-    return write_store(
-        simulate_chunk,
-        config,
-        STAMPS,
-        path,
-        template,
-        size=galaxies,
-        chunk=chunk,
-        label="simulate",
-        options=options,
-    )
+    source = galaxy_source(catalogue, magnitude_limit)
+    task = SimulateStamps(observation or Observation(), source, seed)
+    chunks = Chunks(_even(galaxies), chunk, "galaxies")
+    return run(task, chunks, _stamps_store(path, task, galaxies), options, label="simulate")
 
 
-def measure_chunk(start: int, stop: int, config: Mapping[str, Any], device: str) -> tuple[Table, Sums | None]:
-    """Chunk function that measures a chunk of a store of stamps."""
-    stamps = loaded(config["stamps"], config["stamps_hash"], slice(start, stop))
-    images, ids = stamps["image"].values, stamps["galaxy"].values
-    chosen, instrument = Estimator(**config["estimator"]), instrument_of_stamps(stamps)
-    columns = measure_stamps(images, ids, instrument, chosen, seed=config["seed"], device=device)
-    return dict(as_table(columns)), None
+def _stamps_store(path: Path, task: SimulateStamps, count: int) -> NewStore:
+    """Return the store of simulated stamps to write."""
+    observation, ids = task.observation, np.arange(count)
+    shears, instrument = four_shears(observation.shear), instrument_of_observation(observation, ids, task.seed)
+    attributes = {
+        "pixel_scale": observation.pixel_scale,
+        "noise_sigma": observation.noise_sigma,
+        "noise_of_pairs": observation.noise,
+        "seed": task.seed,
+        "origin": "(n-1)/2",
+    }
+    sizes = {"galaxy": count, "shear": 4, "y": observation.size, "x": observation.size}
+    coords = {"galaxy": ids, "g1": shears[:, 0], "g2": shears[:, 1]}
+    fixed = {"psf": instrument.psf}
+    if instrument.psf_index is not None:
+        sizes, coords = sizes | {"psf_number": observation.psfs}, coords | {"psf_index": instrument.psf_index}
+    if instrument.noise_correlation is not None:
+        sizes |= {"lag_y": observation.size, "lag_x": observation.size}
+        fixed |= {"noise_correlation": instrument.noise_correlation}
+    return NewStore(path, STAMPS, sizes, coords, attributes, fixed)
 
 
 def measure_run(
@@ -145,53 +128,16 @@ def measure_run(
     if path.resolve() == stamps_path.resolve():
         raise InputError(f"{path}: both the stamps and the shapes to write; expected two stores")
     chosen = find_estimator(estimator)
-    seed = stamps.attrs["seed"]
-    config = {
-        "stamps": str(stamps_path.resolve()),
-        "stamps_hash": stamps.attrs["configuration_hash"],
-        "estimator": asdict(chosen),
-        "seed": 0 if seed is None else seed,
-    }
-    names = [n for n in ("galaxy", "g1", "g2") if n in stamps.coords]
-    template = {
-        "sizes": {dim: stamps.sizes[dim] for dim in ("galaxy", "shear") if dim in stamps.dims},
-        "coords": {n: stamps[n].values for n in names},
-        "attributes": common_attributes(SHAPES, config) | {"estimator": chosen.name},
-    }
-    chunk = stamps.chunksizes["galaxy"][0]
-    count = stamps.sizes["galaxy"]
-    return write_store(
-        measure_chunk,
-        config,
-        SHAPES,
+    task = MeasureStamps(refer_to(stamps_path, stamps), chosen, stamps.attrs["seed"] or 0)
+    store = NewStore(
         path,
-        template,
-        size=count,
-        chunk=chunk,
-        label="measure",
-        options=options,
+        SHAPES,
+        sizes={dim: stamps.sizes[dim] for dim in ("galaxy", "shear") if dim in stamps.dims},
+        coords={name: stamps[name].values for name in ("galaxy", "g1", "g2") if name in stamps.coords},
+        attributes={"estimator": chosen.name},
     )
-
-
-def simulated_shapes(
-    start: int, stop: int, config: Mapping[str, Any], device: str, estimators: Sequence[Mapping[str, Any]]
-) -> list[npt.NDArray[np.float64]]:
-    """Simulate a chunk of galaxies once; return what each estimator measures, shape (galaxy, 4, column)."""
-    rows, ids, observation = simulated_galaxies(start, stop, config)
-    seed = config["seed"]
-
-    def draw(part: slice) -> Array:
-        return observed_stamps(rows[part], ids[part], observation, seed, device)
-
-    instrument, chosen = instrument_of_observation(observation, ids, seed), [Estimator(**e) for e in estimators]
-    return measure_parts(draw, ids, instrument, chosen, seed=seed, device=device)
-
-
-def bias_chunk(start: int, stop: int, config: Mapping[str, Any], device: str) -> tuple[Table, Sums | None]:
-    """Chunk function that simulates, measures and sums up: nothing but shapes leaves the task."""
-    (columns,) = simulated_shapes(start, stop, config, device, [config["estimator"]])
-    selection = config["selection"] and Selection(**config["selection"])
-    return dict(as_table(columns)), {"shapes": shape_sums(columns, config["galaxies_per_block"], selection)}
+    chunks = Chunks(stamps.sizes["galaxy"], stamps.chunksizes["galaxy"][0], "galaxies")
+    return run(task, chunks, store, options, label="measure")
 
 
 def blocks_and_tasks(galaxies: int, per_task: int | None = None) -> tuple[int, int]:
@@ -225,7 +171,7 @@ def run_bias(
     Parameters
     ----------
     directory
-        Gets ``shapes.zarr``, its journal, ``result.json`` and ``run.json``.
+        Gets ``shapes.zarr``, its journal, ``result.json`` and ``run.json``; what the former says is also returned.
     galaxies
         Number of galaxies, even.
     estimator
@@ -250,41 +196,34 @@ def run_bias(
         raise InputError(f"bootstrap: {replicas} resamplings; expected at least 2")
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory}: a file; expected a directory for the results")
-    observation = observation or Observation()
-    chosen = find_estimator(estimator)
+    observation, chosen = observation or Observation(), find_estimator(estimator)
     per_block, chunk = blocks_and_tasks(galaxies, galaxies_per_task)
-    config = simulation_settings(observation, catalogue, magnitude_limit, seed) | {
-        "estimator": asdict(chosen),
-        "selection": selection and asdict(selection),
-        "galaxies_per_block": per_block,
-    }
+    source = galaxy_source(catalogue, magnitude_limit)
+    task = MeasureBias(observation, source, seed, chosen, selection, per_block)
     shears = four_shears(observation.shear)
-    template = {
-        "sizes": {"galaxy": galaxies, "shear": 4},
-        "coords": {"galaxy": range(galaxies), "g1": shears[:, 0], "g2": shears[:, 1]},
-        "attributes": common_attributes(SHAPES, config) | {"estimator": chosen.name},
-    }
-    result = write_store(
-        bias_chunk,
-        config,
-        SHAPES,
+    store = NewStore(
         directory / "shapes.zarr",
-        template,
-        size=galaxies,
-        chunk=chunk,
-        label=f"bias {chosen.name}",
-        options=options,
-        results=tuple(directory / name for name in ("result.json", "run.json", "bias.png")),
+        SHAPES,
+        sizes={"galaxy": galaxies, "shear": 4},
+        coords={"galaxy": range(galaxies), "g1": shears[:, 0], "g2": shears[:, 1]},
+        attributes={"estimator": chosen.name},
+        beside=tuple(directory / name for name in ("result.json", "run.json", "bias.png")),
     )
-    outcome = BiasRun(None, result)
-    sums = [s["shapes"] for s in result.sums if s is not None]
-    if sums:
-        biases = partial(bias_of_sums, np.concatenate(sums), observation.shear, seed=seed, replicas=replicas)
-        try:
-            outcome = BiasRun(biases(), result, biases(corrected=False) if selection else None)
-        except InputError as error:
-            # Only the cut was wrong: what is measured serves for another one.
-            advice = f"the shapes are in {directory / 'shapes.zarr'}, try another cut with lensdask.shear.bias"
-            raise InputError(f"{error}; {advice}") from error
-    write_results(directory, outcome, config, galaxies)
-    return outcome
+    done = run(task, Chunks(galaxies, chunk, "galaxies"), store, options, label=f"bias {chosen.name}")
+    outcome = BiasRun(*_biases(done, task, store, replicas), done)
+    return replace(outcome, result=write_results(directory, outcome, task, galaxies))
+
+
+def _biases(done: RunResult, task: MeasureBias, store: NewStore, replicas: int) -> tuple[Bias | None, Bias | None]:
+    """Return the biases, and with a cut those of an analysis without its selection response."""
+    sums = [s["shapes"] for s in done.sums if s is not None]
+    if not sums:
+        return None, None
+    of_sums = partial(bias_of_sums, np.concatenate(sums), task.observation.shear, seed=task.seed, replicas=replicas)
+    try:
+        return of_sums(), of_sums(corrected=False) if task.selection else None
+    except InputError as error:
+        # Only the cut was wrong: what is measured serves for another one.
+        raise InputError(
+            f"{error}; the shapes are in {store.path}, try another cut with lensdask.shear.bias"
+        ) from error

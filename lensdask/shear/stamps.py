@@ -1,30 +1,21 @@
-"""Datasets of stamps: anybody's arrays and PSF, or simulated galaxies."""
+"""Datasets of stamps from anybody's arrays and PSF."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict
-from functools import lru_cache
 from numbers import Real
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from lensdask.arrays import Array, held_on, namespace, to_numpy
-from lensdask.compute import Sums, Table
+from lensdask.arrays import Array, namespace, to_numpy
 from lensdask.conventions import stamp_origin
 from lensdask.data import STAMPS, common_attributes
 from lensdask.errors import InputError
 from lensdask.fourier import coordinates
-from lensdask.shear.instrument import instrument_of_observation
-from lensdask.shear.noise import check_correlation, draw_image_noise
-from lensdask.shear.simulation.catalogue import Catalogue, Galaxies, MockCatalogue, galaxies, read_catalogue
-from lensdask.shear.simulation.observation import Observation, draw_stamps, four_shears, noise_of
-from lensdask.shear.simulation.render import render_stamps
+from lensdask.shear.noise import check_correlation
 
-__all__ = ["make_stamps", "observed_stamps", "simulate_chunk", "stamps_template"]
+__all__ = ["make_stamps"]
 
 _CENTRING = 0.25
 """Tolerated offset of a PSF in pixels; one on pixel n // 2 is off by 0.7, which biases m by -14 %."""
@@ -179,94 +170,3 @@ def _off_centre(psf: npt.NDArray[np.float64]) -> float:
     flux = psf.sum(axis=(-2, -1))
     dx, dy = (psf.sum(axis=-2) @ x) / flux, (psf.sum(axis=-1) @ x) / flux
     return float(np.max(np.hypot(dx, dy)))
-
-
-def observed_stamps(
-    rows: Galaxies, ids: npt.NDArray[np.int64], observation: Observation, seed: int, device: str = "cpu"
-) -> Array:
-    """Return stamps under the four shears with one noise realisation per galaxy, shape (galaxy, 4, n, n).
-
-    On the CPU they are NumPy's, on "cuda" torch's.
-    """
-    if observation.renderer == "galsim":
-        images = held_on(draw_stamps(rows, ids, observation, seed), device)
-    else:
-        images = render_stamps(rows, ids, observation, seed, device=None if device == "cpu" else device)
-    if observation.noise_sigma > 0:
-        images += draw_image_noise(held_on(ids, device), observation.size, noise_of(observation), seed)[:, None]
-    return images
-
-
-@lru_cache(maxsize=2)
-def _source(path: str | None, magnitude_limit: float) -> MockCatalogue | Catalogue:
-    return MockCatalogue(magnitude_limit) if path is None else read_catalogue(path, magnitude_limit)
-
-
-def source_settings(catalogue: Path | None, magnitude_limit: float) -> dict[str, Any]:
-    """Return the part of a run's configuration that says where its galaxies come from."""
-    path = None if catalogue is None else str(catalogue.resolve())
-    fingerprint = _source(path, magnitude_limit).fingerprint
-    return {"path": path, "magnitude_limit": magnitude_limit, "fingerprint": fingerprint}
-
-
-def simulated_galaxies(
-    start: int, stop: int, config: Mapping[str, Any]
-) -> tuple[Galaxies, npt.NDArray[np.int64], Observation]:
-    """Return catalogue rows, ids and observation of a chunk of a simulation."""
-    ids = np.arange(start, stop, dtype=np.int64)
-    source = _source(config["catalogue"]["path"], config["catalogue"]["magnitude_limit"])
-    if source.fingerprint != config["catalogue"]["fingerprint"]:
-        raise InputError(f"{config['catalogue']['path']}: changed since the run began; expected the same galaxies")
-    pairs, member = np.unique(ids // 2, return_inverse=True)
-    return (
-        galaxies(source, config["seed"], pairs)[member],
-        ids,
-        Observation(**config["observation"]),
-    )
-
-
-def simulate_chunk(
-    start: int,
-    stop: int,
-    config: Mapping[str, Any],
-    device: str,  # noqa: ARG001  chunk functions share a signature
-) -> tuple[Table, Sums | None]:
-    """Chunk function that simulates stamps."""
-    rows, ids, observation = simulated_galaxies(start, stop, config)
-    return {"image": observed_stamps(rows, ids, observation, config["seed"])}, None
-
-
-def stamps_template(count: int, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `lensdask.data.create` for a store of simulated stamps."""
-    observation = Observation(**config["observation"])
-    shears, ids = four_shears(observation.shear), np.arange(count)
-    instrument = instrument_of_observation(observation, ids, config["seed"])
-    attributes = common_attributes(STAMPS, config) | {
-        "pixel_scale": observation.pixel_scale,
-        "noise_sigma": observation.noise_sigma,
-        "noise_of_pairs": observation.noise,
-        "seed": config["seed"],
-        "origin": "(n-1)/2",
-    }
-    sizes = {"galaxy": count, "shear": 4, "y": observation.size, "x": observation.size}
-    coords = {"galaxy": ids, "g1": shears[:, 0], "g2": shears[:, 1]}
-    fixed = {"psf": instrument.psf}
-    if instrument.psf_index is not None:
-        sizes, coords = sizes | {"psf_number": observation.psfs}, coords | {"psf_index": instrument.psf_index}
-    if instrument.noise_correlation is not None:
-        sizes |= {"lag_y": observation.size, "lag_x": observation.size}
-        fixed |= {"noise_correlation": instrument.noise_correlation}
-    return {"sizes": sizes, "coords": coords, "attributes": attributes, "fixed": fixed}
-
-
-def simulation_settings(
-    observation: Observation, catalogue: Path | None, magnitude_limit: float, seed: int
-) -> dict[str, Any]:
-    """Return the configuration of a simulation, plain JSON."""
-    if not 0 <= seed < 2**63:
-        raise InputError(f"seed: {seed}; expected a whole number from 0 to 2^63")
-    return {
-        "observation": asdict(observation),
-        "catalogue": source_settings(catalogue, magnitude_limit),
-        "seed": seed,
-    }

@@ -64,7 +64,7 @@ class Checkpoint:
         except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{self.path} is damaged ({error}); expected the checkpoint of a training") from error
         if content["fingerprint"] != self.fingerprint:
-            raise InputError(f"{self.path} is of a training with another recipe; expected the same, or --overwrite")
+            raise InputError(f"{self.path} is of a training with another recipe; expected the same, or overwrite=True")
         state: dict[str, Any] = _unpacked(content["state"], tensors)
         return state
 

@@ -85,7 +85,7 @@ def check_output(path: Path, overwrite: bool) -> None:
     if path.suffix != ".safetensors":
         raise InputError(f"{path}: suffix {path.suffix!r}; expected .safetensors")
     if path.exists() and not overwrite:
-        raise InputError(f"{path} exists; replace it with --overwrite")
+        raise InputError(f"{path} exists; replace it with overwrite=True")
     place = next(parent for parent in path.resolve().parents if parent.exists())
     if not (place.is_dir() and os.access(place, os.W_OK)):
         raise InputError(f"{place}: cannot be written to; expected a directory for the weights")

@@ -1,4 +1,4 @@
-"""Runs to compare: a plain loop over the chunk function in some processes, and the command; with their peak memory.
+"""Runs to compare: a plain loop over a task in some processes, and the command; with their peak memory.
 
 Linux only: the peak of a process is ``VmHWM`` in /proc, which the kernel keeps; polling it misses nothing but what a
 process does after the last look.
@@ -23,7 +23,7 @@ import psutil
 from lensdask.compute import status
 from lensdask.compute.devices import torch_settings
 from lensdask.errors import InputError
-from lensdask.shear.runs import bias_chunk
+from lensdask.shear.tasks import MeasureBias
 
 LOOK_SECONDS = 0.2
 MEMORY = {f"MALLOC_{name}_THRESHOLD_": str(2**30) for name in ("TRIM", "MMAP")}
@@ -35,20 +35,20 @@ class Loop:
     """What a plain loop took."""
 
     wall_s: float
-    """From the first call of the chunk function to the end of the last, everything loaded."""
+    """From the first call of the task to the end of the last, everything loaded."""
     cold_s: float
     """With the start of Python, imports and a first call of few galaxies."""
     cpu_s: float
     """CPU time of all processes in ``wall_s``, which other load hardly changes."""
 
 
-def plain_loop(config: Mapping[str, Any], bounds: list[tuple[int, int]], processes: int) -> Loop:
-    """Call the chunk function on all chunks, dealt out to processes: no Dask, no store, no journal.
+def plain_loop(task: MeasureBias, bounds: list[tuple[int, int]], processes: int) -> Loop:
+    """Call a task on all chunks, dealt out to processes: no Dask, no store, no journal.
 
     Parameters
     ----------
-    config
-        Of `bias_chunk`.
+    task
+        What to compute.
     bounds
         Start and stop of each chunk.
     processes
@@ -59,7 +59,7 @@ def plain_loop(config: Mapping[str, Any], bounds: list[tuple[int, int]], process
     began = time.monotonic()
     with _environment(MEMORY):
         workers = [
-            spawned.Process(target=_loop, args=(config, bounds[i::processes], barrier, spans)) for i in range(processes)
+            spawned.Process(target=_loop, args=(task, bounds[i::processes], barrier, spans)) for i in range(processes)
         ]
         for worker in workers:
             worker.start()
@@ -69,13 +69,13 @@ def plain_loop(config: Mapping[str, Any], bounds: list[tuple[int, int]], process
     return Loop(max(stops) - min(starts), time.monotonic() - began, sum(cpu_s))
 
 
-def _loop(config: Mapping[str, Any], bounds: list[tuple[int, int]], barrier: Barrier, spans: "Queue[Any]") -> None:
+def _loop(task: MeasureBias, bounds: list[tuple[int, int]], barrier: Barrier, spans: "Queue[Any]") -> None:
     with torch_settings():
-        bias_chunk(0, config["galaxies_per_block"], config, "cpu")
+        task(0, task.galaxies_per_block, "cpu")
         barrier.wait()
         began, cpu_s = time.monotonic(), time.process_time()
         for start, stop in bounds:
-            bias_chunk(start, stop, config, "cpu")
+            task(start, stop, "cpu")
         spans.put((began, time.monotonic(), time.process_time() - cpu_s))
 
 

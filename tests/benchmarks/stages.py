@@ -4,7 +4,7 @@ A simulated galaxy is four stamps, one for each shear, that share their noise an
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from lensdask.data import SHAPES, create, write_chunk
 from lensdask.shear.calibration.shape_sums import shape_sums
 from lensdask.shear.instrument import Instrument, instrument_of_observation
 from lensdask.shear.noise import draw_image_noise, draw_renoise
-from lensdask.shear.runs import bias_chunk, blocks_and_tasks
+from lensdask.shear.runs import blocks_and_tasks
 from lensdask.shear.shapes.d4cnn import build_d4cnn
-from lensdask.shear.shapes.estimator import Estimator, find_estimator
+from lensdask.shear.shapes.estimator import find_estimator
 from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.shapes.measurement import BATCH, COLUMNS, PART, as_table
 from lensdask.shear.shapes.resmooth import make_resmoother, resmooth
@@ -28,7 +28,8 @@ from lensdask.shear.shapes.response import shapes_with_response
 from lensdask.shear.simulation.catalogue import MAGNITUDE_LIMIT
 from lensdask.shear.simulation.observation import Observation, four_shears, noise_of
 from lensdask.shear.simulation.render import _scene, render_stamps
-from lensdask.shear.stamps import observed_stamps, simulated_galaxies, simulation_settings
+from lensdask.shear.simulation.simulated import Simulation, galaxy_source, observed_stamps
+from lensdask.shear.tasks import MeasureBias
 
 SEED, SHEARS = 0, 4
 POSES = "poses (part of rendering)"
@@ -56,14 +57,15 @@ class Stage:
 def stages(device: str, folder: Path) -> list[Stage]:
     """Return all stages on a device; those that write do so in a folder."""
     ids = np.arange(PART[device])
-    config = simulation_settings(Observation(), None, MAGNITUDE_LIMIT, SEED)
-    rows, _, observation = simulated_galaxies(0, len(ids), config)
+    observation = Observation()
+    simulation = Simulation(observation, galaxy_source(None, MAGNITUDE_LIMIT), SEED)
+    rows, _ = simulation.galaxies(0, len(ids))
     instrument = instrument_of_observation(observation, ids, SEED)
     images = to_torch(observed_stamps(rows, ids, replace(observation, renderer="batched"), SEED, device), device)
     images = images.reshape(-1, *images.shape[-2:])[: BATCH[device]]
     renoise = to_torch(draw_renoise(ids[: BATCH[device]], observation.size, instrument.noise, SEED), device)
     return [
-        Stage("catalogue", "galaxy", len(ids), partial(simulated_galaxies, 0, len(ids), config)),
+        Stage("catalogue", "galaxy", len(ids), partial(simulation.galaxies, 0, len(ids))),
         *_rendering(rows, ids, observation, device),
         *_noise(ids, observation, device),
         *_measurement(images, renoise, instrument, device),
@@ -135,11 +137,10 @@ def _journalled(path: Path, sums: dict[str, np.ndarray]) -> None:
         journal.append(0, sums)
 
 
-def chunk_config(name: str, galaxies_per_block: int = 50) -> dict[str, Any]:
-    """Return the configuration of `bias_chunk` for an estimator, as `lensdask shear bias` has it by default."""
-    chosen: Estimator = find_estimator(name)
-    settings = simulation_settings(Observation(), None, MAGNITUDE_LIMIT, SEED)
-    return settings | {"estimator": asdict(chosen), "selection": None, "galaxies_per_block": galaxies_per_block}
+def bias_task(name: str, galaxies_per_block: int = 50) -> MeasureBias:
+    """Return the task of an estimator, as `lensdask shear bias` has it by default."""
+    source = galaxy_source(None, MAGNITUDE_LIMIT)
+    return MeasureBias(Observation(), source, SEED, find_estimator(name), None, galaxies_per_block)
 
 
 def bounds_of_tasks(galaxies: int, per_task: int | None = None) -> tuple[int, list[tuple[int, int]]]:
@@ -149,10 +150,10 @@ def bounds_of_tasks(galaxies: int, per_task: int | None = None) -> tuple[int, li
 
 
 def chunks(device: str) -> list[Stage]:
-    """Return whole chunk functions: simulation, measurement and sums of as many galaxies as fill a part."""
+    """Return whole chunks: simulation, measurement and sums of as many galaxies as fill a part."""
     found = []
     for name in ("fpfs", *NETWORKS):
         count = BATCH[device] // SHEARS if name in SLOW and device == "cpu" else PART[device]
-        call = partial(bias_chunk, 0, count, chunk_config(name), device)
+        call = partial(bias_task(name), 0, count, device)
         found.append(Stage(name, "galaxy", count, call))
     return found

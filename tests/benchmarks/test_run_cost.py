@@ -1,18 +1,18 @@
-"""Runs of one and of two workers beside a plain loop over the chunk function, and what Dask costs a task."""
+"""Runs of one and of two workers beside a plain loop over a task, and what Dask costs a task."""
 
 import os
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pytest
 from machine import median_and_spread
 from processes import plain_loop
-from stages import bounds_of_tasks, chunk_config
+from stages import bias_task, bounds_of_tasks
 
-from lensdask.compute import run, start_cluster
-from lensdask.compute.runs.execution import carry_out
+from lensdask.compute import Chunks, Task, run, start_cluster
 from lensdask.shear import RunOptions
-from lensdask.shear.runs import bias_chunk, run_bias
+from lensdask.shear.runs import run_bias
 
 pytestmark = [
     pytest.mark.benchmark,
@@ -28,9 +28,12 @@ SURVEY = 65_536
 ROUNDS, EMPTY_TASKS = 3, 400
 
 
-def empty_chunk(start, stop, config, device):  # noqa: ARG001  the signature of chunk functions
-    """Return sums of the size that `bias_chunk` returns, at once."""
-    return None, {"shapes": np.zeros((20, 4, 15))}
+@dataclass(frozen=True)
+class Empty(Task):
+    """Returns sums of the size that `MeasureBias` returns, at once."""
+
+    def __call__(self, start, stop, device):  # noqa: ARG002  the signature of tasks
+        return None, {"shapes": np.zeros((20, 4, 15))}
 
 
 def options(client):
@@ -46,15 +49,14 @@ def with_store(folder, name, galaxies, per_task, client):
 def for_sums(folder, galaxies, client):
     """Return the seconds of a run of FPFS that keeps no store."""
     per_block, bounds = bounds_of_tasks(galaxies)
-    config, journal = chunk_config("fpfs", per_block), folder / "sums.journal.jsonl"
-    plan = {"size": galaxies, "chunk": bounds[0][1], "label": "bias", "options": options(client)}
-    return carry_out(bias_chunk, config, journal, **plan).wall_s
+    task, journal = bias_task("fpfs", per_block), folder / "sums.journal.jsonl"
+    return run(task, Chunks(galaxies, bounds[0][1]), journal, options(client), label="bias").wall_s
 
 
 def loop(name, galaxies, per_task, processes):
     """Return the seconds of the same chunks without Dask, store and journal."""
     per_block, bounds = bounds_of_tasks(galaxies, per_task)
-    return plain_loop(chunk_config(name, per_block), bounds, processes).wall_s
+    return plain_loop(bias_task(name, per_block), bounds, processes).wall_s
 
 
 def in_turns(ways):
@@ -70,10 +72,9 @@ def ratio(first, second):
 
 def cost_of_a_task(folder, client):
     """Return the seconds that an empty task takes, from the window to the journal."""
-    arguments = {"size": EMPTY_TASKS, "chunk": 1, "fingerprint": "0", "client": client, "device": "cpu"}
-    arguments |= {"if_exists": "overwrite", "show_progress": False}
-    times = [run(empty_chunk, {}, journal=folder / "empty", **arguments).wall_s / EMPTY_TASKS for _ in range(ROUNDS)]
-    return median_and_spread(times)
+    chunks, how = Chunks(EMPTY_TASKS, 1), options(client)
+    times = [run(Empty(), chunks, folder / "empty", how, label="empty").wall_s for _ in range(ROUNDS)]
+    return median_and_spread([seconds / EMPTY_TASKS for seconds in times])
 
 
 @pytest.mark.parametrize("name", WORK)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from machine import median_and_spread
 from processes import bias_command, plain_loop
-from stages import bounds_of_tasks, chunk_config
+from stages import bias_task, bounds_of_tasks
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.usefixtures("one_thread")]
 
@@ -18,7 +18,7 @@ SIZES = {10_000: 1, GALAXIES: ROUNDS, 1_000_000: 1}
 def loop_of(galaxies):
     """Return what the same work takes without Dask, store and journal."""
     per_block, chunks = bounds_of_tasks(galaxies)
-    return plain_loop(chunk_config(ESTIMATOR, per_block), chunks, processes=2)
+    return plain_loop(bias_task(ESTIMATOR, per_block), chunks, processes=2)
 
 
 def summary(finished):

@@ -403,8 +403,8 @@ def test_misspelt_command(here, monkeypatch, capfd, arguments):
 @pytest.mark.usefixtures("here")
 def test_interrupt_says_how_to_continue(monkeypatch, capfd):
     def interrupted(*_, **__):
-        raise KeyboardInterrupt("bias fpfs: interrupted with 1 of 4 chunks done; continue with --resume")
+        raise KeyboardInterrupt('bias fpfs: interrupted with 1 of 4 chunks done; continue with if_exists="resume"')
 
-    monkeypatch.setattr("lensdask.compute.runs.execution.run", interrupted)
+    monkeypatch.setattr("lensdask.shear.runs.run", interrupted)
     assert call(monkeypatch, *BIAS, "--cluster", "threads", "--workers", "1") == 130
     assert capfd.readouterr().err.splitlines()[-1].endswith("continue with --resume")

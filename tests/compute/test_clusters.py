@@ -4,6 +4,7 @@ import importlib
 import json
 import logging
 import os
+from dataclasses import dataclass
 
 import dask
 import distributed
@@ -12,9 +13,17 @@ import psutil
 import pytest
 import torch
 
-from lensdask.compute import choose_device, describe_device, idle_gpus, set_up_workers, start_cluster
+from lensdask.compute import (
+    Chunks,
+    Task,
+    choose_device,
+    describe_device,
+    idle_gpus,
+    run,
+    set_up_workers,
+    start_cluster,
+)
 from lensdask.compute.clusters import ProcessSetup, quiet_client, settle_device
-from lensdask.compute.runs.execution import carry_out
 from lensdask.errors import InputError
 from lensdask.shear import RunOptions
 
@@ -100,7 +109,7 @@ def test_workers_of_a_cluster_of_others():
     [
         ("tcp://127.0.0.1:1", "no scheduler at tcp://127.0.0.1:1"),
         ("tls://127.0.0.1:1", "has no certificates"),
-        ("tcp://10.1.2.3:8786", "without encryption; use tls://… or --insecure"),
+        ("tcp://10.1.2.3:8786", "without encryption; use tls://… or insecure=True"),
         ("tcp://login.example.org:8786", "without encryption"),
         ("http://127.0.0.1:8786", "expected an address"),
         ("slurm", "no such scheduler file; expected local, threads"),
@@ -180,8 +189,10 @@ def test_the_log_of_a_client_is_quiet_during_runs_only():
     assert logger.level == before
 
 
-def device_of_chunk(start, stop, config, device):  # noqa: ARG001  the signature of chunk functions
-    return None, {"cuda": np.array(device == "cuda")}
+@dataclass(frozen=True)
+class DeviceOfChunk(Task):
+    def __call__(self, start, stop, device):  # noqa: ARG002  the signature of tasks
+        return None, {"cuda": np.array(device == "cuda")}
 
 
 @pytest.mark.parametrize(("device", "expected"), [("auto", False), ("cuda", True)])
@@ -190,10 +201,10 @@ def test_a_cluster_of_cores_leaves_gpus_alone_unless_told(tmp_path, monkeypatch,
         monkeypatch.setattr(f"lensdask.compute.{module}.count_cuda_devices", lambda: 4)
     monkeypatch.setattr(importlib.import_module("lensdask.compute.runs.engine"), "describe_device", str)
     options = RunOptions(cluster="threads", workers=1, device=device)
-    result = carry_out(device_of_chunk, {}, tmp_path / "a", size=2, chunk=1, label="where", options=options)
+    result = run(DeviceOfChunk(), Chunks(2, 1), tmp_path / "a", options, label="where")
     assert [bool(sums["cuda"]) for sums in result.sums] == [expected] * 2
     lines = capfd.readouterr().err.splitlines()
-    assert lines[:-1] == ["4 GPUs are idle; --cluster cuda uses them"] * (device == "auto")
+    assert lines[:-1] == ["4 GPUs are idle; the cluster cuda uses them"] * (device == "auto")
 
 
 def test_a_client_of_cores_leaves_gpus_alone():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import lensdask
-from lensdask.compute import RunOptions, cached_model, cached_store
+from lensdask.compute import RunOptions, StoreReference, cached_model
 from lensdask.data import file_sha256, save_weights
 from lensdask.errors import InputError
 from lensdask.shear import simulate_run
@@ -66,9 +66,9 @@ def test_a_store_is_opened_once_and_again_when_it_was_replaced(tmp_path):
     for galaxies in (4, 6):
         simulate_run(path, galaxies=galaxies, options=RunOptions(if_exists="overwrite", show_progress=False))
         hashes.append(lensdask.open(path).attrs["configuration_hash"])
-        first = cached_store(str(path), hashes[-1])
+        first = StoreReference(str(path), hashes[-1]).open()
         assert first.sizes["galaxy"] == galaxies
-        assert cached_store(str(path), hashes[-1]) is first
+        assert StoreReference(str(path), hashes[-1]).open() is first
     assert hashes[0] == hashes[1]
     with pytest.raises(InputError, match="another store than when the run began"):
-        cached_store(str(path), "0")
+        StoreReference(str(path), "0").open()

@@ -1,12 +1,13 @@
 """The performance report is written whenever there is a cluster, also when the run ends early."""
 
+from dataclasses import dataclass
+
 import distributed
 import numpy as np
 import pytest
 from command_line import call
 
-from lensdask.compute import performance_reported, start_cluster
-from lensdask.compute.runs.execution import carry_out
+from lensdask.compute import Chunks, Task, performance_reported, run, start_cluster
 from lensdask.errors import InputError
 from lensdask.reproduce.experiment import Job, on_cluster
 from lensdask.shear import RunOptions
@@ -14,13 +15,15 @@ from lensdask.shear import RunOptions
 FEW = ("shear", "bias", "run", "--galaxies", "4", "--estimator", "fpfs", "--cluster", "threads", "--workers", "1")
 
 
-def count(start, stop, config, device):  # noqa: ARG001  the signature of chunk functions
-    return None, {"count": np.array(stop - start)}
+@dataclass(frozen=True)
+class Count(Task):
+    def __call__(self, start, stop, device):  # noqa: ARG002  the signature of tasks
+        return None, {"count": np.array(stop - start)}
 
 
-def carry_out_small(journal, **options):
+def run_small(journal, **options):
     options = RunOptions(show_progress=False, device="cpu", **options)
-    return carry_out(count, {}, journal, size=4, chunk=2, label="counting", options=options)
+    return run(Count(), Chunks(4, 2), journal, options, label="counting")
 
 
 def is_report(path) -> bool:
@@ -70,7 +73,7 @@ def test_one_report_on_the_client_that_was_given(tmp_path):
     report = tmp_path / "report.html"
     with start_cluster("threads", workers=1) as client, start_cluster("threads", workers=1) as other:
         assert distributed.Client.current() is other
-        result = carry_out_small(tmp_path / "a.journal.jsonl", cluster=client, performance_report=report)
+        result = run_small(tmp_path / "a.journal.jsonl", cluster=client, performance_report=report)
         assert result.objects == 4
         assert distributed.Client.current() is other
     assert is_report(report)
@@ -82,12 +85,12 @@ def test_an_experiment_of_several_runs_has_one_report(tmp_path):
     options = RunOptions(cluster="threads", workers=1, performance_report=report, show_progress=False)
     with on_cluster(Job(tmp_path, "tiny", options=options)) as job:
         for name in ("first", "second"):
-            carry_out(count, {}, job.parts / name, size=4, chunk=2, label=name, options=job.options)
+            run(Count(), Chunks(4, 2), job.parts / name, job.options, label=name)
         assert not report.exists()
     assert is_report(report)
     assert all(name in report.read_text() for name in ("first", "second"))
 
 
 def test_no_report_unless_asked(tmp_path):
-    carry_out_small(tmp_path / "a.journal.jsonl", cluster="threads", workers=1)
+    run_small(tmp_path / "a.journal.jsonl", cluster="threads", workers=1)
     assert [path.name for path in tmp_path.iterdir()] == ["a.journal.jsonl"]

@@ -1,8 +1,9 @@
 """A run gives the same bits wherever it runs, and tells inputs at fault from chunks at fault."""
 
 import importlib
+from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,17 @@ import pytest
 import torch
 
 from lensdask import data
-from lensdask.compute import fingerprint, journal_path, run, run_record, start_cluster
+from lensdask.compute import (
+    NOT_IDENTITY,
+    Chunks,
+    NewStore,
+    RunOptions,
+    Task,
+    journal_path,
+    run,
+    run_record,
+    start_cluster,
+)
 from lensdask.compute.runs.attempts import attempt_all
 from lensdask.compute.runs.executors import Direct
 from lensdask.data import SHAPES
@@ -18,16 +29,25 @@ from lensdask.errors import InputError
 from lensdask.random import Stream, generator
 
 SIZE = 90
-CONFIG = {"seed": 7}
 
 
-def draw(start, stop, config, device):
+@dataclass(frozen=True)
+class FunctionTask(Task):
+    """Task of a function of this module; what it does on purpose wrong is no part of what it is."""
+
+    function: Callable = field(metadata=NOT_IDENTITY)
+    seed: int = 7
+    refused: int = field(default=10, metadata=NOT_IDENTITY)
+
+    def __call__(self, start, stop, device):
+        return self.function(start, stop, self, device)
+
+
+def draw(start, stop, task, device):
     """Rows keyed by id, and sums whose last bits depend on the order and threads of the sum."""
     assert device == "cpu"
     names = list(SHAPES.variables)
-    draws = np.stack(
-        [generator(config["seed"], Stream.NOISE, i).normal(size=(len(names), 2)) for i in range(start, stop)]
-    )
+    draws = np.stack([generator(task.seed, Stream.NOISE, i).normal(size=(len(names), 2)) for i in range(start, stop)])
     table = {name: draws[:, k].astype("float32") for k, name in enumerate(names)}
     weights = torch.from_numpy(draws.astype("float32")).reshape(stop - start, -1)
     sums = {
@@ -38,59 +58,46 @@ def draw(start, stop, config, device):
     return table, sums
 
 
-def sums_only(start, stop, config, device):
-    return None, draw(start, stop, config, device)[1]
+def sums_only(start, stop, task, device):
+    return None, draw(start, stop, task, device)[1]
 
 
-def rows_only(start, stop, config, device):
-    return draw(start, stop, config, device)[0], None
+def rows_only(start, stop, task, device):
+    return draw(start, stop, task, device)[0], None
 
 
-def raises(start, stop, config, device):
+def raises(start, stop, task, device):
     if start == 10:
         raise RuntimeError("first line\nsecond line")
-    return draw(start, stop, config, device)
+    return draw(start, stop, task, device)
 
 
-def raises_always(start, stop, config, device):  # noqa: ARG001
+def raises_always(start, stop, task, device):  # noqa: ARG001
     raise RuntimeError(f"{start} to {stop}")
 
 
-def refuses(start, stop, config, device):
-    if start == config.get("refused", 10):
+def refuses(start, stop, task, device):
+    if start == task.refused:
         raise InputError("catalogue.fits: row 13 has no flux; expected a number")
-    return draw(start, stop, config, device)
+    return draw(start, stop, task, device)
 
 
-def interrupts(start, stop, config, device):
+def interrupts(start, stop, task, device):
     if start == 20:
         raise KeyboardInterrupt
-    return draw(start, stop, config, device)
+    return draw(start, stop, task, device)
 
 
-def make_store(path: Path, chunk: int) -> None:
-    data.create(
-        path,
-        SHAPES,
-        sizes={"galaxy": SIZE, "shear": 2},
-        coords={"galaxy": np.arange(SIZE), "g1": [0.02, -0.02], "g2": [0.0, 0.0]},
-        attributes={"configuration_hash": "0", "estimator": "fpfs"},
-        chunk=chunk,
-    )
+def store_of(path: Path) -> NewStore:
+    coords = {"galaxy": np.arange(SIZE), "g1": [0.02, -0.02], "g2": [0.0, 0.0]}
+    return NewStore(path, SHAPES, {"galaxy": SIZE, "shear": 2}, coords, {"estimator": "fpfs"})
 
 
-def start_run(path: Path, function=draw, chunk=10, config=None, **options):
-    config = config or CONFIG
-    arguments = {
-        "size": SIZE,
-        "chunk": chunk,
-        "journal": journal_path(path),
-        "fingerprint": fingerprint(config, SHAPES),
-        "store": path,
-        "create": partial(make_store, path, chunk),
-        "show_progress": False,
-    }
-    return run(function, config, **(arguments | options))
+def start_run(path: Path, function=draw, chunk=10, config=None, client=None, size=SIZE, output=None, **options):
+    task = FunctionTask(function, **(config or {}))
+    label = options.pop("label", function.__name__)
+    settings = RunOptions(cluster=client, **({"show_progress": False} | options))
+    return run(task, Chunks(size, chunk, "galaxies"), output or store_of(path), settings, label=label)
 
 
 def digest(sums) -> list:
@@ -172,7 +179,7 @@ def test_a_chunk_is_tried_again_last_unless_the_input_may_be_at_fault(error, ord
 
 
 def test_interrupt_says_how_to_continue(tmp_path):
-    with pytest.raises(KeyboardInterrupt, match="2 of 9 chunks done; continue with --resume"):
+    with pytest.raises(KeyboardInterrupt, match='2 of 9 chunks done; continue with if_exists="resume"'):
         start_run(tmp_path / "a.zarr", interrupts)
     assert start_run(tmp_path / "a.zarr", if_exists="resume").objects == SIZE - 20
 
@@ -202,7 +209,7 @@ def test_input_error_in_a_resumed_run_loses_nothing(tmp_path):
 
 
 def test_sums_without_a_store(tmp_path):
-    result = start_run(tmp_path / "a", sums_only, store=None, create=None)
+    result = start_run(tmp_path / "a", sums_only, output=tmp_path / "a.journal.jsonl")
     assert len(result.sums) == 9
     assert [p.name for p in tmp_path.iterdir()] == ["a.journal.jsonl"]
 
@@ -230,18 +237,16 @@ def test_resume_of_a_run_that_has_not_started(tmp_path):
 
 @pytest.mark.parametrize("if_exists", ["refuse", "overwrite"])
 def test_a_template_that_is_refused_leaves_nothing(tmp_path, if_exists):
-    def create():
-        raise InputError("no such schema")
-
-    with pytest.raises(InputError, match="no such schema"):
-        start_run(tmp_path / "a.zarr", create=create, if_exists=if_exists)
+    wrong = replace(store_of(tmp_path / "a.zarr"), fixed={"colour": np.zeros(3)})
+    with pytest.raises(InputError, match="colour"):
+        start_run(tmp_path / "a.zarr", output=wrong, if_exists=if_exists)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_another_run_left_is_not_discarded(tmp_path, monkeypatch):
     # As if the other one had ended between the first look and the lock.
     monkeypatch.setattr(importlib.import_module("lensdask.compute.runs.engine"), "refuse_existing", lambda *_: None)
-    make_store(tmp_path / "a.zarr", 10)
+    store_of(tmp_path / "a.zarr").create(10, {})
     with pytest.raises(InputError, match="no journal to resume from"):
         start_run(tmp_path / "a.zarr")
     assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
@@ -249,7 +254,7 @@ def test_what_another_run_left_is_not_discarded(tmp_path, monkeypatch):
 
 def test_existing_run_is_refused(tmp_path):
     start_run(tmp_path / "a.zarr")
-    with pytest.raises(InputError, match="--resume or replace it with --overwrite"):
+    with pytest.raises(InputError, match='if_exists="resume" or replace it with if_exists="overwrite"'):
         start_run(tmp_path / "a.zarr")
     journal_path(tmp_path / "a.zarr").unlink()
     for if_exists, message in (("refuse", "earlier run"), ("resume", "no journal")):
@@ -289,15 +294,15 @@ def test_overwrite_that_is_cut_off_leaves_nothing_half(tmp_path, monkeypatch, ag
     assert content(store) == content(tmp_path / "b.zarr")
 
 
-def test_overwrite_of_a_link_loses_nothing(tmp_path):
-    start_run(tmp_path / "a.zarr")
-    (tmp_path / "link.zarr").symlink_to(tmp_path / "a.zarr", target_is_directory=True)
-    journal = journal_path(tmp_path / "link.zarr")
-    journal.write_bytes(journal_path(tmp_path / "a.zarr").read_bytes())
-    before = journal.read_bytes()
-    with pytest.raises(InputError, match="is a link"):
-        start_run(tmp_path / "link.zarr", if_exists="overwrite")
-    assert journal.read_bytes() == before
+def test_a_run_through_a_link_is_the_run_it_points_to(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link.zarr").symlink_to(tmp_path / "disk" / "a.zarr", target_is_directory=True)
+    first = start_run(tmp_path / "link.zarr")
+    assert start_run(tmp_path / "link.zarr", if_exists="resume").objects == 0
+    again = start_run(tmp_path / "link.zarr", if_exists="overwrite")
+    assert digest(again.sums) == digest(first.sums)
+    assert (tmp_path / "link.zarr").is_symlink()
+    assert {path.name for path in (tmp_path / "disk").iterdir()} == {"a.zarr", "a.zarr.journal.jsonl"}
 
 
 def test_overwrite_deletes_stores_only(tmp_path):
@@ -321,10 +326,11 @@ def test_another_configuration_is_refused(tmp_path, change):
         start_run(tmp_path / "a.zarr", if_exists="resume", **change)
 
 
-def test_chunks_that_do_not_fit_the_store_are_refused(tmp_path):
-    make_store_30 = partial(make_store, tmp_path / "a.zarr", 30)
+def test_chunks_that_do_not_fit_the_store_are_refused(tmp_path, monkeypatch):
+    create = NewStore.create
+    monkeypatch.setattr(NewStore, "create", lambda self, _chunk, settings: create(self, 30, settings))
     with pytest.raises(InputError, match="whole chunks of 30"):
-        start_run(tmp_path / "a.zarr", create=make_store_30)
+        start_run(tmp_path / "a.zarr")
 
 
 @pytest.mark.parametrize("change", [{"size": 0}, {"chunk": 0}])

@@ -2,13 +2,25 @@
 
 import json
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import call
 
-from lensdask.compute import Journal, find_journals, journal_path, run, start_cluster, status
+from lensdask.compute import (
+    NOT_IDENTITY,
+    Chunks,
+    Journal,
+    RunOptions,
+    Task,
+    find_journals,
+    journal_path,
+    run,
+    start_cluster,
+    status,
+)
 from lensdask.errors import InputError
 
 SIZE, CHUNK = 95, 10
@@ -168,17 +180,23 @@ def test_a_mistake_gets_one_line(tmp_path, monkeypatch, capfd, mistake):
     assert message in line
 
 
-def waits(start, stop, config, device):  # noqa: ARG001  the signature of chunk functions
-    """Chunk that takes a while, except that some fail."""
-    if start in config["fails"]:
-        raise RuntimeError("fails on purpose")
-    time.sleep(config["sleep"])
-    return None, {"count": np.array(stop - start)}
+@dataclass(frozen=True)
+class Waits(Task):
+    """Chunks that take a while, except that some fail."""
+
+    sleep: float = field(metadata=NOT_IDENTITY)
+    fails: tuple[int, ...] = field(metadata=NOT_IDENTITY)
+
+    def __call__(self, start, stop, device):  # noqa: ARG002  the signature of tasks
+        if start in self.fails:
+            raise RuntimeError("fails on purpose")
+        time.sleep(self.sleep)
+        return None, {"count": np.array(stop - start)}
 
 
-def start_run(path, sleep=0.0, fails=(), **options):
-    settings = {"size": SIZE, "chunk": CHUNK, "journal": path, "fingerprint": "f", "show_progress": False}
-    return run(waits, {"sleep": sleep, "fails": list(fails)}, **(settings | {"label": "waiting"} | options))
+def start_run(path, sleep=0.0, fails=(), size=SIZE, client=None, **options):
+    settings = RunOptions(cluster=client, show_progress=False, **options)
+    return run(Waits(sleep, tuple(fails)), Chunks(size, CHUNK, "galaxies"), path, settings, label="waiting")
 
 
 def test_a_run_at_work_is_watched_from_within(tmp_path, monkeypatch):

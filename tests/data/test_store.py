@@ -117,7 +117,7 @@ def test_a_range_of_ids_is_written_piece_by_piece(tmp_path, monkeypatch):
 
 
 def test_existing_path_is_refused(store):
-    with pytest.raises(InputError, match="--overwrite"):
+    with pytest.raises(InputError, match="overwrite=True"):
         data.create(store, SHAPES, sizes={}, coords={}, attributes={})
 
 
@@ -162,7 +162,7 @@ def test_write_and_open(tmp_path, per_galaxy_psf, lazy, shear):
 def test_write_over_itself(tmp_path):
     data.write(stamps(True), tmp_path / "s.zarr", chunk=3)
     changed = data.open(tmp_path / "s.zarr").map(lambda v: 2 * v, keep_attrs=True)
-    with pytest.raises(InputError, match="--overwrite"):
+    with pytest.raises(InputError, match="overwrite=True"):
         data.write(changed, tmp_path / "s.zarr")
     data.write(changed, tmp_path / "s.zarr", chunk=7, overwrite=True)
     xr.testing.assert_equal(data.open(tmp_path / "s.zarr"), stamps(True).map(lambda v: 2 * v, keep_attrs=True))

@@ -7,8 +7,9 @@ import torch
 from lensdask.arrays import to_torch
 from lensdask.random import Stream, normals
 from lensdask.shear import Observation, RunOptions, run_bias
-from lensdask.shear.runs import bias_chunk, simulation_settings
 from lensdask.shear.shapes.estimator import find_estimator
+from lensdask.shear.simulation.simulated import galaxy_source
+from lensdask.shear.tasks import MeasureBias
 
 pytestmark = pytest.mark.gpu
 
@@ -16,13 +17,9 @@ pytestmark = pytest.mark.gpu
 @pytest.mark.parametrize("estimator", ["d4cnn", "d4cnn-paper", "fpfs"])
 @pytest.mark.parametrize("noise", ["independent", "exchanged"])
 def test_a_chunk_gives_the_same_table(cuda, estimator, noise):
-    chosen = find_estimator(estimator)
-    config = simulation_settings(Observation(noise=noise), None, 25.3, 0) | {
-        "estimator": vars(chosen),
-        "selection": None,
-        "galaxies_per_block": 8,
-    }
-    (here, _), (there, sums) = (bias_chunk(0, 32, config, device) for device in ("cpu", cuda))
+    source, chosen = galaxy_source(None, 25.3), find_estimator(estimator)
+    task = MeasureBias(Observation(noise=noise), source, 0, chosen, None, galaxies_per_block=8)
+    (here, _), (there, sums) = (task(0, 32, device) for device in ("cpu", cuda))
     for name, column in here.items():
         np.testing.assert_allclose(
             there[name], column, rtol=1e-4, atol=3e-5 * max(1, np.abs(column).max()), err_msg=name

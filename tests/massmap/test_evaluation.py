@@ -10,8 +10,7 @@ from lensdask.compute import RunOptions, start_cluster, status
 from lensdask.data import MASS_MAPS, common_attributes, write
 from lensdask.errors import InputError
 from lensdask.maps.statistics.metrics import mean_over_maps, pixel_statistics, pixel_sums, pooled
-from lensdask.massmap import evaluation as evaluation_module
-from lensdask.massmap.evaluation import evaluate
+from lensdask.massmap.evaluation import EvaluateFields, evaluate
 
 FIELDS = 5
 QUIET = {"show_progress": False}
@@ -107,16 +106,16 @@ def test_the_same_on_a_cluster_and_after_an_interruption(folder, tmp_path, monke
     expected = evaluated(folder, tmp_path / "direct", "noisy", "half")["rows"]
     with start_cluster("threads", workers=2) as client:
         assert evaluated(folder, tmp_path / "threads", "noisy", "half", cluster=client)["rows"] == expected
-    whole = evaluation_module.evaluate_chunk
+    whole = EvaluateFields.__call__
 
-    def interrupted(start, *arguments):
+    def interrupted(self, start, *arguments):
         if start == 4:
             raise KeyboardInterrupt
-        return whole(start, *arguments)
+        return whole(self, start, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(evaluation_module, "evaluate_chunk", interrupted)
-        with pytest.raises(KeyboardInterrupt, match="--resume"):
+        patch.setattr(EvaluateFields, "__call__", interrupted)
+        with pytest.raises(KeyboardInterrupt, match="if_exists="):
             evaluated(folder, tmp_path / "resumed", "noisy", "half")
     assert not (tmp_path / "resumed" / "result.json").exists()
     assert status(tmp_path / "resumed").unit == "fields"

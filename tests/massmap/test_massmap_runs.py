@@ -12,11 +12,11 @@ from lensdask.compute import RunOptions, start_cluster, status
 from lensdask.data import MASS_MAPS, SHEAR_MAPS, write
 from lensdask.errors import InputError
 from lensdask.maps.mock import NoiseModel
-from lensdask.massmap import runs as runs_module
 from lensdask.massmap.products import Products
 from lensdask.massmap.reconstruction import reconstruct
 from lensdask.massmap.runs import reconstruct_run, simulate_run
-from lensdask.sky.simulate import SkyConfig
+from lensdask.massmap.tasks import ReconstructFields, SimulateFields
+from lensdask.sky.simulate import SkyConfig, simulate_sky
 
 FIELDS = 6
 QUIET = {"show_progress": False}
@@ -89,7 +89,7 @@ def test_simulated_store(folder):
     # Weights of shapes without measurement error are counts over the variance of one galaxy.
     np.testing.assert_allclose(maps["weight"], maps["count"] / NOISE.sigma_e**2, rtol=1e-6)
     # What is left of the shear after the true one is noise of that variance.
-    sky = runs_module.simulate_sky(maps["field"].values, SKY, SEED)
+    sky = simulate_sky(maps["field"].values, SKY, SEED)
     for name, true in (("g1", sky.g1), ("g2", sky.g2)):
         known = maps["weight"].values > 0
         pull = ((maps[name].values - true) * np.sqrt(maps["weight"].values))[known]
@@ -176,16 +176,16 @@ def test_same_bits_lazily(folder, method, direct):
 
 
 def test_same_bits_after_an_interruption(folder, tmp_path, method, direct, monkeypatch):
-    whole = runs_module.reconstruct_chunk
+    whole = ReconstructFields.__call__
 
-    def interrupted(start, *arguments):
+    def interrupted(self, start, *arguments):
         if start == 4:
             raise KeyboardInterrupt
-        return whole(start, *arguments)
+        return whole(self, start, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs_module, "reconstruct_chunk", interrupted)
-        with pytest.raises(KeyboardInterrupt, match="2 of 3 chunks done; continue with --resume"):
+        patch.setattr(ReconstructFields, "__call__", interrupted)
+        with pytest.raises(KeyboardInterrupt, match='2 of 3 chunks done; continue with if_exists="resume"'):
             reconstructed(folder, tmp_path / "mass.zarr", method)
     found = status(tmp_path / "mass.zarr")
     assert (found.unit, found.objects, found.objects_done) == ("fields", FIELDS, 4)
@@ -268,5 +268,5 @@ def test_the_store_of_something_else_is_refused(folder, tmp_path, direct):
 
 
 def test_configurations_are_plain_json():
-    settings = runs_module.simulation_settings(SKY, NOISE, 1)
+    settings = SimulateFields(SKY, NOISE, None, 1).settings()
     assert json.loads(json.dumps(settings)) == settings

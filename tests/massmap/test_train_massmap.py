@@ -113,7 +113,7 @@ def test_an_interrupted_training_is_not_lost_by_mistake(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     with pytest.raises(CutOffError):
         train_massmap(path, TINY, device="cpu", on_epoch=cut_off)
-    with pytest.raises(InputError, match=r"a\.checkpoint: an interrupted training; continue it with --resume or"):
+    with pytest.raises(InputError, match=r"a\.checkpoint: an interrupted training; continue it with resume=True or"):
         train_massmap(path, TINY, device="cpu", on_epoch=never)
     other = dataclasses.replace(TINY, exponent=1.0)
     with pytest.raises(InputError, match="of a training with another recipe"):

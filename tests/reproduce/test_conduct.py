@@ -5,11 +5,12 @@ import json
 import pytest
 import torch
 
+from lensdask.compute import row
 from lensdask.data import load_card, save_weights
 from lensdask.errors import InputError
 from lensdask.reproduce import EXPERIMENTS, Experiment, Job
 from lensdask.reproduce.d4cnn.networks import trained, trained_path
-from lensdask.reproduce.experiment import Outcome, conduct, row
+from lensdask.reproduce.experiment import Outcome, conduct
 from lensdask.shear import RunOptions
 
 

@@ -141,7 +141,7 @@ def test_interrupted_experiment_is_resumed(results, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run_experiment("d4cnn.figure4", tmp_path / "run", size="tiny", options=quiet())
     assert not (tmp_path / "run" / "result.json").exists()
-    with pytest.raises(InputError, match="--resume"):
+    with pytest.raises(InputError, match="if_exists="):
         run_experiment("d4cnn.figure4", tmp_path / "run", size="tiny", options=quiet())
     resumed = run_experiment("d4cnn.figure4", tmp_path / "run", size="tiny", options=quiet("resume"))
     whole = results("d4cnn.figure4")[0]

@@ -1,6 +1,6 @@
 """The mass-map experiments: fields with known mass in them, what is measured on them, and networks by their recipes."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from lensdask.reproduce.cha.clusters import MASS_EDGES, _Clusters, _completeness
 from lensdask.reproduce.cha.coma import coma_like
 from lensdask.reproduce.massmaps import networks
 from lensdask.reproduce.massmaps.fields import Sample, sample_of
-from lensdask.reproduce.massmaps.planted import Cluster, cluster_convergence, planted_chunk
+from lensdask.reproduce.massmaps.planted import Cluster, PlantMasses, cluster_convergence
 from lensdask.sky.cosmology import CHA, critical_density
 from lensdask.sky.lensing import reduced_shear, shear_of_convergence
 from lensdask.sky.simulate import SkyConfig, simulate_sky
@@ -35,8 +35,7 @@ IDS = (5, 8)
 
 
 def planted(cluster, noise):
-    config = {"sky": asdict(SKY), "noise": asdict(noise), "cluster": cluster and asdict(cluster), "seed": 3}
-    table, _ = planted_chunk(*IDS, config, "cpu")
+    table, _ = PlantMasses(SKY, noise, cluster, 3)(*IDS, "cpu")
     return table
 
 
@@ -166,7 +165,7 @@ def test_networks_are_trained_once_for_each_recipe(tmp_path, monkeypatch):
 
 def test_fields_that_could_not_be_made_are_not_measured(tmp_path):
     gone = RunResult([None], (Quarantine(0, 0, 4, "died"),), 3, 1.0, 0, "a computer", 1, 1.0)
-    with pytest.raises(InputError, match=r"fields.zarr: 1 chunks could not be made; try again with --resume"):
+    with pytest.raises(InputError, match=r"fields.zarr: 1 chunks could not be made; try again with if_exists="):
         sample_of(Job(tmp_path, "tiny"), tmp_path / "fields.zarr", gone)
 
 

@@ -5,14 +5,14 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import distributed
 import numpy as np
 
 from lensdask import data
-from lensdask.compute import fingerprint, journal_path, run
+from lensdask.compute import NOT_IDENTITY, Chunks, NewStore, RunOptions, Task, journal_path, run
 from lensdask.data import SHAPES
 from lensdask.errors import InputError
 from lensdask.random import Stream, generator
@@ -47,7 +47,7 @@ def fail_if_sick(config: dict) -> None:
         raise InputError("no CUDA device here") if config["error"] == "input" else RuntimeError("CUDA error")
 
 
-def compute(start, stop, config, device):  # noqa: ARG001  the signature of chunk functions
+def compute(start, stop, config):
     """Compute rows and sums, after what the plan has for this attempt.
 
     ``config["plan"]`` maps the start of a chunk to a word per attempt, "raise", "input", "kill", "full" or "pass";
@@ -74,29 +74,23 @@ def compute(start, stop, config, device):  # noqa: ARG001  the signature of chun
     return table, {"sum": draws.sum(0), "count": np.array(stop - start)}
 
 
-def start_run(folder: Path, config=None, **options):
+@dataclass(frozen=True)
+class Faulty(Task):
+    """Computes with faults, which are no part of what it is: they must not change the result."""
+
+    config: dict = field(default_factory=dict, metadata=NOT_IDENTITY)
+    seed: int = 1
+
+    def __call__(self, start, stop, device):  # noqa: ARG002  the signature of tasks
+        return compute(start, stop, self.config)
+
+
+def start_run(folder: Path, config=None, client=None, chunk=CHUNK, task=None, **options):
     """Run `compute` into ``folder/shapes.zarr``."""
-    store = folder / "shapes.zarr"
-    create = partial(
-        data.create,
-        store,
-        SHAPES,
-        sizes={"galaxy": SIZE},
-        coords={"galaxy": np.arange(SIZE)},
-        attributes={"configuration_hash": "0", "estimator": "fpfs"},
-        chunk=CHUNK,
-    )
-    arguments = {
-        "size": SIZE,
-        "chunk": CHUNK,
-        "journal": journal_path(store),
-        # The faults are no part of the configuration: they must not change the result.
-        "fingerprint": fingerprint({}, SHAPES),
-        "store": store,
-        "create": create,
-        "show_progress": False,
-    }
-    return run(compute, config or {}, **(arguments | options))
+    sizes, coords = {"galaxy": SIZE}, {"galaxy": np.arange(SIZE)}
+    store = NewStore(folder / "shapes.zarr", SHAPES, sizes, coords, {"estimator": "fpfs"})
+    settings = RunOptions(cluster=client, **({"show_progress": False} | options))
+    return run(task or Faulty(config or {}), Chunks(SIZE, chunk, "galaxies"), store, settings, label="compute")
 
 
 def result_bytes(folder: Path, sums) -> tuple[bytes, bytes]:

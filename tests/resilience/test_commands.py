@@ -13,7 +13,7 @@ import lensdask
 from lensdask.compute import Journal, status
 from lensdask.compute.runs.journal_format import read_lines
 from lensdask.data import SHAPES
-from lensdask.shear import runs
+from lensdask.shear.tasks import MeasureBias
 
 GALAXIES = 98
 BIAS = ("shear", "bias", "run", "--galaxies", GALAXIES, "--estimator", "fpfs", "--bootstrap", 20)
@@ -47,14 +47,14 @@ def here(tmp_path, monkeypatch):
 
 def poison(monkeypatch, error):
     """Make the chunk with galaxy 20 fail, as long as the patch holds."""
-    healthy = runs.bias_chunk
+    healthy = MeasureBias.__call__
 
-    def bias_chunk(start, stop, config, device):
+    def poisoned(self, start, stop, device):
         if start <= 20 < stop:
             raise error
-        return healthy(start, stop, config, device)
+        return healthy(self, start, stop, device)
 
-    monkeypatch.setattr(runs, "bias_chunk", bias_chunk)
+    monkeypatch.setattr(MeasureBias, "__call__", poisoned)
 
 
 def test_a_chunk_that_is_given_up_is_named_and_tried_again(here, monkeypatch, capfd, undisturbed_bias):
@@ -160,7 +160,7 @@ def test_a_scheduler_that_does_not_answer(monkeypatch, capfd, error):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("lensdask.compute.runs.execution.run", fail)
+    monkeypatch.setattr("lensdask.shear.runs.run", fail)
     assert call(monkeypatch, *BIAS, *THREADS) == 3
     (line,) = capfd.readouterr().err.splitlines()
     assert line == f"lensdask: {str(error) or 'TimeoutError'}"

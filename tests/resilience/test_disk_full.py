@@ -24,7 +24,7 @@ def check_stopped(folder: Path, error: OSError) -> int:
     assert error.errno in (errno.ENOSPC, errno.EDQUOT)
     done = status(folder).done
     assert error.strerror == (
-        f"no space left on the device, {done} of {CHUNKS} chunks done; free some and continue with --resume"
+        f'no space left on the device, {done} of {CHUNKS} chunks done; free some and continue with if_exists="resume"'
     )
     assert Path(error.filename).is_relative_to(folder)
     found = status(folder)

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import psutil
 import pytest
-from faults import CHUNK, SIZE, result_bytes, start_driver, start_run, wait_until_done
+from faults import CHUNK, SIZE, Faulty, result_bytes, start_driver, start_run, wait_until_done
 
 from lensdask import data
 from lensdask.compute import journal_path
@@ -42,7 +42,7 @@ def test_interrupt_from_the_keyboard(tmp_path, undisturbed, where):
     assert message.count("Traceback") == 1
     last = message.strip().splitlines()[-1]
     assert last.startswith("KeyboardInterrupt: compute: interrupted with")
-    assert last.endswith("continue with --resume")
+    assert last.endswith('continue with if_exists="resume"')
     assert psutil.wait_procs(children, timeout=20)[1] == [], "orphans"
     resumed = start_run(tmp_path, if_exists="resume")
     assert resumed.objects < SIZE
@@ -157,7 +157,7 @@ def test_two_runs_in_one_place(tmp_path):
 def test_another_configuration(tmp_path):
     start_run(tmp_path)
     with pytest.raises(InputError, match="another configuration"):
-        start_run(tmp_path, if_exists="resume", fingerprint="other")
+        start_run(tmp_path, task=Faulty(seed=2), if_exists="resume")
 
 
 def test_misaligned_run(tmp_path):

@@ -57,7 +57,9 @@ def test_workers_die_of_the_first_question(monkeypatch):
     monkeypatch.setattr("lensdask.compute.runs.window._ANSWER_SECONDS", 5)
     with start_cluster("local", workers=2) as client:
         window = Window(client, die, "name", say=lambda _: None)
-        with pytest.raises(ConnectionError, match="workers died before they computed anything; continue with --resume"):
+        with pytest.raises(
+            ConnectionError, match='workers died before they computed anything; continue with if_exists="resume"'
+        ):
             window.ask(die)
 
 

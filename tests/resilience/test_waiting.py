@@ -73,7 +73,7 @@ def test_the_scheduler_is_lost_while_its_workers_are_waited_for(tmp_path, undist
     with start_cluster(scheduler.scheduler_address) as client:
         lost = threading.Timer(0.5, scheduler.close)
         lost.start()
-        with pytest.raises(ConnectionError, match="the scheduler was lost; continue with --resume"):
+        with pytest.raises(ConnectionError, match='the scheduler was lost; continue with if_exists="resume"'):
             start_run(tmp_path, client=client)
         lost.join()
     assert status(tmp_path).sessions == 0
@@ -97,8 +97,7 @@ def test_ctrl_c_while_waiting(tmp_path, undisturbed, scheduler):
         message = driver.communicate(timeout=30)[1]
     assert time.monotonic() - began < 10
     last = message.strip().splitlines()[-1]
-    assert (
-        last == f"KeyboardInterrupt: compute: interrupted with 0 of {SIZE // CHUNK} chunks done; continue with --resume"
-    )
+    done = f"interrupted with 0 of {SIZE // CHUNK} chunks done"
+    assert last == f'KeyboardInterrupt: compute: {done}; continue with if_exists="resume"'
     assert not status(tmp_path).running
     assert result_bytes(tmp_path, start_run(tmp_path, if_exists="resume").sums) == undisturbed

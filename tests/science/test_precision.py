@@ -19,7 +19,7 @@ from lensdask.shear.shapes.measurement import COLUMNS
 from lensdask.shear.shapes.resmooth import make_resmoother, resmooth
 from lensdask.shear.simulation.catalogue import mock_galaxies
 from lensdask.shear.simulation.observation import Observation
-from lensdask.shear.stamps import observed_stamps
+from lensdask.shear.simulation.simulated import observed_stamps
 
 pytestmark = pytest.mark.science
 

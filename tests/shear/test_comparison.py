@@ -5,12 +5,12 @@ import pytest
 
 from lensdask.errors import InputError
 from lensdask.shear import Observation, RunOptions, Selection, compare, draw_psf, magnitude_cut, run_bias
-from lensdask.shear import comparison as comparison_module
 from lensdask.shear.calibration.shape_sums import SUMS
 from lensdask.shear.instrument import Instrument
 from lensdask.shear.shapes.estimator import find_estimator
 from lensdask.shear.shapes.fpfs import FPFS, fpfs_shapes, make_moments
 from lensdask.shear.shapes.measurement import COLUMNS, measure_stamps
+from lensdask.shear.tasks import CompareEstimators
 
 # With other seeds no galaxy of these few may cross the hard cut, whose response then is none.
 GALAXIES, SEED = 96, 6
@@ -53,15 +53,15 @@ def test_same_bits_whatever_a_task_is(comparison, tmp_path, task):
 
 
 def test_interrupted_and_resumed(comparison, tmp_path, monkeypatch):
-    whole = comparison_module.comparison_chunk
+    whole = CompareEstimators.__call__
 
-    def interrupted(start, *arguments):
+    def interrupted(self, start, *arguments):
         if start >= 64:
             raise KeyboardInterrupt
-        return whole(start, *arguments)
+        return whole(self, start, *arguments)
 
     fpfs = {"estimators": ESTIMATORS[:2], "galaxies_per_task": 32}
-    monkeypatch.setattr(comparison_module, "comparison_chunk", interrupted)
+    monkeypatch.setattr(CompareEstimators, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt, match="2 of 3 chunks done"):
         compared(tmp_path, **fpfs)
     monkeypatch.undo()
@@ -149,7 +149,7 @@ def test_a_comparison_of_which_nothing_is_left_says_why(tmp_path, monkeypatch):
     def broken(*_arguments):
         raise ValueError("cosmic ray")
 
-    monkeypatch.setattr(comparison_module, "comparison_chunk", broken)
+    monkeypatch.setattr(CompareEstimators, "__call__", broken)
     with pytest.raises(InputError, match=r": every chunk was given up; expected some \(ValueError: cosmic ray\)$"):
         compared(tmp_path, galaxies=8, estimators=("fpfs",))
 

@@ -19,7 +19,7 @@ from lensdask.shear.shapes.measurement import measure_stamps
 from lensdask.shear.shapes.resmooth import make_resmoother, resmooth
 from lensdask.shear.simulation.catalogue import mock_galaxies
 from lensdask.shear.simulation.observation import draw_psf, draw_stamps, four_shears
-from lensdask.shear.stamps import observed_stamps
+from lensdask.shear.simulation.simulated import observed_stamps
 
 G = 0.02
 QUIET = RunOptions(show_progress=False)

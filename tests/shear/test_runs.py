@@ -2,13 +2,15 @@
 
 import json
 import shutil
-from dataclasses import asdict
+import traceback
 from pathlib import Path
 
 import dask
 import numpy as np
 import pytest
 
+import lensdask
+from lensdask.compute import refer_to
 from lensdask.data import write
 from lensdask.errors import InputError
 from lensdask.shear import (
@@ -26,6 +28,7 @@ from lensdask.shear import runs as runs_module
 from lensdask.shear.instrument import instrument_of_stamps
 from lensdask.shear.shapes.estimator import SHIPPED, find_estimator
 from lensdask.shear.shapes.measurement import as_table
+from lensdask.shear.tasks import MeasureBias, MeasureStamps
 
 QUIET = {"show_progress": False}
 NOISY = Observation()
@@ -71,12 +74,7 @@ def test_a_task_reads_its_own_rows_in_its_own_thread(tmp_path, correlated):
         lag[0, 0], lag[0, 1], lag[0, -1] = 1.0, 0.1, 0.1
         stamps["noise_correlation"] = (("lag_y", "lag_x"), lag)
     write(stamps, tmp_path / "stamps.zarr", chunk=2)
-    config = {
-        "stamps": str(tmp_path / "stamps.zarr"),
-        "stamps_hash": stamps.attrs["configuration_hash"],
-        "estimator": asdict(find_estimator("fpfs")),
-        "seed": 3,
-    }
+    task = MeasureStamps(refer_to(tmp_path / "stamps.zarr", stamps), find_estimator("fpfs"), 3)
 
     def elsewhere(*_arguments, **_settings):
         raise AssertionError("the scheduler that Dask has by default was asked to read")
@@ -86,9 +84,9 @@ def test_a_task_reads_its_own_rows_in_its_own_thread(tmp_path, correlated):
         (image,) = (file for file in (tmp_path / "stamps.zarr" / "image" / "c" / other).rglob("*") if file.is_file())
         image.write_bytes(b"damaged")
     with dask.config.set(scheduler=elsewhere):
-        table, _ = runs_module.measure_chunk(2, 6, config, "cpu")
+        table, _ = task(2, 6, "cpu")
         with pytest.raises(RuntimeError, match="blosc"):
-            runs_module.measure_chunk(2, 8, config, "cpu")
+            task(2, 8, "cpu")
     part = stamps.isel(galaxy=slice(2, 6))
     arguments = part["galaxy"].values, instrument_of_stamps(part), find_estimator("fpfs")
     expected = as_table(measure_stamps(part["image"].values, *arguments, seed=3))
@@ -123,21 +121,21 @@ def test_resuming_a_finished_bias_test_keeps_its_times(tmp_path):
 
 
 def test_a_result_that_was_not_written_is_not_the_one_before(tmp_path, monkeypatch):
-    whole = runs_module.bias_chunk
+    whole = MeasureBias.__call__
 
-    def broken(start, *arguments):
+    def broken(self, start, *arguments):
         if start:
             raise RuntimeError("no luck")
-        return whole(start, *arguments)
+        return whole(self, start, *arguments)
 
     def interrupted(*_arguments):
         raise KeyboardInterrupt
 
     settings = {"galaxies": 16, "estimator": "fpfs", "galaxies_per_task": 8}
     resumed = RunOptions(if_exists="resume", **QUIET)
-    monkeypatch.setattr(runs_module, "bias_chunk", broken)
+    monkeypatch.setattr(MeasureBias, "__call__", broken)
     assert run_bias(tmp_path, options=RunOptions(**QUIET), **settings).bias.galaxies == 8
-    monkeypatch.setattr(runs_module, "bias_chunk", whole)
+    monkeypatch.setattr(MeasureBias, "__call__", whole)
     with monkeypatch.context() as patch:
         patch.setattr(runs_module, "write_results", interrupted)
         with pytest.raises(KeyboardInterrupt):
@@ -155,7 +153,7 @@ def test_overwriting_starts_without_old_results(tmp_path, monkeypatch):
     def interrupted(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lensdask.shear.runs.measure_parts", interrupted)
+    monkeypatch.setattr("lensdask.shear.tasks.measure_parts", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_bias(tmp_path, galaxies=8, estimator="fpfs", options=RunOptions(if_exists="overwrite", **QUIET))
     assert not (tmp_path / "result.json").exists()
@@ -204,3 +202,20 @@ def test_a_network_is_known_by_its_weights_wherever_it_lies(tmp_path, monkeypatc
     resumed = RunOptions(**QUIET, if_exists="resume")
     again = run_bias(Path("run"), estimator=tmp_path / "net.safetensors", galaxies=4, options=resumed)
     assert again.run.objects == 0
+
+
+def test_few_hops_from_the_run_to_the_task(tmp_path, monkeypatch):
+    """Who reads the code from the command to the physics meets eight functions at the most."""
+    hops = []
+
+    def seen(*_arguments):
+        package = Path(lensdask.__file__).parent
+        hops.extend(f.name for f in traceback.extract_stack() if Path(f.filename).is_relative_to(package))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MeasureBias, "__call__", seen)
+    with pytest.raises(KeyboardInterrupt):
+        run_bias(tmp_path, galaxies=8, estimator="fpfs", options=RunOptions(**QUIET))
+    # The last, which stands for the task, is not of the package.
+    assert hops[0] == "run_bias"
+    assert len([*hops, "MeasureBias"]) <= 8, hops

@@ -20,7 +20,7 @@ from lensdask.shear.simulation.observation import (
     four_shears,
 )
 from lensdask.shear.simulation.render import render_stamps
-from lensdask.shear.stamps import observed_stamps
+from lensdask.shear.simulation.simulated import observed_stamps
 
 IDS = np.arange(12)
 ROWS = np.repeat(mock_galaxies(3, np.arange(6)), 2)

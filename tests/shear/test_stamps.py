@@ -17,7 +17,8 @@ from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.shapes.measurement import COLUMNS, measure, measure_stamps
 from lensdask.shear.simulation.catalogue import mock_galaxies
 from lensdask.shear.simulation.observation import Observation, draw_psf
-from lensdask.shear.stamps import make_stamps, observed_stamps
+from lensdask.shear.simulation.simulated import observed_stamps
+from lensdask.shear.stamps import make_stamps
 
 COUNT = 70
 """More than one batch of the measurement, and no multiple of it."""

@@ -28,7 +28,7 @@ from lensdask.shear.shapes.d4cnn import D4CNN, D4CNNConfig, describe
 from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.simulation.catalogue import mock_galaxies
 from lensdask.shear.simulation.observation import draw_psfs, draw_stamps, psf_index
-from lensdask.shear.stamps import observed_stamps
+from lensdask.shear.simulation.simulated import observed_stamps
 
 N, COUNT, PSFS = 48, 40, 3
 SEVERAL = Observation(size=N, psfs=PSFS, psf_scatter=0.08, psf_e1=0.05)

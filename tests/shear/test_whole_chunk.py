@@ -1,22 +1,20 @@
 """A whole chunk with all arrays in torch, as on a GPU, gives the table of the CPU."""
 
-from dataclasses import asdict
-
 import numpy as np
 import pytest
 import torch
 
 from lensdask.arrays import to_torch
-from lensdask.shear import stamps
 from lensdask.shear.instrument import instrument_of_observation
-from lensdask.shear.runs import bias_chunk
 from lensdask.shear.shapes import measurement
 from lensdask.shear.shapes.estimator import find_estimator
 from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
+from lensdask.shear.simulation import simulated
 from lensdask.shear.simulation.catalogue import mock_galaxies
 from lensdask.shear.simulation.observation import Observation
 from lensdask.shear.simulation.render import render_stamps
-from lensdask.shear.stamps import simulation_settings
+from lensdask.shear.simulation.simulated import galaxy_source
+from lensdask.shear.tasks import MeasureBias
 
 OBSERVATIONS = {
     "independent": Observation(),
@@ -39,9 +37,9 @@ def all_torch(monkeypatch):
         return to_torch(array, device)
 
     def use():
-        for module in (stamps, measurement):
+        for module in (simulated, measurement):
             monkeypatch.setattr(module, "held_on", held)
-        monkeypatch.setattr(stamps, "render_stamps", render)
+        monkeypatch.setattr(simulated, "render_stamps", render)
 
     return use
 
@@ -49,14 +47,10 @@ def all_torch(monkeypatch):
 @pytest.mark.parametrize("name", OBSERVATIONS)
 @pytest.mark.parametrize("estimator", ["fpfs", "fpfs:0.70,25", "d4cnn"])
 def test_the_table_is_that_of_the_cpu(all_torch, name, estimator):
-    config = simulation_settings(OBSERVATIONS[name], None, 25.3, 2) | {
-        "estimator": asdict(find_estimator(estimator)),
-        "selection": None,
-        "galaxies_per_block": 2,
-    }
-    expected, sums = bias_chunk(4, 10, config, "cpu")
+    task = MeasureBias(OBSERVATIONS[name], galaxy_source(None, 25.3), 2, find_estimator(estimator), None, 2)
+    expected, sums = task(4, 10, "cpu")
     all_torch()
-    found, found_sums = bias_chunk(4, 10, config, "cpu")
+    found, found_sums = task(4, 10, "cpu")
     for column, values in expected.items():
         largest = max(1.0, np.abs(values).max())
         np.testing.assert_allclose(found[column], values, rtol=1e-5, atol=1e-5 * largest, err_msg=column)
@@ -67,14 +61,10 @@ def test_measuring_keeps_full_precision(monkeypatch):
     seen = []
     backend = torch.backends.cudnn
     monkeypatch.setattr(measurement, "shapes_with_response", lambda *_: seen.append(backend.allow_tf32) or 1 / 0)
-    config = simulation_settings(Observation(), None, 25.3, 2) | {
-        "estimator": asdict(find_estimator("d4cnn")),
-        "selection": None,
-        "galaxies_per_block": 2,
-    }
+    task = MeasureBias(Observation(), galaxy_source(None, 25.3), 2, find_estimator("d4cnn"), None, 2)
     before = backend.allow_tf32
     with pytest.raises(ZeroDivisionError):
-        bias_chunk(0, 2, config, "cpu")
+        task(0, 2, "cpu")
     assert seen == [False]
     assert backend.allow_tf32 == before
 

@@ -16,6 +16,8 @@ class Chunks:
     """Objects of the whole run."""
     length: int
     """Objects of a chunk."""
+    unit: str = "objects"
+    """What they are, in the plural, for people."""
 
     def __post_init__(self) -> None:
         if self.size < 1 or self.length < 1:

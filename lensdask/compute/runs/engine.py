@@ -1,20 +1,21 @@
-"""Run a pure function over all chunks of a dataset: resumable, and the same bits everywhere.
+"""Run a task over all chunks of a dataset: resumable, and the same bits everywhere.
 
-A task computes one chunk, writes its rows to the store and returns its sums. The client journals
+A worker computes one chunk, writes its rows to the store and returns its sums. The client journals
 the sums. A chunk that is computed twice, by a retry or after a crash, writes the same bytes again.
 
 Killed processes lose nothing that the journal has for done. A power cut may: the journal is flushed to disk with every
 line, but the rows are left to the operating system, which keeps them in memory for up to half a minute or so. After the
-crash of a machine that wrote rows, the chunks journalled last may read as NaN or be damaged; ``--overwrite`` is safe.
+crash of a machine that wrote rows, the chunks journalled last may read as NaN or be damaged; overwriting the run is
+safe.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import distributed
 import numpy as np
@@ -25,25 +26,17 @@ from lensdask.compute.results import run_record
 from lensdask.compute.runs.attempts import Event, attempt_all, is_disk_full
 from lensdask.compute.runs.chunks import Chunks, Quarantine
 from lensdask.compute.runs.executors import Direct, Executor
-from lensdask.compute.runs.journal import Journal
+from lensdask.compute.runs.journal import Journal, fingerprint
 from lensdask.compute.runs.journal_format import Sums
+from lensdask.compute.runs.options import RunOptions, cluster_of
+from lensdask.compute.runs.output import IfExists, NewStore, refuse_existing
 from lensdask.compute.runs.progress import Progress
+from lensdask.compute.runs.task import Task
 from lensdask.compute.runs.window import Window
-from lensdask.data import remove, require_store, sweep_partial, write_chunk
+from lensdask.data import remove, sweep_partial, write_chunk
 from lensdask.errors import InputError
 
-__all__ = ["ChunkFunction", "IfExists", "RunResult", "Table", "refuse_existing", "run"]
-
-Table = dict[str, np.ndarray]
-"""Rows of one chunk: every chunked variable of the store, by name."""
-
-ChunkFunction = Callable[[int, int, Mapping[str, Any], str], tuple[Table | None, Sums | None]]
-"""Called as ``function(start, stop, config, device)``; start and stop are positions along the unit
-dimension, device is "cpu" or "cuda". A pure function at module level: workers import it, and its
-results depend on its arguments alone."""
-
-IfExists = Literal["refuse", "resume", "overwrite"]
-"""What to do about an earlier run in the same place."""
+__all__ = ["RunResult", "run"]
 
 
 @dataclass(frozen=True)
@@ -87,72 +80,40 @@ class RunResult:
 
 @dataclass(frozen=True)
 class _Job:
-    """What a task needs; it travels with each."""
+    """What computes a chunk; it travels with each."""
 
-    function: ChunkFunction
-    config: Mapping[str, Any]
+    task: Task
     chunks: Chunks
     device: str
     store: Path | None
 
     def __call__(self, number: int) -> Sums | None:
         start, stop = self.chunks.bounds(number)
-        table, sums = self.function(start, stop, self.config, choose_device(self.device))
+        table, sums = self.task(start, stop, choose_device(self.device))
         if self.store is not None:
             if table is None:
-                raise InputError(f"{self.store}: the chunk function returned no rows to write")
+                raise InputError(f"{self.store}: the task returned no rows to write")
             write_chunk(self.store, start, table)
         return sums and {name: np.asarray(v, dtype=np.float64) for name, v in sums.items()}
 
 
 def run(
-    function: ChunkFunction,
-    config: Mapping[str, Any],
-    *,
-    size: int,
-    chunk: int,
-    journal: Path,
-    fingerprint: str,
-    store: Path | None = None,
-    create: Callable[[], None] | None = None,
-    client: distributed.Client | None = None,
-    device: str = "auto",
-    if_exists: IfExists = "refuse",
-    label: str = "",
-    unit: str = "galaxies",
-    attempts: int = 3,
-    show_progress: bool = True,
+    task: Task, chunks: Chunks, output: NewStore | Path, options: RunOptions | None = None, *, label: str
 ) -> RunResult:
-    """Call `function` on every chunk of ``range(size)``.
+    """Compute all chunks of a task.
 
     Parameters
     ----------
-    function, config
-        What to compute. The configuration travels with every task: paths, not arrays.
-    size, chunk
-        Number of objects, and how many of them make a chunk.
-    journal
-        File of the journal; see `journal_path` for where it belongs.
-    fingerprint
-        Of all that decides the result; a journal with another one is refused.
-    store
-        Where the rows go, None to keep sums only.
-    create
-        Writes the template of the store; called if the store is not there.
-    client
-        The cluster, None to compute in this process.
-    device
-        "auto", "cpu" or "cuda", settled where the chunks are computed; a cluster that was started here with a process
-        or thread per core computes on the CPU unless "cuda" is asked for.
-    if_exists
-        What to do about an earlier run in the same place: "refuse", "resume" it, or "overwrite" it.
-    label, unit
-        Name of the run and of its objects, for people.
-    attempts
-        How often to try a chunk that raises. One whose workers die is given up when it was tried by itself: after four
-        deaths on a cluster that was started here, else as ``distributed.scheduler.allowed-failures`` says.
-    show_progress
-        Show a bar, or one line at the end if not in a terminal.
+    task
+        What to compute.
+    chunks
+        How many objects there are, and how they are divided.
+    output
+        Store for the rows; or the file of a journal, to keep sums only.
+    options
+        Cluster, device, resumption.
+    label
+        Name of the run, for people.
 
     Raises
     ------
@@ -165,26 +126,43 @@ def run(
     KeyboardInterrupt
         With a message on how to continue; what was done is in the journal.
     """
-    job = _Job(function, config, Chunks(size, chunk), settle_device(device, client), store)
-    label = label or getattr(function, "__name__", "run")
-    refuse_existing(journal, store, if_exists)
-    with quiet_client(), Journal(journal) as book, _continuable(book, job, label):
-        _prepare(book, job, {"fingerprint": fingerprint, "label": label, "unit": unit}, if_exists)
-        dashboard = client.dashboard_link if client else None
-        with (
-            _discarding(book, job, if_exists),
-            Progress(label, unit, job.chunks.count, len(book.done), dashboard, show_progress) as progress,
-            _executor(job, client, label, progress) as (executor, processor),
-        ):
-            # Now that a worker has answered: hours in the queue of a machine are no work.
-            began = time.perf_counter()
-            book.begin_session()
-            progress.begin()
-            if create is not None and store is not None and not store.exists():
-                create()
-            todo = [n for n in range(job.chunks.count) if n not in book.done]
-            events = attempt_all(executor, todo, attempts, partial(_record, job, book, progress))
-        return _result(job, book, events, processor, time.perf_counter() - began)
+    options = options or RunOptions()
+    journal, store = (output.journal, output.path) if isinstance(output, NewStore) else (output, None)
+    # Before a cluster is started: a mistake in the command should not cost seconds.
+    if options.is_here:
+        choose_device(options.device)
+    refuse_existing(journal, store, options.if_exists)
+    with cluster_of(options) as client:
+        job = _Job(task, chunks, settle_device(options.device, client), store)
+        with quiet_client(), Journal(journal) as book, _continuable(book, job, label):
+            _prepare(book, job, output, label, options.if_exists)
+            return _computed(job, book, output, options, client, label)
+
+
+def _computed(
+    job: _Job,
+    book: Journal,
+    output: NewStore | Path,
+    options: RunOptions,
+    client: distributed.Client | None,
+    label: str,
+) -> RunResult:
+    """Compute the chunks that the journal does not have for done."""
+    unit, dashboard = job.chunks.unit, client.dashboard_link if client else None
+    with (
+        _discarding(book, job, options.if_exists),
+        Progress(label, unit, job.chunks.count, len(book.done), dashboard, options.show_progress) as progress,
+        _executor(job, client, label, progress) as (executor, processor),
+    ):
+        # Now that a worker has answered: hours in the queue of a machine are no work.
+        began = time.perf_counter()
+        book.begin_session()
+        progress.begin()
+        if isinstance(output, NewStore) and not output.path.exists():
+            output.create(job.chunks.length, job.task.settings())
+        todo = [n for n in range(job.chunks.count) if n not in book.done]
+        events = attempt_all(executor, todo, options.attempts, partial(_record, job, book, progress))
+    return _result(job, book, events, processor, time.perf_counter() - began)
 
 
 def _result(job: _Job, book: Journal, events: list[Event], processor: str, wall_s: float) -> RunResult:
@@ -211,10 +189,11 @@ def _continuable(book: Journal, job: _Job, label: str) -> Iterator[None]:
             raise
         if job.store is not None:
             sweep_partial(job.store)
-        message = f"no space left on the device, {_done(book, job)}; free some and continue with --resume"
+        message = f'no space left on the device, {_done(book, job)}; free some and continue with if_exists="resume"'
         raise OSError(error.errno, message, error.filename or str(job.store or book.path)) from error
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"{label}: interrupted with {_done(book, job)}; continue with --resume") from None
+        message = f'{label}: interrupted with {_done(book, job)}; continue with if_exists="resume"'
+        raise KeyboardInterrupt(message) from None
 
 
 def _done(book: Journal, job: _Job) -> str:
@@ -228,7 +207,8 @@ def _discarding(book: Journal, job: _Job, if_exists: IfExists) -> Iterator[None]
         yield
     except InputError as error:
         if book.done:
-            raise InputError(f"{error}; {_done(book, job)} and kept, see --resume and --overwrite") from error
+            advice = 'see if_exists="resume" and if_exists="overwrite"'
+            raise InputError(f"{error}; {_done(book, job)} and kept, {advice}") from error
         if if_exists != "resume":
             if job.store is not None and job.store.exists():
                 remove(job.store)
@@ -236,32 +216,9 @@ def _discarding(book: Journal, job: _Job, if_exists: IfExists) -> Iterator[None]
         raise
 
 
-def refuse_existing(journal: Path, store: Path | None, if_exists: IfExists) -> None:
-    """Refuse a place that is taken, unless it is to be resumed or overwritten.
-
-    Raises
-    ------
-    InputError
-        There is a journal or a store; or what would be overwritten is no store of lensdask.
-    """
-    if if_exists == "overwrite" and store is not None and store.exists():
-        require_store(store)
-    started = journal.exists() and journal.stat().st_size > 0
-    if if_exists == "refuse" and (started or (store is not None and store.exists())):
-        raise InputError(
-            f"{journal if started else store} is of an earlier run; "
-            "continue it with --resume or replace it with --overwrite"
-        )
-
-
-def _prepare(
-    book: Journal,
-    job: _Job,
-    header: Mapping[str, Any],
-    if_exists: IfExists,
-) -> None:
+def _prepare(book: Journal, job: _Job, output: NewStore | Path, label: str, if_exists: IfExists) -> None:
     """Bring journal and store into agreement, ready for the chunks that are left."""
-    store = job.store
+    store, chunks = job.store, job.chunks
     if if_exists == "overwrite":
         # The journal first: if this is cut off, none may say that the chunks of a store are done that is half deleted.
         book.clear()
@@ -270,13 +227,15 @@ def _prepare(
     # Again, now that no other run can come in between.
     refuse_existing(book.path, store, if_exists)
     if book.empty and store is not None and store.exists():
-        raise InputError(f"{store} has no journal to resume from; replace it with --overwrite")
-    book.begin({"size": job.chunks.size, "chunk": job.chunks.length, **header})
+        raise InputError(f'{store} has no journal to resume from; replace it with if_exists="overwrite"')
+    identity = fingerprint(job.task.settings(), output.schema if isinstance(output, NewStore) else None)
+    header = {"fingerprint": identity, "label": label, "unit": chunks.unit}
+    book.begin({"size": chunks.size, "chunk": chunks.length, **header})
     if store is None:
         return
     sweep_partial(store)
     if book.done and not store.exists():
-        raise InputError(f"{store} is gone, but its journal is not; start with --overwrite")
+        raise InputError(f'{store} is gone, but its journal is not; start with if_exists="overwrite"')
 
 
 @contextmanager
@@ -296,7 +255,7 @@ def _executor(
 
 
 def _ready(job: _Job) -> str:
-    """Name the processor; a worker that does has imported the chunk function."""
+    """Name the processor; a worker that does has imported the task."""
     return _describe(job.device)
 
 

@@ -240,7 +240,8 @@ class Journal:
     def _check(self, found: Mapping[str, Any], header: Mapping[str, Any]) -> None:
         if any(found.get(key) != header[key] for key in _IDENTITY):
             raise InputError(
-                f"{self.path}: the run here has another configuration; use the same one, another place, or --overwrite"
+                f"{self.path}: the run here has another configuration; "
+                'use the same one, another place, or if_exists="overwrite"'
             )
 
 

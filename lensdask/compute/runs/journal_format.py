@@ -75,7 +75,7 @@ def read_lines(path: Path) -> Iterator[tuple[Line, int]]:
     with path.open("rb") as file:
         for number, text in enumerate(file, start=1):
             if damaged:
-                raise InputError(f"{path}: line {damaged} is damaged; start again with --overwrite")
+                raise InputError(f'{path}: line {damaged} is damaged; start again with if_exists="overwrite"')
             if not text.endswith(b"\n"):
                 break
             line = _parse(text)
@@ -85,7 +85,7 @@ def read_lines(path: Path) -> Iterator[tuple[Line, int]]:
             if number == 1 and line.get("version") != VERSION:
                 raise InputError(
                     f"{path}: a journal of version {line.get('version', 0)}; this lensdask reads {VERSION}; "
-                    "start again with --overwrite"
+                    'start again with if_exists="overwrite"'
                 )
             end += len(text)
             yield line, end

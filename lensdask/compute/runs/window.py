@@ -33,7 +33,7 @@ _RESTART_SECONDS = 30
 _ANSWER_SECONDS = 60
 """How long to wait for all workers before a run begins with those that answered."""
 
-_LOST = "the scheduler was lost; continue with --resume"
+_LOST = 'the scheduler was lost; continue with if_exists="resume"'
 
 _WORKER = "lensdask_worker"
 """Attribute of an error that says on which worker a chunk failed; Dask does not tell."""
@@ -142,7 +142,8 @@ class Window:
                 answered = distributed.wait(asked, return_when="FIRST_COMPLETED").done
                 return next(iter(answered)).result()
         except distributed.KilledWorker as error:
-            raise ConnectionError("workers died before they computed anything; continue with --resume") from error
+            message = 'workers died before they computed anything; continue with if_exists="resume"'
+            raise ConnectionError(message) from error
 
     def submit(self, chunk: int) -> None:
         """Send a chunk to the cluster, to another worker than the one where it failed if there is another."""

@@ -238,7 +238,8 @@ def _checkpoint(
     if checkpoint.path.exists() and not resume:
         if not overwrite:
             raise InputError(
-                f"{checkpoint.path}: an interrupted training; continue it with --resume or replace it with --overwrite"
+                f"{checkpoint.path}: an interrupted training; "
+                "continue it with resume=True or replace it with overwrite=True"
             )
         checkpoint.remove()
     if resume:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lensdask.compute import Row, row
 from lensdask.maps.statistics.metrics import (
     PIXEL_STATISTICS,
     Float64,
@@ -33,7 +34,7 @@ from lensdask.maps.statistics.peaks import (
 )
 from lensdask.reproduce.cha.maps import FIELDS
 from lensdask.reproduce.cha.published import COMPLETENESS, MATCHED_PIXELS
-from lensdask.reproduce.experiment import Job, Outcome, Row, on_cluster, row
+from lensdask.reproduce.experiment import Job, Outcome, on_cluster
 from lensdask.reproduce.massmaps.fields import Sample, curve, simulated_fields
 from lensdask.reproduce.massmaps.networks import METHODS
 from lensdask.sky.simulate import SkyConfig

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from lensdask.compute import Row, row
 from lensdask.maps.statistics.filaments import find_filaments, share_near
 from lensdask.maps.statistics.metrics import (
     Float64,
@@ -23,7 +24,7 @@ from lensdask.maps.statistics.metrics import (
 )
 from lensdask.maps.statistics.profiles import azimuthal_profile, fit_halo, radial_profile
 from lensdask.reproduce.cha.published import COMA_MASS, SMOOTHING
-from lensdask.reproduce.experiment import Job, Outcome, Row, on_cluster, row
+from lensdask.reproduce.experiment import Job, Outcome, on_cluster
 from lensdask.reproduce.massmaps.fields import Sample, curve, image, mean_rows
 from lensdask.reproduce.massmaps.networks import METHODS, SKIES, smoothing_of
 from lensdask.reproduce.massmaps.planted import Cluster, cluster_fields

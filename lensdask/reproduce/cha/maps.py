@@ -4,11 +4,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from lensdask.compute import Row, row
 from lensdask.maps.statistics.distributions import NULL_STATISTICS, correlation_functions, null_statistics, pdf
 from lensdask.maps.statistics.metrics import Float64, Maps, binned_sums, mean_over_maps, pooled, ratios
 from lensdask.massmap.networks.losses import cha_loss
 from lensdask.reproduce.cha.published import LOSS_RANGE, NULL_MODE, NULL_RANGE, SLOPES
-from lensdask.reproduce.experiment import Job, Outcome, Row, on_cluster, row
+from lensdask.reproduce.experiment import Job, Outcome, on_cluster
 from lensdask.reproduce.massmaps.fields import Sample, curve, image, mean_rows, simulated_fields
 from lensdask.reproduce.massmaps.networks import METHODS, SKIES
 from lensdask.reproduce.massmaps.planted import empty_fields

@@ -13,10 +13,11 @@ from typing import Any, get_args
 
 import numpy as np
 
+from lensdask.compute import Row, row
 from lensdask.conventions import LSST_Y10_NOISE
 from lensdask.reproduce.d4cnn.networks import ABLATIONS, network, trained, trained_path
 from lensdask.reproduce.d4cnn.published import TABLE2, TABLE3, Published
-from lensdask.reproduce.experiment import Job, Outcome, Row, on_cluster, row
+from lensdask.reproduce.experiment import Job, Outcome, on_cluster
 from lensdask.shear.calibration.estimate import BIAS_QUANTITIES, Bias
 from lensdask.shear.calibration.selection import magnitude_cut
 from lensdask.shear.comparison import Comparison, compare

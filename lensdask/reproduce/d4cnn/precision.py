@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from lensdask.compute import describe_device
+from lensdask.compute import Row, describe_device, row
 from lensdask.conventions import LSST_Y10_NOISE
 from lensdask.data import load_card
 from lensdask.reproduce.d4cnn.biases import NOISES, compared, outcome_of
 from lensdask.reproduce.d4cnn.networks import network
 from lensdask.reproduce.d4cnn.published import MS_PER_GALAXY, SHAPE_NOISE_RATIO, TRAINING_SECONDS
-from lensdask.reproduce.experiment import Job, Outcome, Row, on_cluster, row
+from lensdask.reproduce.experiment import Job, Outcome, on_cluster
 from lensdask.shear.comparison import Comparison
 from lensdask.shear.cost import milliseconds_per_galaxy
 from lensdask.shear.shapes.estimator import find_estimator

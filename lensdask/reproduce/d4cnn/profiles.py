@@ -17,11 +17,12 @@ import galsim
 import numpy as np
 import numpy.typing as npt
 
+from lensdask.compute import Row, row
 from lensdask.compute.devices import torch_settings
 from lensdask.conventions import flux_from_magnitude
 from lensdask.reproduce.d4cnn.networks import ABLATIONS, network
 from lensdask.reproduce.d4cnn.published import CUBIC
-from lensdask.reproduce.experiment import Job, Outcome, Row, row
+from lensdask.reproduce.experiment import Job, Outcome
 from lensdask.shear.instrument import instrument_of_observation
 from lensdask.shear.shapes.estimator import find_estimator
 from lensdask.shear.shapes.measurement import measure_stamps

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from lensdask.compute import RunOptions, RunResult
+from lensdask.compute import Row, RunOptions, RunResult, row
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
 from lensdask.maps.statistics.metrics import Float64, Maps, mean_over_maps
 from lensdask.massmap.evaluation import evaluate
 from lensdask.massmap.runs import reconstruct_run, simulate_run
-from lensdask.reproduce.experiment import Job, Outcome, Row, row
+from lensdask.reproduce.experiment import Job, Outcome
 from lensdask.reproduce.massmaps.networks import LABELS, NOISES, SKIES, method_of
 from lensdask.sky.simulate import Generator
 
@@ -119,7 +119,7 @@ class Sample:
         directory = self.store.with_name(f"{self.store.stem}-evaluation")
         result = evaluate(directory, stores, truth=self.store, options=part_options(self.job))
         if result["run"]["quarantined"]:
-            raise InputError(f"{directory}: fields that could not be compared; try again with --resume")
+            raise InputError(f"{directory}: fields that could not be compared; try again with if_exists='resume'")
         names = dict(zip(dict.fromkeys(r["series"] for r in result["rows"]), labels, strict=True))
         # The comparison may name stores, where methods differ by their smoothing alone.
         over, ours = f"/ {next(iter(names))}", f"/ {LABELS[labels[0]]}"
@@ -147,7 +147,7 @@ def part_options(job: Job) -> RunOptions:
 
 def _complete(path: Path, run: RunResult) -> None:
     if run.quarantined:
-        raise InputError(f"{path}: {len(run.quarantined)} chunks could not be made; try again with --resume")
+        raise InputError(f"{path}: {len(run.quarantined)} chunks could not be made; try again with if_exists='resume'")
 
 
 def sample_of(job: Job, path: Path, run: RunResult) -> Sample:

@@ -5,16 +5,14 @@ to a smaller halo each. Its convergence adds to that of the sky behind it, and s
 exact, with all that lies beyond the field on a periodic area twice as wide.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from lensdask.arrays import to_numpy
-from lensdask.compute import Sums, Table, write_store
-from lensdask.data import SHEAR_MAPS, common_attributes
+from lensdask.compute import Chunks, Device, NewStore, Table, Task, run
+from lensdask.data import SHEAR_MAPS
 from lensdask.maps.mock import NoiseModel, galaxy_counts, observe
 from lensdask.maps.statistics.metrics import Float64
 from lensdask.reproduce.experiment import Job
@@ -90,19 +88,31 @@ def _rise(x: Float64) -> Float64:
     return np.asarray(0.5 * (1 + np.tanh(x)))
 
 
-def planted_chunk(start: int, stop: int, config: Mapping[str, Any], device: str) -> tuple[Table, Sums | None]:
-    """Chunk function that simulates fields without mass, or with a cluster before the sky."""
-    ids, seed = np.arange(start, stop, dtype=np.int64), config["seed"]
-    sky, noise = SkyConfig(**config["sky"]), NoiseModel(**config["noise"])
-    if config["cluster"] is None:
-        kappa = g1 = g2 = np.zeros((len(ids), sky.size, sky.size))
-    else:
-        kappa, g1, g2 = _with_cluster(ids, sky, Cluster(**config["cluster"]), seed, device)
-    maps = observe(ids, g1, g2, noise, sky.pixel_scale, seed)
-    counts = [galaxy_counts(int(i), kappa.shape[1:], noise, sky.pixel_scale, seed) for i in ids]
-    columns = {**maps._asdict(), "kappa": kappa, "count": np.stack(counts)}
-    table = {name: np.asarray(values, dtype=np.float32) for name, values in columns.items()}
-    return table | {"mask": maps.mask.astype(np.int8)}, None
+@dataclass(frozen=True)
+class PlantMasses(Task):
+    """Simulates fields without mass, or with a cluster before the sky."""
+
+    sky: SkyConfig
+    """Size and pixels of the fields; and the sky, where there is a cluster."""
+    noise: NoiseModel
+    """Galaxies and their noise."""
+    cluster: Cluster | None
+    """What is in the middle of each field."""
+    seed: int
+    """Of sky and galaxies."""
+
+    def __call__(self, start: int, stop: int, device: Device) -> tuple[Table, None]:
+        """Return the maps of some fields."""
+        ids, sky, seed = np.arange(start, stop, dtype=np.int64), self.sky, self.seed
+        if self.cluster is None:
+            kappa = g1 = g2 = np.zeros((len(ids), sky.size, sky.size))
+        else:
+            kappa, g1, g2 = _with_cluster(ids, sky, self.cluster, seed, device)
+        maps = observe(ids, g1, g2, self.noise, sky.pixel_scale, seed)
+        counts = [galaxy_counts(int(i), kappa.shape[1:], self.noise, sky.pixel_scale, seed) for i in ids]
+        columns = {**maps._asdict(), "kappa": kappa, "count": np.stack(counts)}
+        table = {name: np.asarray(values, dtype=np.float32) for name, values in columns.items()}
+        return table | {"mask": maps.mask.astype(np.int8)}, None
 
 
 def _with_cluster(
@@ -139,9 +149,7 @@ def cluster_fields(job: Job, fields: int, sky: SkyConfig, cluster: Cluster) -> S
 
 def _planted(job: Job, fields: int, sky: SkyConfig, cluster: Cluster | None) -> Sample:
     path, noise = job.parts / "fields.zarr", NOISES[job.size]
-    planted = None if cluster is None else asdict(cluster)
-    config = {"sky": asdict(sky), "noise": asdict(noise), "cluster": planted, "seed": job.seed}
-    attributes = common_attributes(SHEAR_MAPS, config) | {
+    attributes = {
         "pixel_scale": sky.pixel_scale,
         "density": noise.density,
         "sigma_e": noise.sigma_e,
@@ -149,22 +157,7 @@ def _planted(job: Job, fields: int, sky: SkyConfig, cluster: Cluster | None) -> 
         "resolution": sky.resolution,
         "seed": job.seed,
     }
-    template = {
-        "sizes": {"field": fields, "y": sky.size, "x": sky.size},
-        "coords": {"field": range(fields)},
-        "attributes": attributes,
-        "optional": ("kappa",),
-    }
-    run = write_store(
-        planted_chunk,
-        config,
-        SHEAR_MAPS,
-        path,
-        template,
-        size=fields,
-        chunk=SHEAR_MAPS.chunk,
-        label="simulate",
-        unit="fields",
-        options=part_options(job),
-    )
-    return sample_of(job, path, run)
+    sizes = {"field": fields, "y": sky.size, "x": sky.size}
+    store = NewStore(path, SHEAR_MAPS, sizes, {"field": range(fields)}, attributes, optional=("kappa",))
+    task, chunks = PlantMasses(sky, noise, cluster, job.seed), Chunks(fields, SHEAR_MAPS.chunk, "fields")
+    return sample_of(job, path, run(task, chunks, store, part_options(job), label="simulate"))

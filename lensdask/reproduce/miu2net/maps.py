@@ -3,11 +3,12 @@
 import numpy as np
 import numpy.typing as npt
 
+from lensdask.compute import Row, row
 from lensdask.maps.statistics.metrics import Float64, binned_sums, pooled, ratios
 from lensdask.maps.statistics.pairs import CELLS, PAIR_STATISTICS, close_pairs, pair_frames, pair_statistics
 from lensdask.maps.statistics.peaks import find_peaks, heights_near, peaks_of_haloes
 from lensdask.reproduce.cha.maps import DENSITY_EDGES, density
-from lensdask.reproduce.experiment import Job, Outcome, Row, on_cluster, row
+from lensdask.reproduce.experiment import Job, Outcome, on_cluster
 from lensdask.reproduce.massmaps.fields import Sample, curve, image, mean_rows, simulated_fields
 from lensdask.reproduce.massmaps.networks import METHODS
 from lensdask.reproduce.miu2net.published import POWER_ACCURACY, TEST_MAPS

@@ -1,11 +1,11 @@
 """The estimators of the ellipticity, by name: FPFS with any settings, the shipped networks, anybody's weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from lensdask.compute import cached_model
+from lensdask.compute import NOT_IDENTITY, cached_model
 from lensdask.data import load_card
 from lensdask.errors import InputError
 from lensdask.shear.shapes.d4cnn import build_d4cnn
@@ -25,9 +25,9 @@ ablations of the small one."""
 class Estimator:
     """Which estimator measures the ellipticity; small enough to travel with every task."""
 
-    name: str
+    name: str = field(metadata=NOT_IDENTITY)
     """``fpfs``, ``fpfs:SIGMA,C``, ``d4cnn`` or the path of a network."""
-    path: str | None = None
+    path: str | None = field(default=None, metadata=NOT_IDENTITY)
     """File of the network's weights, or the name of a shipped one, which workers find where they are installed; none
     for FPFS."""
     sha256: str | None = None

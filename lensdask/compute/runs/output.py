@@ -1,0 +1,86 @@
+"""Where a run keeps what it makes: a store with its journal beside it, or a journal alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from lensdask.compute.runs.journal import journal_path
+from lensdask.data import Schema, configuration_hash, create, require_store
+from lensdask.errors import InputError
+
+__all__ = ["IfExists", "NewStore", "refuse_existing"]
+
+IfExists = Literal["refuse", "resume", "overwrite"]
+"""What to do about an earlier run in the same place."""
+
+
+@dataclass(frozen=True)
+class NewStore:
+    """A store that a run writes, with its journal beside it; see `lensdask.data.create` for what it holds."""
+
+    path: Path
+    """Directory of the store; made absolute, since workers may run in another directory than this process."""
+    schema: Schema
+    """What it holds."""
+    sizes: Mapping[str, int]
+    """Length of each dimension."""
+    coords: Mapping[str, Any]
+    """Coordinates, whole; a `range` is written piece by piece."""
+    attributes: Mapping[str, Any]
+    """Those of the schema, beside the common ones."""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """Variables without the unit dimension, whole."""
+    optional: tuple[str, ...] = ()
+    """Names of further variables that it holds, among those that a dataset may lack."""
+    beside: tuple[Path, ...] = ()
+    """Files that describe the store; removed when it is made anew."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", self.path.resolve())
+
+    @property
+    def journal(self) -> Path:
+        """File of the journal."""
+        return journal_path(self.path)
+
+    def create(self, chunk: int, settings: Mapping[str, Any]) -> None:
+        """Write the template.
+
+        Parameters
+        ----------
+        chunk
+            Objects of a chunk.
+        settings
+            Those of the task, whose hash the store carries.
+        """
+        for path in self.beside:
+            path.unlink(missing_ok=True)
+        create(
+            self.path,
+            self.schema,
+            sizes=self.sizes,
+            coords=self.coords,
+            attributes={"configuration_hash": configuration_hash(settings), **self.attributes},
+            chunk=chunk,
+            fixed=self.fixed,
+            optional=self.optional,
+        )
+
+
+def refuse_existing(journal: Path, store: Path | None, if_exists: IfExists) -> None:
+    """Refuse a place that is taken, unless it is to be resumed or overwritten.
+
+    Raises
+    ------
+    InputError
+        There is a journal or a store; or what would be overwritten is no store of lensdask.
+    """
+    if if_exists == "overwrite" and store is not None and store.exists():
+        require_store(store)
+    started = journal.exists() and journal.stat().st_size > 0
+    if if_exists == "refuse" and (started or (store is not None and store.exists())):
+        raise InputError(
+            f"{journal if started else store} is of an earlier run; "
+            'continue it with if_exists="resume" or replace it with if_exists="overwrite"'
+        )

@@ -1,0 +1,36 @@
+"""Messages of the Python door name arguments; those of the command line name its flags."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import lensdask
+from lensdask.cli.root import in_flags
+
+OPTIONS = {"pixel_scale", "insecure", "overwrite", "cluster", "columns"}
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ('continue with if_exists="resume"', "continue with --resume"),
+        ("try again with if_exists='overwrite'; or not", "try again with --overwrite; or not"),
+        ("bin with pixel_scale=0.82)", "bin with --pixel-scale 0.82)"),
+        ("use tls://… or insecure=True", "use tls://… or --insecure"),
+        ("replace it with overwrite=True.", "replace it with --overwrite."),
+        ('cluster="cuda"', "--cluster cuda"),
+        ("colour=3 of no command", "colour=3 of no command"),
+        ('choose with columns="ra,dec,g1,g2"', "choose with --columns ra,dec,g1,g2"),
+        ("m=0.01", "m=0.01"),
+    ],
+)
+def test_arguments_become_flags(message, expected):
+    assert in_flags(message, OPTIONS) == expected
+
+
+def test_nothing_below_the_command_line_speaks_of_flags():
+    package = Path(lensdask.__file__).parent
+    files = [file for file in package.rglob("*.py") if file.parent.name != "cli"]
+    lines = [f"{file}: {line}" for file in files for line in file.read_text().splitlines()]
+    assert not [line for line in lines if re.search(r"""["' ]--[a-z]""", line)]
