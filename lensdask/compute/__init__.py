@@ -2,7 +2,7 @@
 
 from lensdask.compute.chunks import Quarantine
 from lensdask.compute.clusters import idle_gpus, set_up_workers, start_cluster
-from lensdask.compute.devices import choose_device, describe_device, full_precision
+from lensdask.compute.devices import choose_device, describe_device, torch_settings
 from lensdask.compute.execution import RunOptions, carry_out, cluster_of, write_store
 from lensdask.compute.journal import Journal, fingerprint, journal_path
 from lensdask.compute.journal_format import Sums
@@ -38,7 +38,6 @@ __all__ = [
     "describe_device",
     "find_journals",
     "fingerprint",
-    "full_precision",
     "idle_gpus",
     "journal_path",
     "loaded",
@@ -50,6 +49,7 @@ __all__ = [
     "set_up_workers",
     "start_cluster",
     "status",
+    "torch_settings",
     "write_json",
     "write_store",
 ]

@@ -19,7 +19,7 @@ import torch
 import xarray as xr
 
 from lensdask.arrays import Array, held_on, in_batches, like, to_numpy, to_torch
-from lensdask.compute import cached_model, choose_device, full_precision
+from lensdask.compute import cached_model, choose_device, torch_settings
 from lensdask.data import SHAPES, STAMPS, common_attributes
 from lensdask.shear.d4cnn import D4CNN, build_d4cnn
 from lensdask.shear.estimators import Estimator, find_estimator
@@ -181,7 +181,7 @@ def measure_parts(
     flux = _fpfs_columns(instrument, FPFS(), device)
     shapes = [None if _is_default(e) else _shape_columns(instrument, e, device) for e in estimators]
     tables = []
-    with full_precision():
+    with torch_settings():
         for start in range(0, len(ids), PART[device]):
             part = slice(start, start + PART[device])
             stamps = to_torch(draw(part), device)
