@@ -45,7 +45,7 @@ def like(values: npt.ArrayLike, reference: Array) -> Array:
     """Return values as an array of the reference's library and device.
 
     Real values take the reference's precision, complex values the complex type of that precision. What is an array of
-    that library already, other than NumPy's, is returned as it is.
+    that library already, other than NumPy's, is returned as it is; one of NumPy's without a copy where it can be.
     """
     place = _place(reference)
     if not isinstance(values, np.ndarray) and array_api_compat.is_array_api_obj(values):
@@ -86,7 +86,7 @@ def _place(reference: Array) -> _Place:
 
 def _put(values: npt.NDArray[Any], place: _Place) -> Array:
     kinds = ("complex64", "complex128") if np.iscomplexobj(values) else ("float32", "float64")
-    return _moved(np.ascontiguousarray(values.astype(kinds[0] if place.single else kinds[1])), place)
+    return _moved(np.ascontiguousarray(values, dtype=kinds[0] if place.single else kinds[1]), place)
 
 
 def _moved(values: npt.NDArray[Any], place: _Place) -> Array:

@@ -1,7 +1,7 @@
 """Run a task over all chunks of a dataset, anywhere, and survive what goes wrong."""
 
 from lensdask.compute.clusters import idle_gpus, set_up_workers, start_cluster
-from lensdask.compute.devices import Device, choose_device, describe_device, full_precision
+from lensdask.compute.devices import Device, choose_device, describe_device, torch_settings
 from lensdask.compute.models import StoreReference, cached_model, refer_to
 from lensdask.compute.report import check_report, performance_reported
 from lensdask.compute.results import Row, number, recorded, row, run_record, write_json, write_result
@@ -37,7 +37,6 @@ __all__ = [
     "describe_device",
     "find_journals",
     "fingerprint",
-    "full_precision",
     "idle_gpus",
     "journal_path",
     "number",
@@ -53,6 +52,7 @@ __all__ = [
     "settings_of",
     "start_cluster",
     "status",
+    "torch_settings",
     "write_json",
     "write_result",
 ]

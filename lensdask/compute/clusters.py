@@ -16,7 +16,7 @@ import distributed
 from dask.system import CPU_COUNT
 
 from lensdask.compute.addresses import is_loopback, knock, scheduler_address
-from lensdask.compute.devices import count_cuda_devices, torch_settings
+from lensdask.compute.devices import count_cuda_devices
 from lensdask.errors import InputError
 
 __all__ = ["idle_gpus", "quiet_client", "set_up_workers", "settle_device", "start_cluster"]
@@ -63,15 +63,9 @@ class ProcessSetup(distributed.WorkerPlugin):
         self._ignore_interrupt = ignore_interrupt
 
     def setup(self, worker: distributed.Worker) -> None:  # noqa: ARG002  Dask's signature
-        """Set torch and signals up."""
+        """Set signals up."""
         if self._ignore_interrupt:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self._settings = torch_settings()
-        self._settings.__enter__()
-
-    def teardown(self, worker: distributed.Worker) -> None:  # noqa: ARG002  Dask's signature
-        """Put torch back, for workers that are threads of the user's own process."""
-        self._settings.__exit__(None, None, None)
 
 
 class _OwningClient(distributed.Client):

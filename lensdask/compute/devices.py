@@ -86,22 +86,56 @@ def _allow_tf32(backends: tuple[Any, ...], allowed: tuple[bool, ...]) -> None:
         backend.allow_tf32 = value
 
 
+class _OneThread:
+    """Which threads are inside `torch_settings`, and how many threads torch had there before."""
+
+    lock = threading.Lock()
+    inside = 0
+    before = 1
+    """Of the first thread inside."""
+    mine = threading.local()
+
+
 @contextmanager
 def torch_settings() -> Iterator[None]:
-    """Set torch up so that every process computes the same bits, and put it back afterwards.
+    """Set torch up so that every process and thread computes the same bits, and put it back afterwards.
 
     One thread: workers share the cores already, and the order of summation depends on the number of threads. And full
-    precision.
+    precision. Each thread of a process has a number of its own: enter this in the thread that computes.
     """
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    depth = getattr(_OneThread.mine, "depth", 0)
+    if depth == 0:
+        _enter_one_thread()
+    _OneThread.mine.depth = depth + 1
     try:
         with full_precision():
             yield
     finally:
-        torch.set_num_threads(threads)
+        _OneThread.mine.depth = depth
+        if depth == 0:
+            _leave_one_thread()
+
+
+def _enter_one_thread() -> None:
+    import torch
+
+    state = _OneThread
+    with state.lock:
+        before = torch.get_num_threads()
+        if state.inside == 0:
+            state.before = before
+        # A thread that is new to torch begins with the number that any thread set last, our 1 if another is inside.
+        state.mine.before = state.before if before == 1 else before
+        state.inside += 1
+        torch.set_num_threads(1)
+
+
+def _leave_one_thread() -> None:
+    import torch
+
+    with _OneThread.lock:
+        _OneThread.inside -= 1
+        torch.set_num_threads(_OneThread.mine.before)
 
 
 def count_cuda_devices() -> int:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lensdask.arrays import Array, held_on, to_numpy
-from lensdask.compute import cached_model, full_precision
+from lensdask.compute import cached_model, torch_settings
 from lensdask.errors import InputError
 from lensdask.maps.fields import ShearMaps, cross_shear, known_shear, validate_shear_maps
 from lensdask.maps.symmetry import symmetrised
@@ -94,7 +94,7 @@ def convergence_of(maps: ShearMaps, method: Method, *, pixel_scale: float, devic
 
 def _network_map(maps: ShearMaps, method: Method, device: str) -> Maps:
     network: Any = cached_model(build_network, method.weights, str(method.sha256), device)
-    with full_precision():
+    with torch_settings():
         return network_maps(network, known_shear(maps), device=device, batch=_BATCH[device])
 
 

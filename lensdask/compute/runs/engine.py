@@ -89,7 +89,9 @@ class _Job:
 
     def __call__(self, number: int) -> Sums | None:
         start, stop = self.chunks.bounds(number)
-        table, sums = self.task(start, stop, choose_device(self.device))
+        # Here, in the thread that computes: workers may have several.
+        with torch_settings():
+            table, sums = self.task(start, stop, choose_device(self.device))
         if self.store is not None:
             if table is None:
                 raise InputError(f"{self.store}: the task returned no rows to write")
@@ -244,8 +246,7 @@ def _executor(
 ) -> Iterator[tuple[Executor, str]]:
     """Give the executor and the name of its processor; afterwards nothing begins any more, but what runs goes on."""
     if client is None:
-        with torch_settings():
-            yield Direct(job), _describe(job.device)
+        yield Direct(job), _describe(job.device)
         return
     window = Window(client, job, label.replace(" ", "_"), progress.say)
     try:

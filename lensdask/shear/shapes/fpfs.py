@@ -129,18 +129,20 @@ def _project(images: Array, plane: Array, pixels: Array | None) -> Array:
     """Return the six moments, shape (6, galaxy): one matrix product, or per-stamp Fourier sums."""
     xp = namespace(images)
     if pixels is not None:
-        # One product per row of pixels, added up in double: a single-precision sum over the whole stamp leaves an
-        # additive bias of 5e-7.
+        # In double: single-precision products err to one side with the kernels of some processors, and c by 1e-7.
+        # A product for each row of pixels is too small for BLAS to share it out among threads, which may change bits.
+        images = xp.astype(images, xp.float64)
+        pixels = like(pixels, images)
         if pixels.ndim > 3:
-            each = xp.matmul(images[:, :, None, :], like(pixels, images))
-            return xp.sum(each[:, :, 0, :], axis=1, dtype=xp.float64).T
-        rows = xp.matmul(xp.permute_dims(images, (1, 0, 2)), like(pixels, images))
-        return xp.sum(rows, axis=0, dtype=xp.float64).T
+            each = xp.matmul(images[:, :, None, :], pixels)
+            return xp.sum(each[:, :, 0, :], axis=1).T
+        rows = xp.matmul(xp.permute_dims(images, (1, 0, 2)), pixels)
+        return xp.sum(rows, axis=0).T
     n = images.shape[-1]
     spectrum = centred_rfft2(images) * like(half_plane(n) / n**2, images)
     weights = like(plane, images)
     real = xp.real(spectrum) * xp.real(weights) - xp.imag(spectrum) * xp.imag(weights)
-    return xp.sum(real, axis=(-2, -1))
+    return xp.sum(real, axis=(-2, -1), dtype=xp.float64)
 
 
 def fpfs_shapes(images: Array, moments: Moments, renoise: Array | None = None) -> Array:

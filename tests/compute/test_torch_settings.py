@@ -1,0 +1,72 @@
+"""Torch has one thread and full precision wherever a chunk is computed, and is put back afterwards."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from threading import Barrier
+
+import numpy as np
+import pytest
+import torch
+
+from lensdask.compute import run, start_cluster
+from lensdask.compute.devices import torch_settings
+
+
+@pytest.fixture
+def two_threads():
+    """Have torch use two threads outside of `torch_settings`."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def threads() -> list[int]:
+    """Return the numbers of threads of torch and of its libraries, in the thread that calls."""
+    found = re.findall(r"(?:get_num_threads\(\)|_get_max_threads\(\)) : (\d+)", torch.__config__.parallel_info())
+    assert found
+    return [torch.get_num_threads(), *map(int, found)]
+
+
+def seen(start, stop, config, device):  # noqa: ARG001
+    return None, {"threads": np.array(threads()), "tf32": np.array([torch.backends.cuda.matmul.allow_tf32])}
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("cluster", [None, "threads", "local"])
+def test_a_chunk_has_one_thread_of_every_library(tmp_path, cluster):
+    with nullcontext() if cluster is None else start_cluster(cluster, workers=2) as client:
+        options = {"journal": tmp_path / "journal", "fingerprint": "0", "client": client, "show_progress": False}
+        found = run(seen, {}, size=6, chunk=1, **options).sums
+    assert all((sums["threads"] == 1).all() and not sums["tf32"].any() for sums in found)
+    assert set(threads()) == {2}
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_only_the_outermost_puts_torch_back():
+    with torch_settings():
+        with torch_settings():
+            assert set(threads()) == {1}
+        assert set(threads()) == {1}
+    assert set(threads()) == {2}
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_threads_that_come_and_go_at_once_all_get_back_what_they_had():
+    inside = Barrier(2)
+
+    def enter() -> tuple[set[int], int]:
+        with torch_settings():
+            inside.wait(10)
+            found = set(threads())
+            inside.wait(10)
+        return found, torch.get_num_threads()
+
+    # The threads of the pool are new to torch; one of them begins while another is inside.
+    with ThreadPoolExecutor(2) as pool:
+        found = [future.result() for future in [pool.submit(enter), pool.submit(enter)]]
+    assert found == [({1}, 2)] * 2
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(torch.get_num_threads).result() == 2
+    assert set(threads()) == {2}
