@@ -3,13 +3,14 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import dataclass
 from threading import Barrier
 
 import numpy as np
 import pytest
 import torch
 
-from lensdask.compute import run, start_cluster
+from lensdask.compute import Chunks, RunOptions, Task, run, start_cluster
 from lensdask.compute.devices import torch_settings
 
 
@@ -29,16 +30,18 @@ def threads() -> list[int]:
     return [torch.get_num_threads(), *map(int, found)]
 
 
-def seen(start, stop, config, device):  # noqa: ARG001
-    return None, {"threads": np.array(threads()), "tf32": np.array([torch.backends.cuda.matmul.allow_tf32])}
+@dataclass(frozen=True)
+class Seen(Task):
+    def __call__(self, start, stop, device):  # noqa: ARG002  the signature of tasks
+        return None, {"threads": np.array(threads()), "tf32": np.array([torch.backends.cuda.matmul.allow_tf32])}
 
 
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("cluster", [None, "threads", "local"])
 def test_a_chunk_has_one_thread_of_every_library(tmp_path, cluster):
     with nullcontext() if cluster is None else start_cluster(cluster, workers=2) as client:
-        options = {"journal": tmp_path / "journal", "fingerprint": "0", "client": client, "show_progress": False}
-        found = run(seen, {}, size=6, chunk=1, **options).sums
+        options = RunOptions(cluster=client, show_progress=False)
+        found = run(Seen(), Chunks(6, 1), tmp_path / "journal", options, label="seen").sums
     assert all((sums["threads"] == 1).all() and not sums["tf32"].any() for sums in found)
     assert set(threads()) == {2}
 
