@@ -13,7 +13,7 @@ from cosmos import FOOTPRINT, read_footprint
 from lensdask.compute import RunOptions, choose_device, describe_device, write_json
 from lensdask.data import code_version
 from lensdask.massmap.measured import measure_network
-from lensdask.massmap.method import SHIPPED
+from lensdask.massmap.method import SHIPPED_WEIGHTS
 
 WHAT = (
     "docs/massmap_cards.py: the convergence of fields of this sky and survey that no training has met, over the pixels "
@@ -24,7 +24,7 @@ WHAT = (
 
 def measure(name: str, fields: int, seed: int, data: Path | None, device: str = "cpu") -> None:
     """Measure one network, and replace what its card says of it."""
-    path = SHIPPED[name].with_suffix(".json")
+    path = SHIPPED_WEIGHTS[name].with_suffix(".json")
     card = json.loads(path.read_text())
     options = RunOptions(device=device, show_progress=False)
     with tempfile.TemporaryDirectory() as temporary:
@@ -51,15 +51,16 @@ def _rounded(found: Any) -> Any:
 def main() -> None:
     """Measure what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SHIPPED)}; all of them by default")
+    known = ", ".join(SHIPPED_WEIGHTS)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {known}; all of them by default")
     parser.add_argument("--data", type=Path, help=f"folder of {FOOTPRINT}, which cosmos needs")
     parser.add_argument("--fields", type=int, default=64)
     parser.add_argument("--seed", type=int, default=12345)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     options = parser.parse_args()
-    names = options.names or list(SHIPPED)
-    if unknown := set(names) - set(SHIPPED):
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; expected {', '.join(SHIPPED)}")
+    names = options.names or list(SHIPPED_WEIGHTS)
+    if unknown := set(names) - set(SHIPPED_WEIGHTS):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; expected {known}")
     if "cosmos" in names and options.data is None:
         parser.error(f"cosmos: expected --data, the folder of {FOOTPRINT}")
     for name in names:

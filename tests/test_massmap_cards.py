@@ -25,7 +25,7 @@ def test_a_card_gets_its_numbers_and_keeps_the_rest(cards, tmp_path, monkeypatch
     recipe = {"sky": asdict(replace(SKY, size=32)), "noise": asdict(NOISE)}
     network = save_network(tmp_path / "net.safetensors", recipe=recipe, measured={"rmse": 7})
     before = load_card(network)
-    monkeypatch.setitem(methods.SHIPPED, "net", network)
+    monkeypatch.setitem(methods.SHIPPED_WEIGHTS, "net", network)
     monkeypatch.setattr(sys, "argv", ["massmap_cards.py", "net", "--fields", "2", "--seed", "3", "--device", "cpu"])
     cards.main()
     after = load_card(network)

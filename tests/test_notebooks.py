@@ -10,7 +10,7 @@ import pytest
 from nbclient import NotebookClient
 
 from lensdask.data import load_card
-from lensdask.massmap.method import SHIPPED
+from lensdask.massmap.method import SHIPPED_WEIGHTS
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 TINY = {"N": "16", "GIGABYTES": "0.004"}
@@ -57,7 +57,7 @@ def measured(experiment, quantity, series):
 def test_advice_on_mass_maps_has_the_numbers_of_cards_and_committed_results():
     notebook = nbformat.read(NOTEBOOKS[0].parent / "03_mass_maps.ipynb", as_version=4)
     (advice,) = [" ".join(cell.source.split()) for cell in notebook.cells if "- **Wiener** is the best" in cell.source]
-    ratios = [load_card(path)["measured"]["rmse / wiener"] for path in SHIPPED.values()]
+    ratios = [load_card(path)["measured"]["rmse / wiener"] for path in SHIPPED_WEIGHTS.values()]
     networks, ks93 = ([ratio[kind]["value"] for ratio in ratios] for kind in ("network", "ks93"))
     height = ("miu2net.dynamic_range", "share of the height above 0.1, at the peak")
     power = ("miu2net.power", "largest |power ratio - 1| below l = 500")

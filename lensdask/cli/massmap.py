@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from lensdask.cli.options import AsJson, Device, Fields, MassMethod, Overwrite, Running, Seed, Survey, with_groups
+from lensdask.cli.options import AsJson, Fields, MassMethod, Overwrite, Running, Seed, Survey, with_groups
 from lensdask.cli.root import finish, report_store
-from lensdask.cli.terminal import counted, epochs_shown, print_evaluation
+from lensdask.cli.terminal import counted, print_evaluation
+from lensdask.cli.training import Config, Model, Training, train_and_report
 from lensdask.errors import InputError
 
 __all__ = ["massmap"]
@@ -210,46 +211,30 @@ def _draw(result: dict[str, Any], out_dir: Path, mass: list[Path], truth: Path) 
 
 
 @massmap.command()
+@with_groups
 def train(
-    model: Annotated[Path, typer.Argument(help="File of the weights to write, *.safetensors.")],
-    config: Annotated[Path | None, typer.Option(help="Recipe, a TOML file; a small Cha network without it.")] = None,
+    model: Model,
+    *,
+    config: Config = "massmap-cha",
     maps: Annotated[
         Path | None, typer.Option(help="Store of shear maps to learn from; fields simulated on the way without it.")
     ] = None,
-    start: Annotated[Path | None, typer.Option(help="Weights to go on from, of the same network.")] = None,
     fields: Annotated[int | None, typer.Option(help="Simulated fields of an epoch.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training set at the most.")] = None,
-    device: Device = "auto",
-    seed: Annotated[int | None, typer.Option(help="Seed of weights, sky and noise.")] = None,
-    resume: Annotated[bool, typer.Option(help="Continue a training that was interrupted.")] = False,
-    overwrite: Overwrite = False,
+    training: Training,
     as_json: AsJson = False,
 ) -> None:
     """Train a network on simulated fields, or on those of a store."""
-    from dataclasses import replace
+    from functools import partial
 
-    from lensdask.massmap.networks.recipe import read_massmap_recipe
-    from lensdask.massmap.networks.training import train_massmap
+    from lensdask.massmap import read_recipe
+    from lensdask.massmap import train as train_network
 
-    if resume and overwrite:
-        raise InputError("--resume and --overwrite: expected one of them")
-    recipe = read_massmap_recipe(config)
-    top: dict[str, Any] = {k: v for k, v in {"fields": fields, "seed": seed}.items() if v is not None}
-    loop = recipe.training if epochs is None else replace(recipe.training, epochs=epochs)
-    recipe = replace(recipe, training=loop, **top)
-    with epochs_shown(recipe.training.epochs, begins_with="simulating fields") as on_epoch:
-        train_massmap(
-            model,
-            recipe,
-            maps=maps,
-            start=start,
-            device=device,
-            overwrite=overwrite,
-            resume=resume,
-            on_epoch=on_epoch,
-        )
-    card = json.loads(model.with_suffix(".json").read_text())
-    if as_json:
-        print(json.dumps(card, indent=2))
-    else:
-        print(f"{model}: {card['parameters']} parameters, {card['epochs_done']} epochs, {card['wall_s']} s")
+    train_and_report(
+        partial(train_network, maps=maps),
+        model,
+        read_recipe(config),
+        training,
+        begins_with="simulating fields",
+        as_json=as_json,
+        fields=fields,
+    )

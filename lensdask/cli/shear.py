@@ -2,24 +2,23 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lensdask.cli.options import (
     AsJson,
     Catalogue,
-    Device,
     Estimator,
     Galaxies,
-    Overwrite,
     Running,
     Seed,
     Simulation,
     with_groups,
 )
 from lensdask.cli.root import finish, report_store
-from lensdask.cli.terminal import epochs_shown, print_results
+from lensdask.cli.terminal import print_results
+from lensdask.cli.training import Config, Model, Training, train_and_report
 from lensdask.errors import InputError
 
 if TYPE_CHECKING:
@@ -133,39 +132,28 @@ def bias(
 
 
 @shear.command()
+@with_groups
 def train(
-    model: Annotated[Path, typer.Argument(help="File of the weights to write, *.safetensors.")],
-    config: Annotated[Path | None, typer.Option(help="Recipe, a TOML file; that of d4cnn-fpfs without it.")] = None,
+    model: Model,
+    *,
+    config: Config = "d4cnn-fpfs",
     galaxies: Annotated[int | None, typer.Option(help="Training stamps.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training set at the most.")] = None,
-    start: Annotated[Path | None, typer.Option(help="Weights to go on from, of the same network.")] = None,
     catalogue: Catalogue = None,
-    device: Device = "auto",
-    seed: Annotated[int | None, typer.Option(help="Seed of weights, galaxies and noise.")] = None,
-    overwrite: Overwrite = False,
+    training: Training,
     as_json: AsJson = False,
 ) -> None:
     """Train a D4CNN on simulated galaxies."""
-    from dataclasses import replace
+    from functools import partial
 
-    from lensdask.shear.networks.training import read_recipe, train_d4cnn
+    from lensdask.shear import read_recipe
+    from lensdask.shear import train as train_network
 
-    recipe = read_recipe(config)
-    top: dict[str, Any] = {k: v for k, v in {"galaxies": galaxies, "seed": seed}.items() if v is not None}
-    loop = recipe.training if epochs is None else replace(recipe.training, epochs=epochs)
-    recipe = replace(recipe, training=loop, **top)
-    with epochs_shown(recipe.training.epochs) as on_epoch:
-        train_d4cnn(
-            model,
-            recipe,
-            catalogue=catalogue,
-            start=start,
-            device=device,
-            overwrite=overwrite,
-            on_epoch=on_epoch,
-        )
-    card = json.loads(model.with_suffix(".json").read_text())
-    if as_json:
-        print(json.dumps(card, indent=2))
-    else:
-        print(f"{model}: {card['parameters']} parameters, {card['epochs_done']} epochs, {card['wall_s']} s")
+    train_and_report(
+        partial(train_network, catalogue=catalogue),
+        model,
+        read_recipe(config),
+        training,
+        begins_with="simulating galaxies",
+        as_json=as_json,
+        galaxies=galaxies,
+    )

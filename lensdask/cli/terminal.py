@@ -33,7 +33,7 @@ __all__ = [
 
 
 @contextmanager
-def epochs_shown(count: int, begins_with: str = "simulating galaxies") -> "Iterator[Callable[[int, History], None]]":
+def epochs_shown(count: int, begins_with: str) -> "Iterator[Callable[[int, History], None]]":
     """Show the progress of a training, and give the function to call after each epoch.
 
     Parameters

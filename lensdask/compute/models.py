@@ -54,7 +54,11 @@ def cached_model(
 def _load(
     build: "Callable[[dict[str, Any]], torch.nn.Module]", path: Path, sha256: str, device: str
 ) -> "torch.nn.Module":
-    model = build(load_card(path))
+    card = load_card(path)
+    try:
+        model = build(card)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     load_into(model, path, sha256)
     return model.eval().requires_grad_(False).to(device)
 

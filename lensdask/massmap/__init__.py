@@ -15,6 +15,8 @@ from lensdask.massmap.classical.wiener_filter import WienerMap, wiener
 from lensdask.massmap.conditions import ConditionsWarning
 from lensdask.massmap.evaluation import evaluate
 from lensdask.massmap.method import Method, find_method
+from lensdask.massmap.networks.recipe import read_recipe
+from lensdask.massmap.networks.training import train
 from lensdask.massmap.noise_maps import effective_density, random_rotation, significance
 from lensdask.massmap.products import Products, reconstruct_maps
 from lensdask.massmap.reconstruction import reconstruct
@@ -41,6 +43,7 @@ __all__ = [
     "mock_catalogue",
     "observe",
     "random_rotation",
+    "read_recipe",
     "read_shear_catalogue",
     "reconstruct",
     "reconstruct_maps",
@@ -52,6 +55,7 @@ __all__ = [
     "sky_position",
     "tangent_plane",
     "tile_catalogue",
+    "train",
     "validate_shear_maps",
     "wiener",
 ]

@@ -7,23 +7,24 @@ from pathlib import Path
 
 import xarray as xr
 
-from lensdask.compute import NOT_IDENTITY, cached_model
+from lensdask.compute import NOT_IDENTITY
 from lensdask.data import load_card
 from lensdask.errors import InputError
 from lensdask.maps.fields import check_pixel_scale
 from lensdask.massmap.conditions import Conditions, differences, trained_for, warn_of_conditions
 from lensdask.massmap.networks.architectures import build_network
 from lensdask.sky.power import convergence_power
+from lensdask.training import find_weights, weights_file
 
-__all__ = ["METHODS", "SHIPPED", "Method", "find_method", "method_for"]
+__all__ = ["METHODS", "SHIPPED_WEIGHTS", "Method", "find_method", "method_for"]
 
 METHODS = "ks93[:SIGMA], ksplus[:SIGMA], wiener[:SOURCE], aperture[:THETA]"
 """The classical methods; scales are in arcmin, and the source says at which redshifts the galaxies are."""
 
-SHIPPED = {
+SHIPPED_WEIGHTS = {
     name: Path(__file__).parent / "weights" / f"{name}.safetensors" for name in ("cha", "h21", "miu2net", "cosmos")
 }
-"""Networks that come with the package."""
+"""Files of the networks that come with the package."""
 
 _SCALES = {"ks93": 1.5, "ksplus": 1.5, "aperture": 5.0}
 """Scale of a method that is named without one, arcmin. With 33 galaxies per arcmin² a smoothing of 1.5 arcmin leaves
@@ -57,7 +58,7 @@ class Method:
     @property
     def weights(self) -> Path:
         """File of the network's weights on this machine."""
-        return SHIPPED.get(str(self.path), Path(str(self.path)))
+        return weights_file(str(self.path), SHIPPED_WEIGHTS)
 
     @property
     def label(self) -> str:
@@ -125,15 +126,9 @@ def _check_source(source: str) -> None:
 
 
 def _find_network(name: str, symmetrised: bool) -> Method:
-    path = SHIPPED.get(name, Path(name))
-    if path.suffix != ".safetensors":
-        raise InputError(f"method {name!r} is unknown; expected {METHODS}, {', '.join(SHIPPED)} or a .safetensors file")
-    card = load_card(path)
-    # Read now what the workers will read later: damaged weights must not cost a cluster or an older result.
-    location = name if name in SHIPPED else str(path.resolve())
-    method = Method(name, "network", path=location, sha256=card["sha256"], symmetrised=symmetrised)
-    cached_model(build_network, method.weights, card["sha256"], "cpu")
-    return method
+    unknown = f"method {name!r} is unknown; expected {METHODS}"
+    found = find_weights(name, SHIPPED_WEIGHTS, build_network, unknown)
+    return Method(name, "network", path=found.location, sha256=found.sha256, symmetrised=symmetrised)
 
 
 def method_for(

@@ -6,6 +6,8 @@ from lensdask.shear.calibration.estimate import Bias, Calibration, bias, calibra
 from lensdask.shear.calibration.selection import Selection, magnitude_cut
 from lensdask.shear.comparison import Comparison, compare
 from lensdask.shear.instrument import Instrument
+from lensdask.shear.networks.recipe import read_recipe
+from lensdask.shear.networks.training import train
 from lensdask.shear.results import BiasRun
 from lensdask.shear.runs import measure_run, run_bias, simulate_run
 from lensdask.shear.shapes.estimator import find_estimator
@@ -38,6 +40,8 @@ __all__ = [
     "measure_stamps",
     "mock_galaxies",
     "read_catalogue",
+    "read_recipe",
     "run_bias",
     "simulate_run",
+    "train",
 ]

@@ -1,20 +1,41 @@
-"""Training of networks: one plain loop, whatever the pillar."""
+"""Training of networks, whatever the pillar: recipes, one plain loop, weights with their cards."""
 
+from lensdask.training.cards import (
+    Architectures,
+    build_from_card,
+    describe_network,
+    network_from_weights,
+    network_of_config,
+)
 from lensdask.training.checkpoint import Checkpoint
 from lensdask.training.reading import read_ahead
-from lensdask.training.recipe import check_output, read_toml, replaced
+from lensdask.training.recipe import find_recipe, recipe_names, recipe_of_file
+from lensdask.training.to_file import AnyRecipe, Examples, Lesson, train_to_file
 from lensdask.training.trainer import Batch, History, Objective, TrainingConfig, regression, train
+from lensdask.training.weights import FoundWeights, find_weights, weights_file
 
 __all__ = [
+    "AnyRecipe",
+    "Architectures",
     "Batch",
     "Checkpoint",
+    "Examples",
+    "FoundWeights",
     "History",
+    "Lesson",
     "Objective",
     "TrainingConfig",
-    "check_output",
+    "build_from_card",
+    "describe_network",
+    "find_recipe",
+    "find_weights",
+    "network_from_weights",
+    "network_of_config",
     "read_ahead",
-    "read_toml",
+    "recipe_names",
+    "recipe_of_file",
     "regression",
-    "replaced",
     "train",
+    "train_to_file",
+    "weights_file",
 ]

@@ -1,4 +1,4 @@
-"""Recipes of trainings: dataclasses whose settings a TOML file may change, and where the weights go."""
+"""Recipes of trainings: TOML files, by name or path, and the dataclasses that they fill; where the weights go."""
 
 import dataclasses
 import os
@@ -12,12 +12,86 @@ from lensdask.errors import InputError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["check_output", "read_toml", "replaced"]
+__all__ = ["check_output", "find_recipe", "read_toml", "recipe_names", "recipe_of_file", "replaced"]
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+"""Recipes that come with the package."""
 
 T = TypeVar("T", bound="DataclassInstance")
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def recipe_names(prefixes: tuple[str, ...]) -> list[str]:
+    """Return the names of the recipes that come with the package and begin with one of some prefixes."""
+    return sorted(path.stem for path in RECIPES.glob("*.toml") if path.stem.startswith(prefixes))
+
+
+def find_recipe(name: str | Path, prefixes: tuple[str, ...]) -> Path:
+    """Return the file of a recipe.
+
+    Parameters
+    ----------
+    name
+        Name of a recipe that comes with the package, or the path of a TOML file.
+    prefixes
+        How the names of the pillar's recipes begin.
+
+    Raises
+    ------
+    InputError
+        It is neither.
+    """
+    known, path = recipe_names(prefixes), Path(name)
+    if str(name) in known:
+        return RECIPES / f"{name}.toml"
+    if path.suffix != ".toml" and not path.exists():
+        raise InputError(f"recipe {str(name)!r} is unknown; expected {', '.join(known)} or a .toml file")
+    return path
+
+
+def recipe_of_file(path: Path, default: T, networks: Mapping[str, Mapping[str, "DataclassInstance"]]) -> T:
+    """Return a recipe with the settings of a TOML file.
+
+    The file may hold the recipe's own settings at its top, and a table for each of its dataclasses. In ``[network]``,
+    `architecture` and `base` say which network the other settings change.
+
+    Parameters
+    ----------
+    path
+        The file.
+    default
+        The recipe of an empty file, with a field `network`.
+    networks
+        Networks to start from by architecture and base; where the file says nothing, the first of the first.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, has a setting that does not exist, or one that cannot be.
+    """
+    content = _read_toml(path)
+    parts: dict[str, Any] = {"network": _network(content.pop("network", {}), networks, f"{path}: [network]")}
+    for field in dataclasses.fields(default):
+        value = getattr(default, field.name)
+        if field.name != "network" and dataclasses.is_dataclass(value) and not isinstance(value, type):
+            parts[field.name] = _replaced(value, content.pop(field.name, {}), f"{path}: [{field.name}]")
+    return _replaced(dataclasses.replace(default, **parts), content, str(path))
+
+
+def _network(table: Any, networks: Mapping[str, Mapping[str, "DataclassInstance"]], where: str) -> "DataclassInstance":
+    if not isinstance(table, Mapping):
+        raise InputError(f"{where}: {table!r}; expected a table")
+    settings = dict(table)
+    architecture = str(settings.pop("architecture", next(iter(networks))))
+    if architecture not in networks:
+        raise InputError(f"{where}: architecture {architecture!r}; expected {', '.join(networks)}")
+    bases = networks[architecture]
+    base = str(settings.pop("base", next(iter(bases))))
+    if base not in bases:
+        raise InputError(f"{where}: base {base!r}; expected {', '.join(bases)}")
+    return _replaced(bases[base], settings, where)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
     """Return the content of a TOML file.
 
     Raises
@@ -31,7 +105,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: {error}; expected a TOML file") from error
 
 
-def replaced(base: T, values: Any, where: str) -> T:
+def _replaced(base: T, values: Any, where: str) -> T:
     """Return a dataclass with some fields replaced by those of a TOML table.
 
     Parameters

@@ -21,6 +21,7 @@ import lensdask
 from lensdask.compute import status
 from lensdask.compute.runs.journal_format import read_lines
 from lensdask.data import SHAPES, file_sha256, save_weights
+from lensdask.training import Checkpoint
 
 BIAS = ["shear", "bias", "run", "--galaxies", "8", "--estimator", "fpfs"]
 ROW = {"quantity", "published", "measured", "error", "unit", "comparable"}
@@ -228,6 +229,38 @@ def test_options_of_training_override_the_file(monkeypatch, capfd):
     assert (card["recipe"]["galaxies"], card["recipe"]["seed"], card["epochs_done"]) == (32, 5, 2)
 
 
+@pytest.mark.usefixtures("here")
+def test_a_training_that_was_killed_is_continued(monkeypatch, capfd):
+    Path("tiny.toml").write_text(TINY)
+    train = ("shear", "train", "tiny.safetensors", "--config", "tiny.toml", "--galaxies", 32, "--epochs", 2)
+    assert call(monkeypatch, *train) == 0
+    whole = file_sha256("tiny.safetensors")
+    Path("tiny.safetensors").unlink()
+    kept = Checkpoint.save
+
+    def killed(checkpoint, state):
+        kept(checkpoint, state)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "save", killed)
+        assert call(monkeypatch, *train) == 130
+    assert call(monkeypatch, *train) == 2
+    assert "tiny.checkpoint: an interrupted training; continue it with --resume" in capfd.readouterr().err
+    assert call(monkeypatch, *train, "--seed", 9, "--resume") == 2
+    assert "tiny.checkpoint is of a training with another recipe" in capfd.readouterr().err
+    assert call(monkeypatch, *train, "--resume") == 0
+    assert file_sha256("tiny.safetensors") == whole
+    assert sorted(path.name for path in Path().glob("tiny.*")) == ["tiny.json", "tiny.safetensors", "tiny.toml"]
+
+
+@pytest.mark.usefixtures("here")
+def test_train_by_the_name_of_a_recipe(monkeypatch, capfd):
+    assert call(monkeypatch, "shear", "train", "tiny.safetensors", "--config", "d4cnn-tiny", "--json") == 0
+    card = json.loads(capfd.readouterr().out)
+    assert (card["config"]["channels"], card["recipe"]["galaxies"]) == ([4, 8], 48)
+
+
 # --- what does not ----------------------------------------------------------------------------------------------------
 
 
@@ -304,6 +337,8 @@ MISTAKES = {
     "catalogue without columns": ([*BIAS, "--catalogue", "no-size.fits"], "no column galtileid"),
     "catalogue of text": ([*SIMULATE, "--catalogue", "text.fits"], r"text\.fits: cannot be read"),
     "catalogue missing": ([*BIAS, "--catalogue", "nowhere.fits"], r"nowhere\.fits"),
+    "train anew and on": ([*TRAIN, "--resume", "--overwrite"], "--resume and --overwrite"),
+    "unknown recipe": ([*TRAIN, "--config", "d4cnn-huge"], "recipe 'd4cnn-huge' is unknown; expected cnn, d4cnn-1"),
     "catalogue missing in training": ([*TRAIN, "--catalogue", "nowhere.fits"], r"nowhere\.fits"),
     "run exists": (DONE, "--resume"),
     "run folder is a file": (["shear", "bias", "text.fits", "--galaxies", "8", "--estimator", "fpfs"], r"text\.fits"),

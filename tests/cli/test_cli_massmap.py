@@ -511,6 +511,7 @@ MISTAKES = {
     "settings missing": ([*TRAIN, "--config", "nowhere.toml"], r"nowhere\.toml"),
     "unknown device in training": ([*TRAIN, "--device", "tpu"], "device 'tpu'"),
     "train on real galaxies": ([*TRAIN, "--maps", "real.zarr"], "true kappa"),
+    "unknown recipe": ([*TRAIN, "--config", "cha"], "recipe 'cha' is unknown; expected massmap-cha, "),
     "train anew and on": ([*TRAIN, "--resume", "--overwrite"], "--resume and --overwrite"),
 }
 

@@ -13,7 +13,7 @@ from lensdask.compute import RunOptions
 from lensdask.data import write
 from lensdask.maps.mock import mock_catalogue
 from lensdask.massmap.conditions import ConditionsWarning
-from lensdask.massmap.method import SHIPPED, method_for
+from lensdask.massmap.method import SHIPPED_WEIGHTS, method_for
 from lensdask.massmap.reconstruction import reconstruct
 from lensdask.massmap.runs import reconstruct_run
 
@@ -135,7 +135,7 @@ def test_cards_that_do_not_say_are_not_compared(tmp_path):
     assert told(observed(shear_store_dataset(1), 1.0), save_network(tmp_path / "net.safetensors")) == []
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", SHIPPED_WEIGHTS)
 def test_shipped_networks_are_for_one_survey(name):
     maps, survey = shear_store_dataset(1), {}
     if name == "cosmos":

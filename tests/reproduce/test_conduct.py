@@ -103,7 +103,7 @@ def test_trained_networks_are_known_by_their_recipe(tmp_path, monkeypatch):
     paths = {trained_path(job, "d4cnn", count) for job in jobs for count in (16, 32)}
     assert len(paths) == 8
     calls = []
-    monkeypatch.setattr("lensdask.reproduce.d4cnn.networks.train_d4cnn", lambda path, *_, **__: calls.append(path))
+    monkeypatch.setattr("lensdask.reproduce.d4cnn.networks.train", lambda path, *_, **__: calls.append(path))
     trained(jobs[0], "d4cnn", 16)
     assert calls == [trained_path(jobs[0], "d4cnn", 16)]
     # The card makes it complete.

@@ -3,7 +3,6 @@
 import json
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +13,7 @@ from lensdask.errors import InputError
 from lensdask.reproduce import EXPERIMENTS, Job, run_experiment
 from lensdask.reproduce.d4cnn.networks import recipe_of
 from lensdask.reproduce.d4cnn.published import TABLE2
-from lensdask.shear import RunOptions
-from lensdask.shear.networks.training import read_recipe
+from lensdask.shear import RunOptions, read_recipe
 
 ROW = {"quantity", "published", "published_error", "measured", "error", "unit", "comparable"}
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -182,7 +180,7 @@ def test_networks_are_named_by_their_checksums(results, name):
 def test_finished_experiment_is_not_repeated(results, monkeypatch):
     result, directory = results("d4cnn.table3")
     monkeypatch.setattr("lensdask.reproduce.d4cnn.biases.compare", None)
-    monkeypatch.setattr("lensdask.reproduce.d4cnn.networks.train_d4cnn", None)
+    monkeypatch.setattr("lensdask.reproduce.d4cnn.networks.train", None)
     assert run_experiment("d4cnn.table3", directory, size="tiny", options=quiet("resume")) == result
 
 
@@ -199,7 +197,7 @@ def test_paper_size_trains_by_the_recipe_of_the_paper(name, label, activation, e
     recipe = recipe_of(name, "paper")
     assert (recipe.label, recipe.network.activation, recipe.network.equivariant) == (label, activation, equivariant)
     network = replace(recipe.network, activation="gelu", equivariant=True)
-    committed = read_recipe(Path(__file__).parents[2] / "recipes" / "d4cnn-paper.toml")
+    committed = read_recipe("d4cnn-paper")
     assert replace(recipe, label="distortion", network=network) == committed
 
 

@@ -14,8 +14,8 @@ from lensdask.maps.mock import NoiseModel
 from lensdask.maps.statistics.filaments import find_filaments
 from lensdask.maps.statistics.metrics import smoothed
 from lensdask.maps.statistics.peaks import Peaks
-from lensdask.massmap.method import SHIPPED
-from lensdask.massmap.networks.recipe import read_massmap_recipe
+from lensdask.massmap import read_recipe
+from lensdask.massmap.method import SHIPPED_WEIGHTS
 from lensdask.reproduce import Job, run_experiment
 from lensdask.reproduce.cha.clusters import MASS_EDGES, _Clusters, _completeness_rows
 from lensdask.reproduce.cha.coma import coma_like
@@ -28,7 +28,6 @@ from lensdask.sky.simulate import SkyConfig, simulate_sky
 from lensdask.sky.sources import find_source
 from lensdask.stats import ARCMIN
 
-RECIPES = Path(__file__).parents[2] / "recipes"
 SKY = SkyConfig(size=64, pixel_scale=2.0, padding=1.0)
 CLUSTER = Cluster(mass=7.4e14, reach=40.0)
 IDS = (5, 8)
@@ -124,10 +123,10 @@ def test_published_completeness_stands_at_its_masses(size):
 
 
 def test_paper_size_trains_by_the_recipes_of_the_papers():
-    cha = read_massmap_recipe(RECIPES / "massmap-cha-paper.toml")
+    cha = read_recipe("massmap-cha-paper")
     assert networks.recipe_of("cha", "paper") == cha
     assert (cha.sky, cha.noise) == (networks.SKIES["paper"], networks.NOISES["paper"])
-    committed = read_massmap_recipe(RECIPES / "massmap-miu2net-paper.toml")
+    committed = read_recipe("massmap-miu2net-paper")
     ours = networks.recipe_of("miu2net", "paper")
     assert replace(ours, sky=committed.sky, noise=committed.noise) == committed
     # The maps of the experiment, cut to the size of the published fields.
@@ -139,13 +138,13 @@ def test_paper_size_trains_by_the_recipes_of_the_papers():
 
 @pytest.mark.parametrize("name", ["cha", "h21", "miu2net"])
 def test_small_experiments_take_the_fields_of_the_shipped_networks(name):
-    recipe = read_massmap_recipe(RECIPES / f"massmap-{name}.toml")
+    recipe = read_recipe(f"massmap-{name}")
     assert (recipe.sky, recipe.noise) == (networks.SKIES["small"], networks.NOISES["small"])
 
 
 def test_networks_are_trained_once_for_each_recipe(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(networks, "train_massmap", lambda path, _recipe, **_settings: calls.append(path))
+    monkeypatch.setattr(networks, "train", lambda path, _recipe, **_settings: calls.append(path))
     jobs = [Job(tmp_path, size, seed) for size, seed in (("tiny", 0), ("tiny", 1), ("paper", 0))]
     paths = [Path(networks.method_of(job, label)) for job in jobs for label in ("H21", "Cha")]
     assert calls == paths
@@ -160,7 +159,7 @@ def test_networks_are_trained_once_for_each_recipe(tmp_path, monkeypatch):
         *(0.0, 0.0, 2.5, 1.6, 0.0)
     ]
     assert networks.weights_of("Wiener", "H21", "Cha")(jobs[0]) == paths[:2]
-    assert networks.weights_of("KS93", "MIU²Net")(Job(tmp_path, "small")) == [SHIPPED["miu2net"]]
+    assert networks.weights_of("KS93", "MIU²Net")(Job(tmp_path, "small")) == [SHIPPED_WEIGHTS["miu2net"]]
 
 
 def test_fields_that_could_not_be_made_are_not_measured(tmp_path):

@@ -10,7 +10,7 @@ from lensdask.data import load_card
 from lensdask.maps.mock import NoiseModel
 from lensdask.massmap.evaluation import evaluate
 from lensdask.massmap.measured import measure_network
-from lensdask.massmap.method import SHIPPED
+from lensdask.massmap.method import SHIPPED_WEIGHTS
 from lensdask.massmap.runs import reconstruct_run, simulate_run
 from lensdask.sky.simulate import SkyConfig
 
@@ -33,7 +33,7 @@ def test_shipped_networks_beat_the_linear_methods(tmp_path, name) -> None:
     for label in ("network", "symmetrised"):
         assert ratios[label]["value"] + 3 * ratios[label]["error"] < 1
     # The card says the same of other fields.
-    said = load_card(SHIPPED[name])["measured"]["rmse / wiener"]
+    said = load_card(SHIPPED_WEIGHTS[name])["measured"]["rmse / wiener"]
     for label, one in ratios.items():
         assert abs(one["value"] - said[label]["value"]) < 4 * hypot(one["error"], said[label]["error"])
 

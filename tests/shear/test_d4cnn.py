@@ -10,21 +10,20 @@ from lensdask.compute import cached_model
 from lensdask.data import load_card, save_weights
 from lensdask.errors import InputError
 from lensdask.fourier import coordinates
-from lensdask.shear.shapes.d4cnn import D4CNN, PAPER, SHIPPED, D4CNNConfig, build_d4cnn, describe, orbit
-from lensdask.shear.shapes.estimator import SHIPPED as SHIPPED_WEIGHTS
-from lensdask.shear.shapes.estimator import find_estimator
+from lensdask.shear.shapes.d4cnn import D4CNN, PAPER, SMALL, D4CNNConfig, build_d4cnn, describe, orbit
+from lensdask.shear.shapes.estimator import SHIPPED_WEIGHTS, find_estimator
 from lensdask.shear.shapes.resmooth import Resmoothed, make_resmoother, resmooth
 from lensdask.shear.shapes.response import shapes_with_response
 
 SCALE = 0.2
-RELU = replace(SHIPPED, activation="relu")
-PLAIN = replace(SHIPPED, equivariant=False)
+RELU = replace(SMALL, activation="relu")
+PLAIN = replace(SMALL, equivariant=False)
 """Ablations."""
 PAPER_LIKE = D4CNNConfig(channels=(8, 8, 8), strides=(1, 1, 1))
 """The paper's network with fewer and narrower layers, on its 64 x 64 grid."""
 TINY = D4CNNConfig(channels=(2, 3), strides=(1, 2), hidden=3, grid_points=8, grid_spacing=0.4)
-CONFIGS = {"shipped": SHIPPED, "paper_like": PAPER_LIKE, "relu": RELU}
-RESPONSES = CONFIGS | {"plain": PLAIN, "no_norm": replace(SHIPPED, layer_norm=False), "tiny": TINY}
+CONFIGS = {"shipped": SMALL, "paper_like": PAPER_LIKE, "relu": RELU}
+RESPONSES = CONFIGS | {"plain": PLAIN, "no_norm": replace(SMALL, layer_norm=False), "tiny": TINY}
 WEIGHTS = SHIPPED_WEIGHTS["d4cnn"]
 
 
@@ -62,7 +61,7 @@ def random_network(config: D4CNNConfig, dtype: torch.dtype = torch.float32) -> D
 def shipped_network() -> D4CNN:
     """Return the network that comes with the package; random weights until it does."""
     if not Path(WEIGHTS).exists():
-        return random_network(SHIPPED)
+        return random_network(SMALL)
     chosen = find_estimator("d4cnn")
     return cached_model(build_d4cnn, chosen.weights, chosen.sha256, "cpu")
 
@@ -122,7 +121,7 @@ def test_ellipticity_turns_with_the_galaxy(resmoothed, config, dtype, tolerance,
 def test_plain_cnn_does_not_turn_with_the_galaxy(resmoothed) -> None:
     # The same backbone and heads; only the orbit is missing, and with it the symmetry.
     torch.manual_seed(0)
-    plain, equivariant = D4CNN(PLAIN), D4CNN(SHIPPED)
+    plain, equivariant = D4CNN(PLAIN), D4CNN(SMALL)
     assert plain.state_dict().keys() == equivariant.state_dict().keys()
     images = resmoothed(PLAIN).value[:12].float()
     e, there = plain(images), plain(moved(images, 1, 0))
@@ -132,7 +131,7 @@ def test_plain_cnn_does_not_turn_with_the_galaxy(resmoothed) -> None:
 
 def test_response_of_relu_jumps_and_that_of_gelu_does_not(resmoothed) -> None:
     # Along a line of images the response is continuous, to the step, if the network is smooth.
-    few = replace(SHIPPED, channels=(8, 8), strides=(1, 2))
+    few = replace(SMALL, channels=(8, 8), strides=(1, 2))
     images = resmoothed(few)
     start, end = images.value[:1].double(), images.value[1:2].double()
     line = start + torch.linspace(0, 1, 400, dtype=torch.float64)[:, None, None] * (end - start)
@@ -183,9 +182,9 @@ def test_orbit_holds_the_eight_distinct_operations() -> None:
 
 
 def test_round_galaxies_have_no_ellipticity() -> None:
-    x = torch.from_numpy(coordinates(*SHIPPED.grid))
+    x = torch.from_numpy(coordinates(*SMALL.grid))
     blob = 100 * torch.exp(-(x**2 + x[:, None] ** 2) / 0.5)[None]
-    assert random_network(SHIPPED, torch.float64)(blob).abs().max() < 1e-12
+    assert random_network(SMALL, torch.float64)(blob).abs().max() < 1e-12
 
 
 def test_gradients_are_correct() -> None:
@@ -209,8 +208,8 @@ def test_shapes_and_response_are_those_of_automatic_differentiation(resmoothed, 
 
 def test_response_is_the_derivative_along_the_response_of_the_pixels() -> None:
     # Equation 12 by brute force, for images and pixel responses without any symmetry or smoothness.
-    network = random_network(SHIPPED, torch.float64)
-    shape = (3, 5, SHIPPED.grid_points, SHIPPED.grid_points)
+    network = random_network(SMALL, torch.float64)
+    shape = (3, 5, SMALL.grid_points, SMALL.grid_points)
     images = Resmoothed(*5 * torch.randn(shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64))
     step = 1e-5
     with torch.no_grad():
@@ -221,8 +220,8 @@ def test_response_is_the_derivative_along_the_response_of_the_pixels() -> None:
 
 
 def test_a_galaxy_gives_the_same_bits_whatever_stands_beside_it() -> None:
-    network = random_network(SHIPPED)
-    shape = (3, 21, SHIPPED.grid_points, SHIPPED.grid_points)
+    network = random_network(SMALL)
+    shape = (3, 21, SMALL.grid_points, SMALL.grid_points)
     images = Resmoothed(*5 * torch.randn(shape, generator=torch.Generator().manual_seed(5)))
     table = shapes_with_response(network, images)
     for start, stop in ((0, 1), (3, 14), (20, 21)):
@@ -270,8 +269,8 @@ def test_an_empty_image_gives_zero_and_a_finite_response(config) -> None:
 
 
 def test_brightness_of_bright_galaxies_is_divided_out(resmoothed) -> None:
-    network = random_network(SHIPPED, torch.float64)
-    images = resmoothed(SHIPPED).value
+    network = random_network(SMALL, torch.float64)
+    images = resmoothed(SMALL).value
     images = images / images.amax((-2, -1), keepdim=True)
     bright, brighter = network.normalise(images * 1e6), network.normalise(images * 1e7)
     assert (bright - brighter).abs().max() < 1e-8 * bright.abs().max()
@@ -281,12 +280,12 @@ def test_brightness_of_bright_galaxies_is_divided_out(resmoothed) -> None:
 
 
 def test_every_parameter_is_trained(resmoothed) -> None:
-    network = D4CNN(SHIPPED)
-    network(resmoothed(SHIPPED).value[:4].float()).square().sum().backward()
+    network = D4CNN(SMALL)
+    network(resmoothed(SMALL).value[:4].float()).square().sum().backward()
     assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 0] == []
 
 
-@pytest.mark.parametrize("config", [SHIPPED, PAPER, TINY], ids=["shipped", "paper", "tiny"])
+@pytest.mark.parametrize("config", [SMALL, PAPER, TINY], ids=["shipped", "paper", "tiny"])
 def test_weights_and_card_rebuild_the_network(tmp_path: Path, config) -> None:
     network = random_network(config)
     path = tmp_path / "network.safetensors"

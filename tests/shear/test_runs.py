@@ -26,7 +26,7 @@ from lensdask.shear import (
 )
 from lensdask.shear import runs as runs_module
 from lensdask.shear.instrument import instrument_of_stamps
-from lensdask.shear.shapes.estimator import SHIPPED, find_estimator
+from lensdask.shear.shapes.estimator import SHIPPED_WEIGHTS, find_estimator
 from lensdask.shear.shapes.measurement import as_table
 from lensdask.shear.tasks import MeasureBias, MeasureStamps
 
@@ -194,7 +194,7 @@ def test_published_numbers_stand_beside_what_they_are_of(tmp_path, estimator, is
 
 def test_a_network_is_known_by_its_weights_wherever_it_lies(tmp_path, monkeypatch):
     for suffix in (".safetensors", ".json"):
-        shutil.copy(SHIPPED["d4cnn-fpfs"].with_suffix(suffix), tmp_path / f"net{suffix}")
+        shutil.copy(SHIPPED_WEIGHTS["d4cnn-fpfs"].with_suffix(suffix), tmp_path / f"net{suffix}")
     monkeypatch.chdir(tmp_path)
     settings = {"galaxies": 4, "options": RunOptions(**QUIET)}
     run_bias(Path("run"), estimator="net.safetensors", **settings)

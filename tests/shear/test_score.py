@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from lensdask.data import load_card
 from lensdask.errors import InputError
 from lensdask.random import Stream
+from lensdask.shear import read_recipe, train
+from lensdask.shear.networks.recipe import Recipe
 from lensdask.shear.networks.score import ScoreConfig, ScoreSet, make_score_set, noise_factor, score_objective
-from lensdask.shear.networks.training import Recipe, read_recipe, train_d4cnn
 from lensdask.shear.noise import draw_noise
 from lensdask.shear.shapes.d4cnn import D4CNNConfig
 from lensdask.shear.shapes.resmooth import Grid, make_resmoother, resmooth
@@ -202,7 +203,7 @@ def test_training_by_score_lowers_the_loss_and_is_on_the_card(tmp_path: Path) ->
         galaxies=200,
         validation=50,
     )
-    history = train_d4cnn(tmp_path / "score.safetensors", recipe, device="cpu")
+    history = train(tmp_path / "score.safetensors", recipe, device="cpu")
     assert min(history.validation) < history.validation[0] - 0.02
     card = load_card(tmp_path / "score.safetensors")
     assert card["recipe"]["label"] == "score"
@@ -216,11 +217,3 @@ def test_recipe_takes_a_score_table(tmp_path: Path) -> None:
     file.write_text("[score]\nlinearty = 3.0\n")
     with pytest.raises(InputError, match="linearty"):
         read_recipe(file)
-
-
-@pytest.mark.parametrize(
-    "name", ["d4cnn-1", "d4cnn-2", "d4cnn-3", "d4cnn-fpfs", "d4cnn-relu", "cnn", "d4cnn-paper-coarse"]
-)
-def test_recipes_in_the_repository_can_be_read(name) -> None:
-    recipe = read_recipe(Path(__file__).parents[2] / "recipes" / f"{name}.toml")
-    assert recipe.label == ("score" if name[-1] in "123" else "fpfs")

@@ -12,10 +12,12 @@ from lensdask.conventions import FWHM_PER_SIGMA
 from lensdask.data import file_sha256, load_card, load_weights
 from lensdask.errors import InputError
 from lensdask.fourier import coordinates, half_plane
+from lensdask.shear import read_recipe, train
 from lensdask.shear.networks import training as train_module
-from lensdask.shear.networks.training import FIRST_PAIR, Recipe, read_recipe, train_d4cnn
+from lensdask.shear.networks.recipe import Recipe
+from lensdask.shear.networks.training import FIRST_PAIR
 from lensdask.shear.networks.trainingset import TrainingSet, make_training_set
-from lensdask.shear.shapes.d4cnn import PAPER, SHIPPED, D4CNNConfig
+from lensdask.shear.shapes.d4cnn import PAPER, SMALL, D4CNNConfig
 from lensdask.shear.shapes.estimator import find_estimator
 from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.shapes.resmooth import Grid
@@ -191,7 +193,7 @@ def test_training_writes_weights_and_their_card(tmp_path: Path, monkeypatch, lab
     path = tmp_path / "new" / "tiny.safetensors"
     recipe = dataclasses.replace(TINY, label=label)
     days = {datetime.now(UTC).date().isoformat()}
-    history = train_d4cnn(path, recipe, device="cpu", on_epoch=on_epoch)
+    history = train(path, recipe, device="cpu", on_epoch=on_epoch)
     days.add(datetime.now(UTC).date().isoformat())
     assert reports == [(0, 0), (1, 1), (2, 2)]
 
@@ -215,33 +217,90 @@ def test_training_writes_weights_and_their_card(tmp_path: Path, monkeypatch, lab
     assert len(np.unique(pairs)) == len(pairs) == 80
 
 
-def test_training_repeats_bit_for_bit(tmp_path: Path) -> None:
-    def trained(name: str, **changes: object) -> str:
-        recipe = dataclasses.replace(TINY, galaxies=24, **changes)
-        train_d4cnn(tmp_path / f"{name}.safetensors", recipe, device="cpu")
-        return str(load_card(tmp_path / f"{name}.safetensors")["sha256"])
+class CutOffError(Exception):
+    """Stands for a killed process."""
 
+
+def cut_off(done: int, _history: History) -> None:
+    if done == 2:
+        raise CutOffError
+
+
+def never(done: int, _history: History) -> None:
+    pytest.fail(f"epoch {done} was trained")
+
+
+def sha256_of(path: Path, recipe: Recipe, **options: object) -> str:
+    train(path, recipe, device="cpu", **options)
+    return str(load_card(path)["sha256"])
+
+
+LONGER = dataclasses.replace(TINY, galaxies=24, training=dataclasses.replace(TINY.training, epochs=3))
+BY_SCORE = dataclasses.replace(
+    LONGER, label="score", training=dataclasses.replace(LONGER.training, schedule="cosine", bfloat16=True)
+)
+
+
+@pytest.mark.parametrize("recipe", [LONGER, BY_SCORE], ids=["fpfs", "score"])
+def test_training_repeats_bit_for_bit_and_after_being_cut_off(tmp_path: Path, recipe) -> None:
     with torch.random.fork_rng(devices=[]):
-        first = trained("first")
+        first = sha256_of(tmp_path / "first.safetensors", recipe)
+        with pytest.raises(CutOffError):
+            train(tmp_path / "second.safetensors", recipe, device="cpu", on_epoch=cut_off)
         torch.manual_seed(99)
-        assert trained("second") == first
-    assert trained("other", seed=6) != first
+        reports: list[int] = []
+        resumed = sha256_of(
+            tmp_path / "second.safetensors", recipe, resume=True, on_epoch=lambda done, _: reports.append(done)
+        )
+    assert resumed == first
+    assert reports == [0, 3]
+    losses = [load_card(tmp_path / f"{name}.safetensors")["loss"] for name in ("first", "second")]
+    assert losses[0] == losses[1]
+    assert not list(tmp_path.glob("*.checkpoint"))
+    assert sha256_of(tmp_path / "other.safetensors", dataclasses.replace(recipe, seed=6)) != first
+
+
+def test_an_interrupted_training_is_not_lost_by_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(CutOffError):
+        train(path, LONGER, device="cpu", on_epoch=cut_off)
+    with pytest.raises(InputError, match=r"a\.checkpoint: an interrupted training; continue it with resume=True or"):
+        train(path, LONGER, device="cpu", on_epoch=never)
+    other = dataclasses.replace(LONGER, signal_to_noise=(5.0, 40.0))
+    for changed in (other, dataclasses.replace(LONGER, network=dataclasses.replace(LONGER.network, hidden=5))):
+        with pytest.raises(InputError, match="of a training with another recipe"):
+            train(path, changed, device="cpu", resume=True, on_epoch=never)
+    assert sha256_of(path, other, overwrite=True) == sha256_of(tmp_path / "b.safetensors", other)
+
+
+def test_training_goes_on_from_weights(tmp_path: Path) -> None:
+    first = tmp_path / "first.safetensors"
+    train(first, TINY, device="cpu")
+    # A rate that changes nothing that single precision can tell.
+    frozen = dataclasses.replace(TINY.training, learning_rate=1e-12, minimum_rate=0.0, weight_decay=0.0)
+    train(tmp_path / "second.safetensors", dataclasses.replace(TINY, seed=6, training=frozen), start=first)
+    assert load_card(tmp_path / "second.safetensors")["started_from"] == load_card(first)
+    before, after = (load_weights(tmp_path / f"{name}.safetensors") for name in ("first", "second"))
+    for name, weights in before.items():
+        torch.testing.assert_close(after[name], weights, rtol=1e-5, atol=1e-8)
+    larger = dataclasses.replace(TINY, network=dataclasses.replace(TINY.network, hidden=5))
+    with pytest.raises(
+        InputError, match=r"first\.safetensors: weights of another network; expected that of the recipe"
+    ):
+        train(tmp_path / "third.safetensors", larger, start=first, device="cpu", on_epoch=never)
 
 
 def test_an_output_that_cannot_be_is_refused_before_training(tmp_path: Path) -> None:
-    def never(done: int, _history: History) -> None:
-        pytest.fail(f"epoch {done} was trained")
-
     present = tmp_path / "present.safetensors"
     present.write_bytes(b"precious")
     for path, message in ((present, "present.safetensors exists"), (tmp_path / "a.pt", r"suffix '\.pt'; expected")):
         with pytest.raises(InputError, match=message):
-            train_d4cnn(path, TINY, device="cpu", on_epoch=never)
+            train(path, TINY, device="cpu", on_epoch=never)
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="expected a directory for the weights"):
-        train_d4cnn(tmp_path / "file" / "a.safetensors", TINY, device="cpu", on_epoch=never)
+        train(tmp_path / "file" / "a.safetensors", TINY, device="cpu", on_epoch=never)
     assert present.read_bytes() == b"precious"
-    train_d4cnn(present, dataclasses.replace(TINY, galaxies=4), device="cpu", overwrite=True)
+    train(present, dataclasses.replace(TINY, galaxies=4), device="cpu", overwrite=True)
     assert find_estimator(present).sha256 == file_sha256(present)
 
 
@@ -249,15 +308,15 @@ def test_an_output_that_cannot_be_is_refused_before_training(tmp_path: Path) -> 
 
 
 def test_recipe_of_the_paper() -> None:
-    recipe = read_recipe(Path(__file__).parents[2] / "recipes" / "d4cnn-paper.toml")
+    recipe = read_recipe("d4cnn-paper")
     assert recipe.network == PAPER
     assert recipe.training == TrainingConfig()
     assert (recipe.label, recipe.signal_to_noise, recipe.galaxies) == ("distortion", (5.0, 40.0), 10_000)
 
 
-def test_no_file_is_the_recipe_of_the_shipped_network() -> None:
-    assert read_recipe(None) == Recipe()
-    assert Recipe().network == SHIPPED
+def test_no_name_is_the_recipe_of_the_shipped_network() -> None:
+    assert read_recipe() == read_recipe("d4cnn-fpfs") == Recipe()
+    assert Recipe().network == SMALL
     assert Recipe().signal_to_noise == (5.0, 150.0)
 
 
@@ -276,7 +335,7 @@ def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
         magnitude_limit=24,
     )
     path.write_text("[network]\nchannels = [8, 8]\nstrides = [1, 2]\n")
-    assert read_recipe(path).network == dataclasses.replace(SHIPPED, channels=(8, 8), strides=(1, 2))
+    assert read_recipe(path).network == dataclasses.replace(SMALL, channels=(8, 8), strides=(1, 2))
 
 
 BAD_FILES = {
@@ -286,7 +345,7 @@ BAD_FILES = {
     "unknown_training": ("[training]\nepoch = 5", r"\[training\]: unknown setting 'epoch'; expected batch, bfloat16"),
     "unknown_network": ("[network]\nwidth = 5", r"\[network\]: unknown setting 'width'; expected activation, channels"),
     "unknown_table": ("[optimiser]\nname = 'adam'", "unknown setting 'optimiser'"),
-    "unknown_base": ("[network]\nbase = 'large'", "unknown base; expected paper or shipped"),
+    "unknown_base": ("[network]\nbase = 'large'", r"\[network\]: base 'large'; expected small, paper, shipped$"),
     "text_for_number": ("galaxies = 'many'", "galaxies is 'many'; expected something like 10000"),
     "fraction_for_count": ("galaxies = 10.5", r"galaxies is 10\.5; expected something like 10000"),
     "truth_for_count": ("galaxies = true", "galaxies is True; expected"),

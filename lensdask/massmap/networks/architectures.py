@@ -1,6 +1,5 @@
 """The networks of mass maps by name: cards of their weights, and maps made by them."""
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -8,12 +7,12 @@ import numpy.typing as npt
 import torch
 
 from lensdask.arrays import Array, in_batches, to_numpy
-from lensdask.errors import InputError
 from lensdask.maps.fields import ShearMaps
 from lensdask.massmap.networks.cha import ChaConfig, ChaNet
 from lensdask.massmap.networks.h21 import H21Config, H21Net
 from lensdask.massmap.networks.inputs import network_inputs
 from lensdask.massmap.networks.miu2net import MIU2Net, MIU2NetConfig
+from lensdask.training import Architectures, build_from_card, describe_network, network_of_config
 
 __all__ = ["ARCHITECTURES", "Config", "Network", "build_network", "describe", "make_network", "network_maps", "note_of"]
 
@@ -23,7 +22,7 @@ Config = ChaConfig | H21Config | MIU2NetConfig
 Network = ChaNet | H21Net | MIU2Net
 """Any of the networks: takes `network_inputs`, and its output 0 is the convergence."""
 
-ARCHITECTURES: dict[str, tuple[type[Config], type[Network]]] = {
+ARCHITECTURES: Architectures[Network] = {
     "cha": (ChaConfig, ChaNet),
     "h21": (H21Config, H21Net),
     "miu2net": (MIU2NetConfig, MIU2Net),
@@ -41,25 +40,19 @@ _NOTES = {
 }
 
 
-def _architecture(config: Config) -> str:
-    return next(name for name, (kind, _) in ARCHITECTURES.items() if isinstance(config, kind))
-
-
 def make_network(config: Config) -> Network:
     """Return an untrained network."""
-    network: Any = ARCHITECTURES[_architecture(config)][1]
-    made: Network = network(config)
-    return made
+    return network_of_config(config, ARCHITECTURES)
 
 
 def describe(config: Config) -> dict[str, Any]:
     """Return the part of a card that says which network the weights belong to."""
-    return {"architecture": _architecture(config), "config": asdict(config)}
+    return describe_network(config, ARCHITECTURES)
 
 
 def note_of(config: Config) -> str:
     """Return where the architecture of a network comes from, and which of it is ours."""
-    return _NOTES[_architecture(config)]
+    return _NOTES[describe(config)["architecture"]]
 
 
 def build_network(card: dict[str, Any]) -> Network:
@@ -70,19 +63,7 @@ def build_network(card: dict[str, Any]) -> Network:
     InputError
         The card describes none of the networks.
     """
-    name, settings = card["architecture"], card["config"]
-    if name not in ARCHITECTURES or not isinstance(settings, dict):
-        raise InputError(
-            f"card of the weights: architecture {name!r}, config {settings!r}; expected one of "
-            f"{', '.join(ARCHITECTURES)} and the fields of its configuration"
-        )
-    values: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()
-    }
-    try:
-        return make_network(ARCHITECTURES[name][0](**values))
-    except (TypeError, AttributeError) as error:
-        raise InputError(f"card of the weights: config does not describe a {name} network: {error}") from error
+    return build_from_card(card, ARCHITECTURES)
 
 
 def network_maps(network: Network, maps: ShearMaps, *, device: str = "cpu", batch: int = 4) -> npt.NDArray[np.float32]:

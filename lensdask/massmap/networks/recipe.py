@@ -1,10 +1,8 @@
 """Recipes of mass-map networks: everything that decides their weights, and the TOML files that say it."""
 
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from lensdask.errors import InputError
 from lensdask.maps.mock import NoiseModel
@@ -13,9 +11,9 @@ from lensdask.massmap.networks.cha import CHA_PAPER, CHA_SMALL
 from lensdask.massmap.networks.h21 import H21_LIKE, H21_SMALL
 from lensdask.massmap.networks.miu2net import MIU2NET_PAPER, MIU2NET_SMALL
 from lensdask.sky.simulate import SkyConfig
-from lensdask.training import TrainingConfig, read_toml, replaced
+from lensdask.training import TrainingConfig, find_recipe, recipe_of_file
 
-__all__ = ["BASES", "SHIPPED_RECIPE", "MassmapRecipe", "read_massmap_recipe"]
+__all__ = ["BASES", "Recipe", "read_recipe"]
 
 BASES: dict[str, dict[str, Config]] = {
     "cha": {"small": CHA_SMALL, "paper": CHA_PAPER},
@@ -26,7 +24,7 @@ BASES: dict[str, dict[str, Config]] = {
 
 
 @dataclass(frozen=True)
-class MassmapRecipe:
+class Recipe:
     """Everything that decides the weights, apart from the rounding of the machine."""
 
     network: Config = CHA_SMALL
@@ -69,58 +67,20 @@ class MassmapRecipe:
             raise InputError(f"seed: {self.seed}; expected a whole number from 0 to 2^63")
 
 
-SHIPPED_RECIPE = MassmapRecipe(
-    network=dataclasses.replace(
-        CHA_SMALL, channels=4, first_kernels=(5, 13, 97), inputs="weighted+weight+ks", input_scale=0.05
-    ),
-    training=TrainingConfig(
-        epochs=5,
-        batch=4,
-        micro_batch=4,
-        learning_rate=5e-5,
-        weight_decay=0.0,
-        minimum_rate=0.0,
-        schedule="cosine",
-        validate_every=75,
-        clip_norm=1.0,
-    ),
-    exponent=0.0,
-    start="wiener",
-    fields=300,
-    fresh=True,
-)
-"""That of the shipped ``cha``, ``recipes/massmap-cha.toml``."""
+def read_recipe(name: str | Path = "massmap-cha") -> Recipe:
+    """Return a recipe for `lensdask.massmap.train`.
 
-
-def read_massmap_recipe(path: Path | None) -> MassmapRecipe:
-    """Return the recipe of a TOML file; `SHIPPED_RECIPE` when there is none.
-
-    The file may hold the fields of `MassmapRecipe` at its top, and tables ``[network]``, ``[sky]``, ``[noise]`` and
-    ``[training]``. In ``[network]``, `architecture` ("cha", "h21" or "miu2net") and `base` ("small" or "paper") say
-    which of `BASES` the other settings change.
+    Parameters
+    ----------
+    name
+        Name of a recipe that comes with the package, such as ``massmap-cha-paper``, or the path of a TOML file. The
+        file may hold the fields of `Recipe` at its top, and tables ``[network]``, ``[sky]``, ``[noise]`` and
+        ``[training]``. In ``[network]``, `architecture` ("cha", "h21" or "miu2net") and `base` ("small" or "paper")
+        say which of `BASES` the other settings change.
 
     Raises
     ------
     InputError
-        The file cannot be read, or has a setting that does not exist.
+        There is no such recipe, the file cannot be read, or it has a setting that does not exist.
     """
-    if path is None:
-        return SHIPPED_RECIPE
-    default, content = MassmapRecipe(), read_toml(path)
-    parts: dict[str, Any] = {"network": _read_network(content.pop("network", {}), f"{path}: [network]")}
-    for name in ("sky", "noise", "training"):
-        parts[name] = replaced(getattr(default, name), content.pop(name, {}), f"{path}: [{name}]")
-    return replaced(dataclasses.replace(default, **parts), content, str(path))
-
-
-def _read_network(table: Any, where: str) -> Config:
-    if not isinstance(table, Mapping):
-        raise InputError(f"{where}: {table!r}; expected a table")
-    settings = dict(table)
-    architecture, size = str(settings.pop("architecture", "cha")), str(settings.pop("base", "small"))
-    if architecture not in BASES or size not in BASES[architecture]:
-        raise InputError(
-            f"{where}: architecture {architecture!r}, base {size!r}; expected one of {', '.join(BASES)}, small or paper"
-        )
-    network: Config = replaced(BASES[architecture][size], settings, where)
-    return network
+    return recipe_of_file(find_recipe(name, ("massmap-",)), Recipe(), BASES)

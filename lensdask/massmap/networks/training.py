@@ -1,9 +1,6 @@
 """Train a network of mass maps on simulated fields, and write its weights with a card that says how they were made."""
 
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +8,14 @@ import torch
 from torch import nn
 
 from lensdask.arrays import to_numpy, to_torch
-from lensdask.compute import choose_device, describe_device
-from lensdask.data import code_version, configuration_hash, file_sha256, load_card, load_into, save_weights
+from lensdask.data import file_sha256
 from lensdask.errors import InputError
 from lensdask.maps.symmetry import SYMMETRIES
-from lensdask.massmap.networks.architectures import Config, Network, build_network, describe, make_network, note_of
+from lensdask.massmap.networks.architectures import ARCHITECTURES, Config, note_of
 from lensdask.massmap.networks.cha import ChaNet
 from lensdask.massmap.networks.inputs import network_inputs
 from lensdask.massmap.networks.losses import Loss, cha_loss, miu2net_loss
-from lensdask.massmap.networks.recipe import MassmapRecipe
+from lensdask.massmap.networks.recipe import Recipe
 from lensdask.massmap.networks.trainingset import (
     FIRST_TRAINING,
     FIRST_VALIDATION,
@@ -34,57 +30,35 @@ from lensdask.massmap.networks.wiener_start import start_as_wiener
 from lensdask.random import Stream, generator
 from lensdask.sky.power import convergence_power
 from lensdask.sky.simulate import check_sky
-from lensdask.training import (
-    Batch,
-    Checkpoint,
-    History,
-    check_output,
-    read_ahead,
-    train,
-)
+from lensdask.training import Batch, Examples, History, Lesson, read_ahead, train_to_file
 
-__all__ = ["train_massmap"]
+__all__ = ["train"]
 
 _TURNS = 2**42
 """Epoch numbers from here on key turns and mirrors, those below the order of the fields."""
 
 
-def _initial_network(recipe: MassmapRecipe, fields: FieldSet, start: Path | None) -> Network:
-    """Return the network before training; what the noise is the fields tell."""
-    if start is not None:
-        return _started(start, recipe)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(generator(recipe.seed, Stream.WEIGHTS, 0).integers(2**31)))
-        network = make_network(recipe.network)
-    if recipe.start == "wiener":
-        if not isinstance(network, ChaNet):
-            raise InputError("start: 'wiener'; expected a network of architecture cha")
-        maps = next(fields.batches(0, 1)).maps
-        noise = float(to_numpy(maps.weight)[to_numpy(maps.mask) > 0].mean()) ** -0.5
-        # Smoothed as the sky is: the filter is for what the network is to find.
-        power = convergence_power(recipe.sky.source).smoothed(recipe.sky.resolution)
-        start_as_wiener(network, power, noise=noise, pixel_scale=recipe.sky.pixel_scale)
-    return network
+def _start(network: nn.Module, recipe: Recipe, fields: FieldSet) -> None:
+    """Change the random weights of a network as the recipe says; what the noise is the fields tell."""
+    if recipe.start == "random":
+        return
+    if not isinstance(network, ChaNet):
+        raise InputError("start: 'wiener'; expected a network of architecture cha")
+    maps = next(fields.batches(0, 1)).maps
+    noise = float(to_numpy(maps.weight)[to_numpy(maps.mask) > 0].mean()) ** -0.5
+    # Smoothed as the sky is: the filter is for what the network is to find.
+    power = convergence_power(recipe.sky.source).smoothed(recipe.sky.resolution)
+    start_as_wiener(network, power, noise=noise, pixel_scale=recipe.sky.pixel_scale)
 
 
-def _started(start: Path, recipe: MassmapRecipe) -> Network:
-    """Return the network of the recipe with the weights of an earlier training."""
-    card = load_card(start)
-    network = build_network(card)
-    if network.config != recipe.network:
-        raise InputError(f"{start}: weights of another network; expected that of the recipe")
-    load_into(network, start)
-    return network
-
-
-def _objective(recipe: MassmapRecipe) -> Callable[[nn.Module, Batch], torch.Tensor]:
+def _objective(recipe: Recipe) -> Callable[[nn.Module, Batch], torch.Tensor]:
     loss: Loss = cha_loss(recipe.exponent)
     if recipe.loss == "miu2net":
         loss = miu2net_loss(recipe.sky.pixel_scale, ring_weight=recipe.ring_weight)
     return lambda model, batch: loss(model(batch[0]), batch[1], batch[2])
 
 
-def _field_sets(recipe: MassmapRecipe, maps: Path | None, device: str) -> tuple[FieldSet, FieldSet]:
+def _field_sets(recipe: Recipe, maps: Path | None, device: str) -> tuple[FieldSet, FieldSet]:
     """Return the fields for training and those for validation."""
     if maps is None:
         common: dict[str, Any] = {"sky": recipe.sky, "noise": recipe.noise, "seed": recipe.seed, "device": device}
@@ -107,7 +81,7 @@ def _batch(fields: Fields, config: Config, device: str) -> Batch:
     return network_inputs(config, fields.maps).to(device), kappa, mask
 
 
-def _epochs(fields: FieldSet, recipe: MassmapRecipe, device: str) -> Callable[[int], Iterator[Batch]]:
+def _epochs(fields: FieldSet, recipe: Recipe, device: str) -> Callable[[int], Iterator[Batch]]:
     """Return the function that gives the batches of an epoch, made ahead and each turned or mirrored at random."""
 
     def made(epoch: int) -> Iterator[Batch]:
@@ -124,7 +98,7 @@ def _epochs(fields: FieldSet, recipe: MassmapRecipe, device: str) -> Callable[[i
     return batches
 
 
-def _data(recipe: MassmapRecipe, fields: tuple[FieldSet, FieldSet], maps: Path | None) -> dict[str, Any]:
+def _data(recipe: Recipe, fields: tuple[FieldSet, FieldSet], maps: Path | None) -> dict[str, Any]:
     """Return what the card says of the fields."""
     training, validation = fields
     if isinstance(training, StoredFields) and isinstance(validation, StoredFields) and maps is not None:
@@ -140,12 +114,12 @@ def _data(recipe: MassmapRecipe, fields: tuple[FieldSet, FieldSet], maps: Path |
     return {"store": None, "ids": spans, "footprint_sha256": None if footprint is None else file_sha256(footprint)}
 
 
-def train_massmap(
-    path: Path,
-    recipe: MassmapRecipe,
+def train(
+    path: str | Path,
+    recipe: Recipe,
     *,
-    maps: Path | None = None,
-    start: Path | None = None,
+    maps: str | Path | None = None,
+    start: str | Path | None = None,
     device: str = "auto",
     overwrite: bool = False,
     resume: bool = False,
@@ -153,8 +127,8 @@ def train_massmap(
 ) -> History:
     """Train a network and write ``path`` (safetensors) with its card, a JSON file beside it.
 
-    After every epoch the state is kept in ``NAME.checkpoint`` beside the weights until they are written. A training
-    that was cut off goes on from it with `resume`, to the same weights to the bit.
+    After every epoch the state is kept in ``NAME.checkpoint`` beside the weights until they are written. An interrupted
+    training goes on from it with `resume`, to bit-identical weights.
 
     Parameters
     ----------
@@ -183,65 +157,26 @@ def train_massmap(
         The file exists, its name does not end in .safetensors, the device is not there, the store or the weights to go
         on from do not fit the recipe, or an interrupted training of another recipe was to be resumed.
     """
-    check_output(path, overwrite or (resume and _checkpoint_of(path).exists()))
-    chosen = choose_device(device)
-    fields = _field_sets(recipe, maps, chosen)
-    if maps is None:
-        check_sky(recipe.sky)
-    seen = {"data": _data(recipe, fields, maps), "started_from": None if start is None else load_card(start)}
-    checkpoint = _checkpoint(path, recipe, seen, resume=resume, overwrite=overwrite)
-    network = _initial_network(recipe, fields[1], start).to(chosen)
-    on_epoch = on_epoch or (lambda _done, _history: None)
-    on_epoch(0, History())
-    began = time.perf_counter()
-    with torch.random.fork_rng(devices=[] if chosen == "cpu" else [torch.cuda.current_device()]):
-        validation = [_batch(part, recipe.network, chosen) for part in fields[1].batches(0, recipe.training.batch)]
-        history = train(
-            network,
-            _epochs(fields[0], recipe, chosen),
-            validation,
-            recipe.training,
+    store = None if maps is None else Path(maps)
+
+    def prepare(device: str) -> Lesson:
+        training, validation = fields = _field_sets(recipe, store, device)
+        if store is None:
+            check_sky(recipe.sky)
+
+        def examples() -> Examples:
+            checks = [_batch(part, recipe.network, device) for part in validation.batches(0, recipe.training.batch)]
+            return Examples(_epochs(training, recipe, device), checks)
+
+        return Lesson(
+            architectures=ARCHITECTURES,
             objective=_objective(recipe),
-            on_epoch=on_epoch,
-            checkpoint=checkpoint,
+            examples=examples,
+            data={"data": _data(recipe, fields, store)},
+            notes={"note": note_of(recipe.network), "pixel_scale": recipe.sky.pixel_scale},
+            initialise=lambda network: _start(network, recipe, validation),
         )
-    card = describe(recipe.network) | {
-        "note": note_of(recipe.network),
-        "pixel_scale": recipe.sky.pixel_scale,
-        "recipe": {k: v for k, v in asdict(recipe).items() if k != "network"},
-        **seen,
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "loss": asdict(history),
-        "epochs_done": len(history.training),
-        "wall_s": round(time.perf_counter() - began, 1),
-        "machine": describe_device(chosen),
-        "date": datetime.now(UTC).date().isoformat(),
-        "lensdask": code_version(),
-    }
-    save_weights(path, network.state_dict(), card)
-    checkpoint.remove()
-    return history
 
-
-def _checkpoint_of(path: Path) -> Path:
-    return path.with_suffix(".checkpoint")
-
-
-def _checkpoint(
-    path: Path, recipe: MassmapRecipe, seen: dict[str, Any], *, resume: bool, overwrite: bool
-) -> Checkpoint:
-    """Return where the state of a training is kept, after a look at what is there."""
-    # Of the card of the first weights no more than decides the result: numbers measured later may be added to it.
-    start = (seen["started_from"] or {}).get("sha256")
-    content = describe(recipe.network) | {"recipe": asdict(recipe), "data": seen["data"], "started_from": start}
-    checkpoint = Checkpoint(_checkpoint_of(path), configuration_hash(content))
-    if checkpoint.path.exists() and not resume:
-        if not overwrite:
-            raise InputError(
-                f"{checkpoint.path}: an interrupted training; "
-                "continue it with resume=True or replace it with overwrite=True"
-            )
-        checkpoint.remove()
-    if resume:
-        checkpoint.load()
-    return checkpoint
+    return train_to_file(
+        path, recipe, prepare, start=start, device=device, overwrite=overwrite, resume=resume, on_epoch=on_epoch
+    )

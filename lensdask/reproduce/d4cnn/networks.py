@@ -7,29 +7,11 @@ from typing import Literal
 
 from lensdask.data import configuration_hash
 from lensdask.reproduce.experiment import Job
-from lensdask.shear.networks.training import Recipe, train_d4cnn
-from lensdask.shear.shapes.d4cnn import PAPER, SHIPPED, D4CNNConfig
+from lensdask.shear import read_recipe, train
+from lensdask.shear.networks.recipe import Recipe
 from lensdask.shear.shapes.estimator import find_estimator
-from lensdask.training import TrainingConfig
 
 __all__ = ["ABLATIONS", "network", "recipe_of", "trained", "trained_path", "weights_of"]
-
-_PAPER = Recipe(network=PAPER, signal_to_noise=(5.0, 40.0))
-_TINY = Recipe(
-    network=D4CNNConfig(channels=(4, 8), strides=(1, 2), hidden=4, grid_points=12, grid_spacing=0.4),
-    training=TrainingConfig(epochs=1, batch=16),
-    galaxies=48,
-    validation=8,
-)
-# Fewer epochs than the paper's 50, of smaller batches: as many steps, and more.
-_SMALL = Recipe(
-    network=SHIPPED,
-    signal_to_noise=(5.0, 40.0),
-    training=TrainingConfig(epochs=12, batch=50, validate_every=50, bfloat16=True),
-    validation=200,
-)
-
-_RECIPES = {"tiny": _TINY, "small": _SMALL, "paper": _PAPER}
 
 ABLATIONS = {"d4cnn-fpfs": "D4CNN (GELU)", "d4cnn-relu": "D4CNN (ReLU)", "cnn": "CNN"}
 """The three networks of section 4, all trained on FPFS ellipticities, with the names that the paper gives them."""
@@ -43,11 +25,11 @@ def recipe_of(name: str, size: str, seed: int = 0) -> Recipe:
     name
         ``d4cnn`` (learns distortions), ``d4cnn-fpfs``, ``d4cnn-relu`` or ``cnn`` (learn FPFS ellipticities).
     size
-        Size of the experiment; "paper" is the paper's Table 1.
+        Size of the experiment, "tiny", "small" or "paper"; the recipe is the one named ``d4cnn-SIZE``.
     seed
         Seed of weights, galaxies and noise.
     """
-    recipe = replace(_RECIPES[size], label="distortion" if name == "d4cnn" else "fpfs", seed=seed)
+    recipe = replace(read_recipe(f"d4cnn-{size}"), label="distortion" if name == "d4cnn" else "fpfs", seed=seed)
     activation: Literal["gelu", "relu"] = "relu" if name == "d4cnn-relu" else "gelu"
     return replace(recipe, network=replace(recipe.network, activation=activation, equivariant=name != "cnn"))
 
@@ -78,12 +60,12 @@ def trained_path(job: Job, name: str, galaxies: int | None = None) -> Path:
 def trained(job: Job, name: str, galaxies: int | None = None) -> Path:
     """Return the weights of `trained_path`, trained unless they lie there: by the same recipe, to judge by the name.
 
-    A training that was interrupted starts anew.
+    A training that was interrupted is continued.
     """
     path = trained_path(job, name, galaxies)
     # The card is written last.
     if not path.with_suffix(".json").exists():
-        train_d4cnn(path, _recipe(job, name, galaxies), device=job.device_here, overwrite=True)
+        train(path, _recipe(job, name, galaxies), device=job.device_here, overwrite=True, resume=True)
     return path
 
 

@@ -1,117 +1,27 @@
 """Train a D4CNN on simulated galaxies and write its weights with a card that says how they were made."""
 
-import dataclasses
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from lensdask.compute import choose_device, describe_device
-from lensdask.data import code_version, load_card, load_into, save_weights
-from lensdask.errors import InputError
-from lensdask.random import Stream, generator
-from lensdask.shear.networks.score import ScoreConfig, ScoreSet, make_score_set, score_objective
+from lensdask.shear.networks.recipe import Recipe
+from lensdask.shear.networks.score import ScoreSet, make_score_set, score_objective
 from lensdask.shear.networks.trainingset import TrainingSet, make_training_set
-from lensdask.shear.shapes.d4cnn import D4CNN, PAPER, SHIPPED, D4CNNConfig, build_d4cnn, describe
-from lensdask.shear.simulation.catalogue import MAGNITUDE_LIMIT, Catalogue, MockCatalogue, read_catalogue
-from lensdask.training import (
-    Batch,
-    History,
-    Objective,
-    TrainingConfig,
-    check_output,
-    read_toml,
-    regression,
-    replaced,
-    train,
-)
+from lensdask.shear.shapes.d4cnn import ARCHITECTURES
+from lensdask.shear.simulation.catalogue import Catalogue, MockCatalogue, read_catalogue
+from lensdask.training import Batch, Examples, History, Lesson, Objective, regression, train_to_file
 
-__all__ = ["Recipe", "read_recipe", "train_d4cnn"]
+__all__ = ["train"]
 
 FIRST_PAIR = 2**40
 """Pairs from here on are for training, so that no test of a network meets a mock galaxy it was trained on."""
 
 VALIDATION_EPOCH = 2**61
 """Epoch whose noise the validation set gets: none that training reaches."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides the weights, apart from the rounding of the machine."""
-
-    network: D4CNNConfig = SHIPPED
-    """Architecture."""
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    """Hyperparameters of the loop."""
-    label: Literal["distortion", "fpfs", "score"] = "fpfs"
-    """What the network learns: the catalogue's distortion, the FPFS ellipticity of the noiseless stamp, or, without a
-    label, to measure shear with the least shape noise (`lensdask.shear.networks.score`)."""
-    score: ScoreConfig = field(default_factory=ScoreConfig)
-    """Settings of the training by score."""
-    signal_to_noise: tuple[float, float] = (5.0, 150.0)
-    """Range of the uniform distribution of signal-to-noise. The paper has 5 to 40 (section 2.3.2). Trained on that,
-    this network over-weighs the brighter galaxies, which it has never seen, and its response to shear bends: on
-    noiseless galaxies m = -5.5e-4 ± 0.7e-4 at g = 0.02."""
-    galaxies: int = 10_000
-    """Training stamps."""
-    validation: int = 1_000
-    """Validation stamps."""
-    magnitude_limit: float = MAGNITUDE_LIMIT
-    """Galaxies are brighter than this in i."""
-    seed: int = 0
-    """Seed of the weights, the galaxies and the noise."""
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot train."""
-        if self.label not in ("distortion", "fpfs", "score"):
-            raise InputError(f"label: {self.label!r}; expected distortion, fpfs or score")
-        if self.label == "score" and self.training.schedule == "plateau":
-            # One per cent of a loss that passes through zero means nothing.
-            raise InputError("label: 'score' with the schedule 'plateau'; expected [training] schedule = 'cosine'")
-        if self.galaxies < 1 or self.validation < 1:
-            raise InputError(f"galaxies: {self.galaxies} and {self.validation} to validate; expected at least 1")
-        if len(self.signal_to_noise) != 2 or not 0 < self.signal_to_noise[0] <= self.signal_to_noise[1] < np.inf:
-            raise InputError(f"signal_to_noise: {self.signal_to_noise}; expected two positive numbers in order")
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed: {self.seed}; expected a whole number from 0 to 2^63")
-
-
-def read_recipe(path: Path | None) -> Recipe:
-    """Return the recipe of a TOML file; that of the shipped ``d4cnn-fpfs`` when there is none.
-
-    The file may hold the fields of `Recipe` at its top, and tables ``[training]``, ``[score]`` and ``[network]`` with
-    those of `TrainingConfig`, `ScoreConfig` and `D4CNNConfig`. ``base = "paper"`` in ``[network]`` starts from the
-    paper's network.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read, or has a setting that does not exist.
-    """
-    if path is None:
-        return Recipe()
-    content = read_toml(path)
-    network = content.pop("network", {})
-    if not isinstance(network, Mapping):
-        raise InputError(f"{path}: [network]: {network!r}; expected a table")
-    network = dict(network)
-    base = {"paper": PAPER, "shipped": SHIPPED}.get(str(network.pop("base", "shipped")))
-    if base is None:
-        raise InputError(f"{path}: [network] has an unknown base; expected paper or shipped")
-    default = Recipe()
-    parts: dict[str, Any] = {
-        "network": replaced(base, network, f"{path}: [network]"),
-        "training": replaced(default.training, content.pop("training", {}), f"{path}: [training]"),
-        "score": replaced(default.score, content.pop("score", {}), f"{path}: [score]"),
-    }
-    return replaced(dataclasses.replace(default, **parts), content, str(path))
 
 
 def _training_sets(
@@ -133,35 +43,37 @@ def _training_sets(
     return made(ids[: recipe.galaxies]), made(ids[recipe.galaxies :])
 
 
+def _examples(recipe: Recipe, source: MockCatalogue | Catalogue, device: str) -> Examples:
+    training, validation = _training_sets(recipe, source)
+
+    def on_device(dataset: TrainingSet | ScoreSet, epoch: int) -> Iterator[Batch]:
+        batches = dataset.batches(epoch, recipe.training.batch)
+        return (tuple(part.to(device) for part in parts) for parts in batches)
+
+    return Examples(partial(on_device, training), list(on_device(validation, VALIDATION_EPOCH)))
+
+
 def _objective(recipe: Recipe) -> Objective:
     if recipe.label == "score":
         return partial(score_objective, config=recipe.score)
     return regression(recipe.training.huber_delta)
 
 
-def _initial_network(recipe: Recipe, start: Path | None) -> D4CNN:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(generator(recipe.seed, Stream.WEIGHTS, 0).integers(2**31)))
-        network = D4CNN(recipe.network)
-    if start is not None:
-        card = load_card(start)
-        if card["architecture"] != "d4cnn" or build_d4cnn(card).config != recipe.network:
-            raise InputError(f"{start}: weights of another network; expected that of the recipe")
-        load_into(network, start)
-    return network
-
-
-def train_d4cnn(
-    path: Path,
+def train(
+    path: str | Path,
     recipe: Recipe,
     *,
-    catalogue: Path | None = None,
-    start: Path | None = None,
+    catalogue: str | Path | None = None,
+    start: str | Path | None = None,
     device: str = "auto",
     overwrite: bool = False,
+    resume: bool = False,
     on_epoch: Callable[[int, History], None] | None = None,
 ) -> History:
     """Train a network and write ``path`` (safetensors) with its card, a JSON file beside it.
+
+    After every epoch the state is kept in ``NAME.checkpoint`` beside the weights until they are written. An interrupted
+    training goes on from it with `resume`, to bit-identical weights.
 
     Parameters
     ----------
@@ -176,49 +88,30 @@ def train_d4cnn(
     device
         "auto", "cpu" or "cuda".
     overwrite
-        Replace an existing file.
+        Replace an existing file of weights, or an interrupted training.
+    resume
+        Go on with an interrupted training, if there is one.
     on_epoch
         Called with 0 once the input is accepted, then after each epoch with the number done and the loss curves.
 
     Raises
     ------
     InputError
-        The file exists, its name does not end in .safetensors, or the device is not there.
+        The file exists, its name does not end in .safetensors, the device is not there, the weights to start from are
+        of another network, or an interrupted training of another recipe was to be resumed.
     """
-    check_output(path, overwrite)
-    chosen = choose_device(device)
-    limit = recipe.magnitude_limit
-    source = MockCatalogue(limit) if catalogue is None else read_catalogue(catalogue, limit)
-    network = _initial_network(recipe, start).to(chosen)
-    on_epoch = on_epoch or (lambda _done, _history: None)
-    on_epoch(0, History())
-    began = time.perf_counter()
-    training, validation = _training_sets(recipe, source)
-    batch = recipe.training.batch
 
-    def on_device(dataset: TrainingSet | ScoreSet, epoch: int) -> Iterator[Batch]:
-        return (tuple(part.to(chosen) for part in parts) for parts in dataset.batches(epoch, batch))
+    def prepare(device: str) -> Lesson:
+        limit = recipe.magnitude_limit
+        source = MockCatalogue(limit) if catalogue is None else read_catalogue(Path(catalogue), limit)
+        name = "parametric CatSim-like mock" if catalogue is None else f"catalogue {Path(catalogue).name}"
+        return Lesson(
+            architectures=ARCHITECTURES,
+            objective=_objective(recipe),
+            examples=lambda: _examples(recipe, source, device),
+            data={"data": name, "galaxies": source.fingerprint},
+        )
 
-    history = train(
-        network,
-        lambda epoch: on_device(training, epoch),
-        list(on_device(validation, VALIDATION_EPOCH)),
-        recipe.training,
-        objective=_objective(recipe),
-        on_epoch=on_epoch,
+    return train_to_file(
+        path, recipe, prepare, start=start, device=device, overwrite=overwrite, resume=resume, on_epoch=on_epoch
     )
-    card = describe(recipe.network) | {
-        "recipe": {k: v for k, v in asdict(recipe).items() if k != "network"},
-        "data": "parametric CatSim-like mock" if catalogue is None else f"catalogue {catalogue.name}",
-        "galaxies": source.fingerprint,
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "loss": asdict(history),
-        "epochs_done": len(history.training),
-        "wall_s": round(time.perf_counter() - began, 1),
-        "machine": describe_device(chosen),
-        "started_from": None if start is None else load_card(start),
-        "date": datetime.now(UTC).date().isoformat(),
-        "lensdask": code_version(),
-    }
-    save_weights(path, network.state_dict(), card)
-    return history

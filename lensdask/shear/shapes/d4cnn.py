@@ -10,7 +10,7 @@ ablations of the paper, a ReLU backbone and a plain CNN without the orbit, are s
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -20,8 +20,9 @@ from lensdask.conventions import FWHM_PER_SIGMA
 from lensdask.errors import InputError
 from lensdask.fourier import coordinates
 from lensdask.shear.shapes.resmooth import Grid
+from lensdask.training import Architectures, build_from_card, describe_network
 
-__all__ = ["D4CNN", "PAPER", "SHIPPED", "D4CNNConfig", "Layer", "build_d4cnn", "orbit"]
+__all__ = ["ARCHITECTURES", "D4CNN", "PAPER", "SMALL", "D4CNNConfig", "Layer", "build_d4cnn", "describe", "orbit"]
 
 SIGNS = torch.tensor(
     [[1, -1, 1, -1, 1, -1, 1, -1], [1, -1, 1, -1, -1, 1, -1, 1]],
@@ -95,7 +96,7 @@ class D4CNNConfig:
 PAPER = D4CNNConfig()
 """The network of the paper: five layers of 32 channels on the 64 x 64 pixels of the stamp."""
 
-SHIPPED = D4CNNConfig(channels=(16, 32, 32, 32), strides=(1, 2, 1, 1), residual=1.0, grid_points=20, grid_spacing=0.4)
+SMALL = D4CNNConfig(channels=(16, 32, 32, 32), strides=(1, 2, 1, 1), residual=1.0, grid_points=20, grid_spacing=0.4)
 """The network shipped as ``d4cnn``: the inner 8 arcsec on a 0.4 arcsec grid, a fiftieth of the arithmetic."""
 
 
@@ -229,6 +230,10 @@ class D4CNN(nn.Module):
         return torch.cat([head(spin) for head, spin in zip(self.odd, spins, strict=True)], dim=-1)
 
 
+ARCHITECTURES: Architectures[D4CNN] = {"d4cnn": (D4CNNConfig, D4CNN)}
+"""Configuration and network by the name that cards have for them."""
+
+
 def build_d4cnn(card: dict[str, Any]) -> D4CNN:
     """Return an untrained network of the architecture that a card of weights describes.
 
@@ -237,15 +242,9 @@ def build_d4cnn(card: dict[str, Any]) -> D4CNN:
     InputError
         The card does not describe a D4CNN.
     """
-    if not isinstance(card["config"], dict):
-        raise InputError(f"card of the weights: config is {card['config']!r}; expected the fields of D4CNNConfig")
-    config: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in card["config"].items()}
-    try:
-        return D4CNN(D4CNNConfig(**config))
-    except TypeError as error:
-        raise InputError(f"card of the weights: config does not describe a D4CNN: {error}") from error
+    return build_from_card(card, ARCHITECTURES)
 
 
 def describe(config: D4CNNConfig) -> dict[str, Any]:
     """Return the part of a card that says which network the weights belong to."""
-    return {"architecture": "d4cnn", "config": asdict(config)}
+    return describe_network(config, ARCHITECTURES)

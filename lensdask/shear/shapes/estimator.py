@@ -5,20 +5,20 @@ from pathlib import Path
 
 import numpy as np
 
-from lensdask.compute import NOT_IDENTITY, cached_model
-from lensdask.data import load_card
+from lensdask.compute import NOT_IDENTITY
 from lensdask.errors import InputError
 from lensdask.shear.shapes.d4cnn import build_d4cnn
 from lensdask.shear.shapes.fpfs import FPFS
+from lensdask.training import find_weights, weights_file
 
-__all__ = ["SHIPPED", "Estimator", "find_estimator"]
+__all__ = ["SHIPPED_WEIGHTS", "Estimator", "find_estimator"]
 
-SHIPPED = {
+SHIPPED_WEIGHTS = {
     name: Path(__file__).parents[1] / "weights" / f"{name}.safetensors"
     for name in ("d4cnn", "d4cnn-fpfs", "d4cnn-paper", "d4cnn-relu", "cnn")
 }
-"""Networks that come with the package: the best one; a small and the paper's, which learned FPFS ellipticities; and two
-ablations of the small one."""
+"""Files of the networks that come with the package: the best one; a small and the paper's, which learned FPFS
+ellipticities; and two ablations of the small one."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Estimator:
     @property
     def weights(self) -> Path:
         """File of the network's weights on this machine."""
-        return SHIPPED.get(str(self.path), Path(str(self.path)))
+        return weights_file(str(self.path), SHIPPED_WEIGHTS)
 
     @property
     def fpfs(self) -> FPFS:
@@ -70,19 +70,9 @@ def find_estimator(name: str | Path) -> Estimator:
     if method == "fpfs":
         return _fpfs_estimator(str(name), settings)
     network, kernel_fwhm = _network_and_kernel(str(name))
-    path = SHIPPED.get(network, Path(network))
-    if path.suffix != ".safetensors":
-        raise InputError(
-            f"estimator {str(name)!r} is unknown; expected fpfs, {', '.join(SHIPPED)} or a .safetensors file"
-        )
-    card = load_card(path)
-    if card["architecture"] != "d4cnn":
-        raise InputError(f"{path}: weights of architecture {card['architecture']!r}; expected 'd4cnn'")
-    # Read now what the workers will read later: damaged weights must not cost a cluster or an older result.
-    location = network if network in SHIPPED else str(path.resolve())
-    chosen = Estimator(str(name), location, card["sha256"], kernel_fwhm=kernel_fwhm)
-    cached_model(build_d4cnn, chosen.weights, card["sha256"], "cpu")
-    return chosen
+    unknown = f"estimator {str(name)!r} is unknown; expected fpfs"
+    found = find_weights(network, SHIPPED_WEIGHTS, build_d4cnn, unknown)
+    return Estimator(str(name), found.location, found.sha256, kernel_fwhm=kernel_fwhm)
 
 
 def _network_and_kernel(name: str) -> tuple[str, float | None]:
