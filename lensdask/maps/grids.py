@@ -13,8 +13,9 @@ import numpy.typing as npt
 from scipy.fft import next_fast_len
 
 from lensdask.arrays import Array, constant, namespace
+from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError
-from lensdask.stats import ARCMIN, multipoles
+from lensdask.fourier import multipoles
 
 __all__ = ["area_shape", "gaussian_smoothing", "zero_padded"]
 

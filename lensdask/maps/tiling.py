@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError
 from lensdask.maps.fields import ShearMaps, check_pixel_scale, shear_dataset
 from lensdask.maps.galaxies import Galaxies, checked_galaxies, on_plane
 from lensdask.maps.pixelisation import checked_shape, pixel_means, pixels_of
 from lensdask.maps.skyfields import SkyFields, around, sky_fields
-from lensdask.stats import ARCMIN
 
 __all__ = ["tile_catalogue"]
 

@@ -28,6 +28,7 @@ from lensdask.compute import (
     run,
     write_result,
 )
+from lensdask.conventions import ARCMIN
 from lensdask.data import MASS_MAPS, SHEAR_MAPS
 from lensdask.errors import InputError
 from lensdask.maps.statistics.metrics import (
@@ -40,7 +41,6 @@ from lensdask.maps.statistics.metrics import (
     smoothed,
 )
 from lensdask.massmap.runs import open_maps
-from lensdask.stats import ARCMIN
 
 __all__ = ["evaluate"]
 

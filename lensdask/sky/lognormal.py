@@ -23,12 +23,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lensdask.arrays import Array, constant, held_on, namespace
+from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError
-from lensdask.fourier import half_plane
+from lensdask.fourier import half_plane, multipoles
 from lensdask.random import Stream, normals
 from lensdask.sky.power import ConvergencePower
 from lensdask.sky.sources import Source
-from lensdask.stats import ARCMIN, multipoles
 
 __all__ = [
     "check_field",
@@ -243,7 +243,7 @@ def _gaussian_variance(
 
 
 def _full_mean(plane: Float64) -> float:
-    """Return the mean over the full plane of what is held as a half plane of an even number of columns."""
+    """Return the mean over the full plane of what is held as the half plane of a square."""
     return float((plane @ half_plane(plane.shape[0])).sum() / plane.shape[0] ** 2)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lensdask.arrays import Array, like, namespace
+from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError
 from lensdask.sky.cosmology import angular_diameter_distance
 from lensdask.sky.haloes import Points, diffuse_power, draw_haloes, halo_population
@@ -28,7 +29,6 @@ from lensdask.sky.lognormal import (
 from lensdask.sky.painting import paint_haloes
 from lensdask.sky.power import convergence_power
 from lensdask.sky.sources import find_source, lensing_strength
-from lensdask.stats import ARCMIN
 
 __all__ = ["Generator", "Haloes", "Sky", "SkyConfig", "check_sky", "halo_slots", "simulate_sky"]
 

@@ -8,6 +8,7 @@ from astropy.coordinates import SkyCoord
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lensdask.conventions import ARCMIN
 from lensdask.data import SHEAR_MAPS
 from lensdask.errors import InputError
 from lensdask.maps.fields import shear_maps
@@ -15,7 +16,6 @@ from lensdask.maps.pixelisation import bin_catalogue
 from lensdask.maps.skyfields import sky_fields
 from lensdask.maps.tangent import tangent_plane
 from lensdask.maps.tiling import tile_catalogue
-from lensdask.stats import ARCMIN
 
 Columns = tuple[np.ndarray, ...]
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from lensdask.arrays import to_numpy
+from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError
 from lensdask.sky import SkyConfig, convergence_power, halo_slots, reduced_shear, shear_of_convergence, simulate_sky
 from lensdask.sky.haloes import halo_density
 from lensdask.sky.lognormal import lognormal_maps
-from lensdask.stats import ARCMIN, ring_power
+from lensdask.stats import ring_power
 
 CONFIG = SkyConfig(size=64, pixel_scale=1.0, resolution=1.0)
 HALO = replace(CONFIG, generator="halo", minimum_mass=2e13, catalogue_mass=5e13)

@@ -32,12 +32,13 @@ from typing import NamedTuple
 import numpy as np
 
 from lensdask.arrays import Array, like, namespace
+from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError
+from lensdask.fourier import multipoles
 from lensdask.maps.fields import check_pixel_scale, check_same_shape
 from lensdask.maps.grids import area_shape, zero_padded
 from lensdask.sky.lensing import convergence_of_shear, shear_of_convergence
 from lensdask.sky.power import ConvergencePower
-from lensdask.stats import ARCMIN, multipoles
 
 __all__ = ["WienerMap", "wiener"]
 
