@@ -5,7 +5,6 @@ fields, with the same ids.
 """
 
 from itertools import pairwise
-from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from lensdask.conventions import ARCMIN
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_number
 from lensdask.maps.fields import ShearMaps, check_pixel_scale, shear_dataset
 from lensdask.maps.galaxies import Galaxies, checked_galaxies, on_plane
 from lensdask.maps.pixelisation import checked_shape, pixel_means, pixels_of
@@ -97,8 +96,7 @@ def _sky(shape: tuple[int, int], pixel_scale: float, overlap: float) -> SkyField
     sides = [pixels * pixel_scale for pixels in shape]
     if max(sides) > _WIDEST * 60:
         raise InputError(f"shape: fields of {max(sides) / 60:.3g} degrees; expected {_WIDEST:g} at most")
-    if not (isinstance(overlap, Real) and 0 <= overlap <= min(sides) / 2):
-        raise InputError(f"overlap: {overlap} arcmin; expected a number from 0 to {min(sides) / 2:g}, half of a side")
+    check_number("overlap", overlap, least=0, most=min(sides) / 2, meaning="half of a side in arcmin")
     return sky_fields(*((side - overlap) * ARCMIN for side in sides))
 
 

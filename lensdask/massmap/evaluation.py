@@ -30,7 +30,7 @@ from lensdask.compute import (
 )
 from lensdask.conventions import ARCMIN
 from lensdask.data import MASS_MAPS, SHEAR_MAPS
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_number
 from lensdask.maps.statistics.metrics import (
     PIXEL_STATISTICS,
     pixel_statistics,
@@ -150,8 +150,7 @@ def _compared(maps: Sequence[Path], truth: Path, smoothing: float) -> tuple[Eval
     known = open_maps(truth, SHEAR_MAPS)
     if "kappa" not in known:
         raise InputError(f"{truth}: no true convergence; expected simulated shear maps")
-    if not (np.isfinite(smoothing) and smoothing > 0):
-        raise InputError(f"smoothing: {smoothing}; expected a standard deviation in arcmin, above 0")
+    check_number("smoothing", smoothing, above=0, meaning="a standard deviation in arcmin")
     found = [_reconstruction_of(path, known) for path in maps]
     labels = [str(one.attrs["method"]) for one in found]
     if len(set(labels)) < len(labels):

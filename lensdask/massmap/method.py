@@ -9,7 +9,7 @@ import xarray as xr
 
 from lensdask.compute import NOT_IDENTITY, cached_model
 from lensdask.data import load_card
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_choice, check_number
 from lensdask.maps.fields import check_pixel_scale
 from lensdask.massmap.conditions import Conditions, differences, trained_for, warn_of_conditions
 from lensdask.massmap.networks.architectures import build_network
@@ -53,6 +53,14 @@ class Method:
     """Checksum of these weights."""
     symmetrised: bool = False
     """Whether maps are the mean over the eight turns and mirrors of the field, each turned back."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no method."""
+        check_choice(f"method {self.name}", self.kind, (*_SCALES, "wiener", "network"))
+        if self.scale is not None:
+            check_number(f"method {self.name}: scale", self.scale, least=0, meaning="arcmin")
+        if self.resolution is not None:
+            check_number(f"method {self.name}: resolution", self.resolution, least=0, meaning="arcmin")
 
     @property
     def weights(self) -> Path:

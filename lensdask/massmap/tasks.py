@@ -9,7 +9,7 @@ import numpy as np
 from lensdask.arrays import index_like, to_numpy
 from lensdask.compute import Device, StoreReference, Table, Task
 from lensdask.data import file_sha256
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_seed
 from lensdask.maps.fields import ShearMaps, shear_maps
 from lensdask.maps.mock import NoiseModel, galaxy_counts, observe
 from lensdask.massmap.method import Method
@@ -37,8 +37,7 @@ class SimulateFields(Task):
     """Of sky, galaxies and masks."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed: {self.seed}; expected a whole number from 0 to 2^63")
+        check_seed(self.seed)
         check_sky(self.sky)
 
     def settings(self) -> dict[str, Any]:
@@ -82,8 +81,7 @@ class ReconstructFields(Task):
     """Of the random turns from which noise is taken."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed: {self.seed}; expected a whole number from 0 to 2^63")
+        check_seed(self.seed)
 
     def __call__(self, start: int, stop: int, device: Device) -> tuple[Table, None]:
         """Return the maps of some fields."""

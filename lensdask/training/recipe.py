@@ -46,7 +46,7 @@ def replaced(base: T, values: Any, where: str) -> T:
     Raises
     ------
     InputError
-        A setting does not exist, or is of another type.
+        A setting does not exist, is of another type, or is refused by the dataclass itself.
     """
     if not isinstance(values, Mapping):
         raise InputError(f"{where}: {values!r}; expected a table")
@@ -57,7 +57,10 @@ def replaced(base: T, values: Any, where: str) -> T:
             raise InputError(f"{where}: unknown setting {name!r}; expected {', '.join(sorted(known))}")
         if not _same_kind(value, known[name]):
             raise InputError(f"{where}: {name} is {value!r}; expected something like {known[name]!r}")
-    return dataclasses.replace(base, **settings)
+    try:
+        return dataclasses.replace(base, **settings)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def _same_kind(value: Any, example: Any) -> bool:

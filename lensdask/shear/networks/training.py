@@ -15,7 +15,7 @@ import torch
 
 from lensdask.compute import choose_device, describe_device
 from lensdask.data import code_version, load_card, load_into, save_weights
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_choice, check_number, check_seed
 from lensdask.random import Stream, generator
 from lensdask.shear.networks.score import ScoreConfig, ScoreSet, make_score_set, score_objective
 from lensdask.shear.networks.trainingset import TrainingSet, make_training_set
@@ -70,17 +70,16 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse what cannot train."""
-        if self.label not in ("distortion", "fpfs", "score"):
-            raise InputError(f"label: {self.label!r}; expected distortion, fpfs or score")
+        check_choice("label", self.label, ("distortion", "fpfs", "score"))
         if self.label == "score" and self.training.schedule == "plateau":
             # One per cent of a loss that passes through zero means nothing.
             raise InputError("label: 'score' with the schedule 'plateau'; expected [training] schedule = 'cosine'")
-        if self.galaxies < 1 or self.validation < 1:
-            raise InputError(f"galaxies: {self.galaxies} and {self.validation} to validate; expected at least 1")
+        for name in ("galaxies", "validation"):
+            check_number(name, getattr(self, name), least=1, whole=True)
+        check_number("magnitude_limit", self.magnitude_limit)
         if len(self.signal_to_noise) != 2 or not 0 < self.signal_to_noise[0] <= self.signal_to_noise[1] < np.inf:
             raise InputError(f"signal_to_noise: {self.signal_to_noise}; expected two positive numbers in order")
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed: {self.seed}; expected a whole number from 0 to 2^63")
+        check_seed(self.seed)
 
 
 def read_recipe(path: Path | None) -> Recipe:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from lensdask.arrays import Array, held_on
 from lensdask.compute import NOT_IDENTITY
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_seed
 from lensdask.shear.noise import draw_image_noise
 from lensdask.shear.simulation.catalogue import Catalogue, Galaxies, MockCatalogue, galaxies, read_catalogue
 from lensdask.shear.simulation.observation import Observation, draw_stamps, noise_of
@@ -72,8 +72,7 @@ class Simulation:
     """Seed of galaxies, orientations and noise."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed: {self.seed}; expected a whole number from 0 to 2^63")
+        check_seed(self.seed)
 
     def galaxies(self, start: int, stop: int) -> tuple[Galaxies, npt.NDArray[np.int64]]:
         """Return catalogue rows and ids of the galaxies from `start` to before `stop`."""
