@@ -1,6 +1,7 @@
 """What the datasets hold, how they are written and read, and the weights of networks."""
 
-from lensdask.data.schemas import MASS_MAPS, SCHEMAS, SHAPES, SHEAR_MAPS, STAMPS, Schema, Variable
+from lensdask.data.schema import Attribute, Schema, Variable
+from lensdask.data.schemas import MASS_MAPS, SCHEMAS, SHAPES, SHEAR_MAPS, STAMPS
 from lensdask.data.store import (
     code_version,
     common_attributes,
@@ -21,6 +22,7 @@ __all__ = [
     "SHAPES",
     "SHEAR_MAPS",
     "STAMPS",
+    "Attribute",
     "Schema",
     "Variable",
     "code_version",

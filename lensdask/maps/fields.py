@@ -199,4 +199,4 @@ def shear_dataset(
     for _, values in variables.values():
         content.update(np.ascontiguousarray(values).data)
     attributes = common_attributes(SHEAR_MAPS, settings | {"content": content.hexdigest()})
-    return xr.Dataset(variables, coords, attributes | settings)
+    return SHEAR_MAPS.described(xr.Dataset(variables, coords, attributes | settings))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from lensdask.conventions import ARCMIN
+from lensdask.data import SHEAR_MAPS
 from lensdask.errors import InputError, check_number
 from lensdask.maps.fields import ShearMaps, check_pixel_scale, shear_dataset
 from lensdask.maps.galaxies import Galaxies, checked_galaxies, on_plane
@@ -85,7 +86,8 @@ def tile_catalogue(
         source=source,
     )
     centres = np.array([sky.centre(number) for number in ids])
-    return dataset.assign_coords(field=ids, ra=("field", centres[:, 0]), dec=("field", centres[:, 1]))
+    placed = dataset.assign_coords(field=ids, ra=("field", centres[:, 0]), dec=("field", centres[:, 1]))
+    return SHEAR_MAPS.described(placed)
 
 
 _WIDEST = 20.0

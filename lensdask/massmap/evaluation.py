@@ -176,10 +176,10 @@ def _reconstruction_of(path: Path, known: xr.Dataset) -> xr.Dataset:
         raise InputError(f"{path}: pixels of {found.attrs['pixel_scale']} arcmin; expected {expected}")
     if not np.array_equal(found["field"], known["field"]):
         raise InputError(f"{path}: ids of other fields; expected those of the truth")
-    if found.attrs.get("maps_hash") != known.attrs["configuration_hash"]:
+    if MASS_MAPS.attribute(found, "maps_hash") != known.attrs["configuration_hash"]:
         raise InputError(f"{path}: made of other shear maps; expected those that hold the truth")
     # Simulations of one configuration share their fields, however many of them they have.
-    if known.attrs["configuration_hash"] in found.attrs.get("trained_on", ()):
+    if known.attrs["configuration_hash"] in MASS_MAPS.attribute(found, "trained_on"):
         raise InputError(
             f"{path}: by a network that was trained on fields of this truth; expected those of another seed"
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import xarray as xr
 
 from lensdask.compute import NOT_IDENTITY, cached_model
-from lensdask.data import load_card
+from lensdask.data import SHEAR_MAPS, load_card
 from lensdask.errors import InputError, check_choice, check_number
 from lensdask.maps.fields import check_pixel_scale
 from lensdask.massmap.conditions import Conditions, differences, trained_for, warn_of_conditions
@@ -167,7 +167,7 @@ def method_for(
     known = maps.attrs
     check_pixel_scale(known["pixel_scale"])
     pixel_scale = float(known["pixel_scale"])
-    resolution = known.get("resolution", 0.0)
+    resolution = SHEAR_MAPS.attribute(maps, "resolution")
     method = find_method(name, source=known["source"], resolution=resolution, symmetrised=symmetrised)
     if method.kind == "wiener":
         advice = f"use wiener:{known['source']}, or correct the source of the maps"

@@ -73,9 +73,8 @@ def reconstruct(
     settings = made_of | {"method": settings_of(chosen), "products": settings_of(products)}
     packed = _packed_maps(maps, chosen, products, seed, device)
     made = {name: packed.isel(product=i) for i, name in enumerate(("kappa", *products.names))}
-    return xr.Dataset(made | {"mask": maps["mask"]}).assign_attrs(
-        common_attributes(MASS_MAPS, settings) | mass_attributes(maps, chosen)
-    )
+    attributes = common_attributes(MASS_MAPS, settings) | mass_attributes(maps, chosen)
+    return MASS_MAPS.described(xr.Dataset(made | {"mask": maps["mask"]}).assign_attrs(attributes))
 
 
 def mass_attributes(maps: xr.Dataset, method: Method) -> dict[str, Any]:

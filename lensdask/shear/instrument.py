@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from lensdask.data import STAMPS
 from lensdask.errors import check_choice, check_number
 from lensdask.shear.noise import Noise, NoiseOfPairs
 from lensdask.shear.simulation.observation import Observation, draw_psf, draw_psfs, noise_of, psf_index
@@ -64,6 +65,5 @@ def instrument_of_stamps(stamps: xr.Dataset) -> Instrument:
         noise_sigma=float(stamps.attrs["noise_sigma"]),
         psf_index=stamps["psf_index"].values if "psf_index" in stamps.variables else None,
         noise_correlation=stamps["noise_correlation"].values if "noise_correlation" in stamps else None,
-        # Anybody's stamps, which have no such attribute, have noise of their own each.
-        noise_of_pairs=stamps.attrs.get("noise_of_pairs", "independent"),
+        noise_of_pairs=STAMPS.attribute(stamps, "noise_of_pairs"),
     )

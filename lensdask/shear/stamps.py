@@ -90,7 +90,7 @@ def make_stamps(
     for _, array in (*variables.values(), *coords.values()):
         content.update(np.ascontiguousarray(array).data)
     attributes = common_attributes(STAMPS, settings | {"content": content.hexdigest()})
-    return xr.Dataset(variables, coords, attributes | settings | {"origin": "(n-1)/2"})
+    return STAMPS.described(xr.Dataset(variables, coords, attributes | settings | {"origin": "(n-1)/2"}))
 
 
 def _check_images(images: npt.ArrayLike) -> npt.NDArray[np.float32]:
