@@ -1,5 +1,6 @@
 """What the datasets hold, how they are written and read, and the weights of networks."""
 
+from lensdask.data.files import check_unchanged, file_sha256
 from lensdask.data.schema import Attribute, Schema, Variable
 from lensdask.data.schemas import MASS_MAPS, SCHEMAS, SHAPES, SHEAR_MAPS, STAMPS
 from lensdask.data.store import (
@@ -14,7 +15,7 @@ from lensdask.data.store import (
     write,
     write_chunk,
 )
-from lensdask.data.weights import file_sha256, load_card, load_into, load_weights, save_weights
+from lensdask.data.weights import load_card, load_into, load_weights, save_weights
 
 __all__ = [
     "MASS_MAPS",
@@ -25,6 +26,7 @@ __all__ = [
     "Attribute",
     "Schema",
     "Variable",
+    "check_unchanged",
     "code_version",
     "common_attributes",
     "configuration_hash",

@@ -1,15 +1,14 @@
 """What the runs of the mass-map pillar compute, chunk by chunk."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lensdask.arrays import index_like, to_numpy
 from lensdask.compute import Device, StoreReference, Table, Task
-from lensdask.data import file_sha256
-from lensdask.errors import InputError, check_seed
+from lensdask.data import check_unchanged, file_sha256
+from lensdask.errors import check_seed
 from lensdask.maps.fields import ShearMaps, shear_maps
 from lensdask.maps.mock import NoiseModel, galaxy_counts, observe
 from lensdask.massmap.method import Method
@@ -59,8 +58,8 @@ class SimulateFields(Task):
 
     def _check_footprint(self) -> None:
         path = self.noise.footprint
-        if path is not None and file_sha256(Path(path)) != self.footprint_hash:
-            raise InputError(f"{path}: changed since the run began; expected the same footprint")
+        if path is not None:
+            check_unchanged(path, file_sha256(path), str(self.footprint_hash), "footprint")
 
 
 def _halo_columns(sky: Sky) -> Table:
