@@ -20,7 +20,10 @@ Convergence
 
 import math
 
-__all__ = ["FWHM_PER_SIGMA", "LSST_Y10_NOISE", "ZERO_POINT", "flux_from_magnitude", "stamp_origin"]
+__all__ = ["ARCMIN", "FWHM_PER_SIGMA", "LSST_Y10_NOISE", "ZERO_POINT", "flux_from_magnitude", "stamp_origin"]
+
+ARCMIN = math.pi / 180 / 60
+"""One arcmin in rad."""
 
 ZERO_POINT = 30.0
 """AB magnitude of one unit of flux."""

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lensdask.arrays import Array, constant, namespace
-from lensdask.conventions import stamp_origin
+from lensdask.conventions import ARCMIN, stamp_origin
 
-__all__ = ["centred_rfft2", "coordinates", "half_plane", "sample_plane", "wave_numbers"]
+__all__ = ["centred_rfft2", "coordinates", "half_plane", "multipoles", "sample_plane", "wave_numbers"]
 
 Float64 = npt.NDArray[np.float64]
 Complex128 = npt.NDArray[np.complex128]
@@ -30,6 +30,22 @@ def wave_numbers(n: int, spacing: float) -> tuple[Float64, Float64]:
     k1 = np.asarray(2 * np.pi * np.fft.rfftfreq(n, spacing), dtype=np.float64)
     k2 = np.asarray(2 * np.pi * np.fft.fftfreq(n, spacing), dtype=np.float64)
     return k1[None, :], k2[:, None]
+
+
+def multipoles(shape: tuple[int, int], pixel_scale: float) -> tuple[Float64, Float64]:
+    """Return ℓ1 along x, shape (1, nx // 2 + 1), and ℓ2 along y, shape (ny, 1), of the half plane of a map.
+
+    Parameters
+    ----------
+    shape
+        Pixels along y and x.
+    pixel_scale
+        Arcmin per pixel.
+    """
+    ny, nx = shape
+    unit = 2 * np.pi / (pixel_scale * ARCMIN)
+    l1, l2 = unit * np.fft.rfftfreq(nx)[None, :], unit * np.fft.fftfreq(ny)[:, None]
+    return l1.astype(np.float64), l2.astype(np.float64)
 
 
 def _centring_phase(n: int) -> Complex128:
@@ -57,10 +73,14 @@ def centred_rfft2(images: Array) -> Array:
 
 
 def half_plane(n: int) -> Float64:
-    """Return how often each column of the half plane stands in the full plane: 1, 2, …, 2, 1."""
+    """Return how often each column of the half plane stands in the full plane of n columns, shape (n // 2 + 1,).
+
+    1, 2, …, 2, 1 for even n, whose last column is the Nyquist one; 1, 2, …, 2 for odd n.
+    """
     weight = np.full(n // 2 + 1, 2.0)
     weight[0] = 1.0
-    weight[-1] = 1.0
+    if n % 2 == 0:
+        weight[-1] = 1.0
     return weight
 
 

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lensdask.fourier import centred_rfft2, coordinates, half_plane, sample_plane, wave_numbers
+from lensdask.fourier import centred_rfft2, coordinates, half_plane, multipoles, sample_plane, wave_numbers
 
 EVEN = st.integers(1, 6).map(lambda half: 2 * half)
 SEED = st.integers(0, 2**32 - 1)
@@ -101,12 +101,24 @@ def test_mirror_through_the_origin_conjugates(n: int, seed: int) -> None:
 
 
 @settings(deadline=None)
-@given(n=EVEN, seed=SEED)
+@given(n=st.integers(1, 33), seed=SEED)
 def test_half_plane_weights_count_the_full_plane(n: int, seed: int) -> None:
     # Parseval: the sum of |F|² over the full plane is n² times that of f².
     image = np.random.default_rng(seed).normal(size=(n, n))
     power = (np.abs(centred_rfft2(image)) ** 2 * half_plane(n)).sum() / n**2
     assert power == pytest.approx((image**2).sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize(("n", "expected"), [(1, [1]), (2, [1, 1]), (4, [1, 2, 1]), (5, [1, 2, 2])])
+def test_half_plane_of_even_and_odd_sizes(n: int, expected: list[int]) -> None:
+    assert half_plane(n).tolist() == expected
+
+
+def test_multipoles_of_a_field() -> None:
+    # A field of 360 x 180 degrees along y and x: waves of one period have l = 1 and l = 2.
+    l1, l2 = multipoles((4, 2), 90 * 60)
+    np.testing.assert_allclose(l1, [[0, 2]])
+    np.testing.assert_allclose(l2, [[0], [1], [-2], [-1]])
 
 
 def test_wave_numbers_and_coordinates() -> None:

@@ -17,7 +17,7 @@ from dask.system import CPU_COUNT
 
 from lensdask.compute.addresses import is_loopback, knock, scheduler_address
 from lensdask.compute.devices import count_cuda_devices
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_number
 
 __all__ = ["idle_gpus", "quiet_client", "set_up_workers", "settle_device", "start_cluster"]
 
@@ -106,8 +106,8 @@ def start_cluster(cluster: str = "local", *, workers: int | None = None, insecur
     InputError
         The cluster cannot be started or reached, or would be reached unencrypted.
     """
-    if workers is not None and workers < 1:
-        raise InputError(f"workers is {workers}; expected at least 1")
+    if workers is not None:
+        check_number("workers", workers, least=1, whole=True)
     if cluster in ("local", "threads", "cuda"):
         client = _start(cluster, workers)
     else:

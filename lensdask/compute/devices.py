@@ -7,12 +7,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_choice
 
-__all__ = ["Device", "choose_device", "count_cuda_devices", "describe_device", "full_precision", "torch_settings"]
+__all__ = [
+    "DEVICE_NAMES",
+    "Device",
+    "choose_device",
+    "count_cuda_devices",
+    "describe_device",
+    "full_precision",
+    "torch_settings",
+]
 
 Device = Literal["cpu", "cuda"]
 """Where a chunk is computed."""
+
+DEVICE_NAMES = ("auto", "cpu", "cuda")
+"""What `choose_device` takes."""
 
 
 def choose_device(name: str = "auto") -> Device:
@@ -28,8 +39,7 @@ def choose_device(name: str = "auto") -> Device:
     InputError
         CUDA was asked for and is absent, or the name is none of the three.
     """
-    if name not in ("auto", "cpu", "cuda"):
-        raise InputError(f"device {name!r} is unknown; expected auto, cpu or cuda")
+    check_choice("device", name, DEVICE_NAMES)
     if name == "cpu":
         return "cpu"
     found = count_cuda_devices() > 0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lensdask.compute.runs.task import NOT_IDENTITY
-from lensdask.data import SCHEMAS, load_card, load_into
+from lensdask.data import SCHEMAS, check_unchanged, load_card, load_into
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
 
@@ -85,8 +85,7 @@ class StoreReference:
         except FileNotFoundError:
             written = 0
         found = _opened(self.path, written)
-        if found.attrs["configuration_hash"] != self.hash:
-            raise InputError(f"{self.path}: another store than when the run began; expected configuration {self.hash}")
+        check_unchanged(self.path, found.attrs["configuration_hash"], self.hash, "store")
         return found
 
     def load(self, rows: slice, names: Sequence[str] | None = None) -> "xr.Dataset":

@@ -1,6 +1,8 @@
 """What the datasets hold, how they are written and read, and the weights of networks."""
 
-from lensdask.data.schemas import MASS_MAPS, SCHEMAS, SHAPES, SHEAR_MAPS, STAMPS, Schema, Variable
+from lensdask.data.files import check_unchanged, file_sha256
+from lensdask.data.schema import Attribute, Schema, Variable
+from lensdask.data.schemas import MASS_MAPS, SCHEMAS, SHAPES, SHEAR_MAPS, STAMPS
 from lensdask.data.store import (
     code_version,
     common_attributes,
@@ -13,7 +15,7 @@ from lensdask.data.store import (
     write,
     write_chunk,
 )
-from lensdask.data.weights import file_sha256, load_card, load_into, load_weights, save_weights
+from lensdask.data.weights import load_card, load_into, load_weights, save_weights
 
 __all__ = [
     "MASS_MAPS",
@@ -21,8 +23,10 @@ __all__ = [
     "SHAPES",
     "SHEAR_MAPS",
     "STAMPS",
+    "Attribute",
     "Schema",
     "Variable",
+    "check_unchanged",
     "code_version",
     "common_attributes",
     "configuration_hash",

@@ -1,144 +1,21 @@
-"""What each dataset holds: names, dimensions, types, units, attributes and chunks.
+"""The schemas: what each dataset holds, its names, dimensions, types, units, attributes and chunks.
 
-A schema is the law for its datasets. The template on disk, the checks of the writer and the checks
-at opening all read it, so a variable is described in this file and nowhere else.
+A schema is the law for its datasets. The template on disk, the checks of the writer, the checks at opening and the
+descriptions of datasets in memory all read it, so a variable is described in this file and nowhere else.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
 
-import numpy as np
-import xarray as xr
+from lensdask.data.schema import Attribute, Schema, Variable
 
-from lensdask.errors import InputError
+__all__ = ["MASS_MAPS", "SCHEMAS", "SHAPES", "SHEAR_MAPS", "STAMPS"]
 
-__all__ = ["MASS_MAPS", "SCHEMAS", "SHAPES", "SHEAR_MAPS", "STAMPS", "Schema", "Variable"]
-
-
-@dataclass(frozen=True)
-class Variable:
-    """One array of a dataset.
-
-    Parameters
-    ----------
-    dims
-        Names of the dimensions, in order.
-    dtype
-        NumPy name of the type.
-    units
-        Units, "1" where there are none.
-    meaning
-        One phrase for the reader of a dataset.
-    optional_dims
-        Dimensions a dataset may lack: real data has no ``shear``.
-    required
-        Whether every dataset has the variable.
-    """
-
-    dims: tuple[str, ...]
-    dtype: str
-    units: str
-    meaning: str
-    optional_dims: tuple[str, ...] = ()
-    required: bool = True
-
-    def dims_among(self, present: Collection[str]) -> tuple[str, ...]:
-        """Return the dimensions, without the optional ones that are not in `present`."""
-        return tuple(d for d in self.dims if d in present or d not in self.optional_dims)
-
-
-@dataclass(frozen=True)
-class Schema:
-    """What one kind of dataset holds.
-
-    Parameters
-    ----------
-    name, version
-        Stored in every dataset; a store of another version is refused.
-    variables, coords
-        The arrays, by name. Datasets hold these and no others.
-    attributes
-        Names of the attributes every dataset carries.
-    unit_dim
-        Dimension along which chunks are cut.
-    chunk
-        Default number of elements of `unit_dim` in a chunk.
-    compressor
-        Name of the Blosc compressor; bytes are shuffled first.
-    """
-
-    name: str
-    version: int
-    variables: Mapping[str, Variable]
-    coords: Mapping[str, Variable]
-    attributes: tuple[str, ...]
-    unit_dim: str
-    chunk: int
-    compressor: Literal["lz4", "zstd"] = "lz4"
-
-    def validate(self, dataset: xr.Dataset) -> None:
-        """Check that a dataset is what the schema says; values are not looked at.
-
-        Raises
-        ------
-        InputError
-            One line: what is wrong, in which variable, and what was expected.
-        """
-        self.check_attributes(dataset.attrs)
-        self._check_names(dataset)
-        for name, variable in (*self.variables.items(), *self.coords.items()):
-            if name in dataset.variables:
-                array = dataset[name]
-                self.check_array(name, variable, tuple(map(str, array.dims)), array.dtype)
-
-    def check_attributes(self, attributes: Mapping[str, object]) -> None:
-        """Check the names of the attributes, and the schema's own name and version.
-
-        Raises
-        ------
-        InputError
-            An attribute is missing, or the dataset is of another schema or version.
-        """
-        for name in self.attributes:
-            if name not in attributes:
-                raise InputError(
-                    f"{self.name} dataset: attribute {name!r} is missing; expected {', '.join(self.attributes)}"
-                )
-        found = (attributes["schema"], attributes["schema_version"])
-        if found != (self.name, self.version):
-            raise InputError(
-                f"dataset has schema {found[0]} version {found[1]}; expected {self.name} version {self.version}"
-            )
-
-    def check_array(self, name: str, variable: Variable, dims: tuple[str, ...], dtype: np.dtype) -> None:
-        """Check dimensions and type of one array.
-
-        Raises
-        ------
-        InputError
-            The dimensions are not the declared ones, or the type is another.
-        """
-        if dims != variable.dims_among(dims):
-            raise InputError(
-                f"{self.name} dataset: {name!r} has dimensions {dims}; expected {variable.dims}"
-                + (f", without {variable.optional_dims} if absent" * bool(variable.optional_dims))
-            )
-        if dtype != np.dtype(variable.dtype):
-            raise InputError(f"{self.name} dataset: {name!r} is {dtype}; expected {variable.dtype}")
-
-    def _check_names(self, dataset: xr.Dataset) -> None:
-        present = {"variable": dataset.data_vars, "coordinate": dataset.coords}
-        declared = {"variable": self.variables, "coordinate": self.coords}
-        for kind, arrays in present.items():
-            unknown = sorted(map(str, set(arrays) - set(declared[kind])))
-            missing = [n for n, v in declared[kind].items() if v.required and n not in arrays]
-            if unknown or missing:
-                what = f"{missing[0]!r} is missing" if missing else f"{unknown[0]!r} is unknown"
-                raise InputError(f"{self.name} dataset: {kind} {what}; expected {', '.join(declared[kind])}")
-
-
-_COMMON = ("schema", "schema_version", "code_version", "configuration_hash")
+_COMMON = {
+    "schema": Attribute("text", "1", "name of the schema"),
+    "schema_version": Attribute("whole number", "1", "version of the schema"),
+    "code_version": Attribute("text", "1", "version of the lensdask that made the dataset"),
+    "configuration_hash": Attribute("text", "1", "sha256 of what decides the content"),
+}
 
 _GALAXY_COORDS = {
     "galaxy": Variable(("galaxy",), "int64", "1", "id of the galaxy"),
@@ -174,8 +51,20 @@ STAMPS = Schema(
     },
     coords=_GALAXY_COORDS
     | {"psf_index": Variable(("galaxy",), "int64", "1", "which of the point-spread functions", required=False)},
-    # pixel_scale in arcsec, noise_sigma in units of the image, seed null for real data.
-    attributes=(*_COMMON, "pixel_scale", "noise_sigma", "seed", "origin"),
+    attributes=_COMMON
+    | {
+        "pixel_scale": Attribute("number", "arcsec", "side of a pixel"),
+        "noise_sigma": Attribute("number", "3.631 nJy", "standard deviation of the noise per pixel, 0 for none"),
+        "seed": Attribute("whole number", "1", "seed of the simulation, None for real images", unknown=True),
+        "origin": Attribute("text", "pixel", "place of the origin on both axes of a stamp of n pixels"),
+        "noise_of_pairs": Attribute(
+            "text",
+            "1",
+            "independent, or exchanged between galaxies 2p and 2p + 1",
+            required=False,
+            default="independent",
+        ),
+    },
     unit_dim="galaxy",
     chunk=1024,
 )
@@ -202,7 +91,7 @@ SHAPES = Schema(
         "weight": _per_galaxy("1", "weight of the galaxy in averages"),
     },
     coords=_GALAXY_COORDS,
-    attributes=(*_COMMON, "estimator"),
+    attributes=_COMMON | {"estimator": Attribute("text", "1", "name of the estimator")},
     unit_dim="galaxy",
     chunk=16384,
 )
@@ -217,11 +106,21 @@ def _per_halo(units: str, meaning: str) -> Variable:
     return Variable(("field", "halo"), "float64", units, f"{meaning}; NaN where a field has fewer haloes", (), False)
 
 
+def _per_axis(axis: str, direction: str) -> Variable:
+    meaning = f"position of a pixel's centre along {axis}, {direction}, from the centre of the field"
+    return Variable((axis,), "float64", "arcmin", meaning, required=False)
+
+
 _FIELD_COORDS = {
     "field": Variable(("field",), "int64", "1", "id of the field"),
     "ra": Variable(("field",), "float64", "deg", "right ascension of the centre", (), False),
     "dec": Variable(("field",), "float64", "deg", "declination of the centre", (), False),
+    # Optional, since stores of old have none; they are opened with them.
+    "y": _per_axis("y", "upwards, on the sky to the north"),
+    "x": _per_axis("x", "to the right, on the sky to the west"),
 }
+
+_MAP_PIXEL = Attribute("number", "arcmin", "side of a square pixel")
 
 SHEAR_MAPS = Schema(
     name="shear_maps",
@@ -240,8 +139,17 @@ SHEAR_MAPS = Schema(
         "halo_y": _per_halo("arcmin", "position of a halo along y from the centre of the field"),
     },
     coords=_FIELD_COORDS,
-    # pixel_scale in arcmin, density per arcmin², sigma_e per component, source as in lensdask.sky; null if unknown.
-    attributes=(*_COMMON, "pixel_scale", "density", "sigma_e", "source", "seed"),
+    attributes=_COMMON
+    | {
+        "pixel_scale": _MAP_PIXEL,
+        "density": Attribute("number", "arcmin-2", "galaxies per area of footprint", unknown=True),
+        "sigma_e": Attribute("number", "1", "dispersion of each component of the ellipticity", unknown=True),
+        "source": Attribute("text", "1", "redshifts of the galaxies, a name of lensdask.sky.sources", unknown=True),
+        "seed": Attribute("whole number", "1", "seed of the simulation", unknown=True),
+        "resolution": Attribute(
+            "number", "arcmin", "standard deviation of the Gaussian that smooths the sky", required=False, default=0.0
+        ),
+    },
     unit_dim="field",
     chunk=4,
 )
@@ -258,7 +166,21 @@ MASS_MAPS = Schema(
         "n_eff": _per_pixel("effective number of galaxies per area", units="arcmin-2", required=False),
     },
     coords=_FIELD_COORDS,
-    attributes=(*_COMMON, "pixel_scale", "method"),
+    attributes=_COMMON
+    | {
+        "pixel_scale": _MAP_PIXEL,
+        "method": Attribute("text", "1", "name of the method"),
+        "maps_hash": Attribute(
+            "text",
+            "1",
+            "configuration_hash of the shear maps; None if they are not known",
+            unknown=True,
+            required=False,
+        ),
+        "trained_on": Attribute(
+            "list of text", "1", "configuration_hash of the stores a network learned from", required=False, default=()
+        ),
+    },
     unit_dim="field",
     chunk=4,
 )

@@ -19,7 +19,8 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from lensdask.data.schemas import SCHEMAS, Schema
+from lensdask.data.schema import Schema
+from lensdask.data.schemas import SCHEMAS
 from lensdask.data.template import layout_from_sizes, write_template
 from lensdask.errors import InputError
 
@@ -201,6 +202,8 @@ def write(dataset: xr.Dataset, path: PathLike, *, chunk: int | None = None, over
 def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
     """Open any store of lensdask lazily, one Dask chunk per unit of writing.
 
+    Maps that were written without the coordinates of their pixels get them.
+
     Parameters
     ----------
     path
@@ -226,7 +229,7 @@ def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
     for name, coordinate in dataset.coords.items():
         if schema.unit_dim not in coordinate.dims:
             dataset[name] = coordinate.load()
-    return dataset
+    return schema.described(dataset)
 
 
 def require_store(path: PathLike) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec
 
-from lensdask.data.schemas import Schema, Variable
+from lensdask.data.schema import Schema, Variable, pixel_coordinates
 from lensdask.errors import InputError
 
 __all__ = ["Layout", "layout_from_sizes", "write_template"]
@@ -54,12 +54,16 @@ def write_template(
 ) -> None:
     """Write a group with `coords` and `whole` filled in, other variables of `layout` empty.
 
+    Maps get the coordinates of their pixels, where `coords` has none.
+
     Raises
     ------
     InputError
         Attributes, names, shapes or types do not follow the schema and the sizes.
     """
     schema.check_attributes(attributes)
+    schema.check_types(attributes)
+    coords = pixel_coordinates(schema, sizes, attributes) | dict(coords)
     _check_names(schema, coords, whole)
     if chunk < 1:
         raise InputError(f"{schema.name} store: chunk is {chunk}; expected at least 1")
@@ -131,5 +135,5 @@ def _create_array(
         # A chunk that was never written must not pass for a measured zero.
         fill_value=np.nan if np.dtype(variable.dtype).kind == "f" else 0,
         dimension_names=dims,
-        attributes={"units": variable.units, "long_name": variable.meaning},
+        attributes={**variable.description},
     )

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lensdask.data.files import read_whole
 from lensdask.errors import InputError
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["file_sha256", "load_card", "load_into", "load_weights", "save_weights"]
+__all__ = ["load_card", "load_into", "load_weights", "save_weights"]
 
 PathLike = str | os.PathLike[str]
 
@@ -59,7 +60,7 @@ def load_card(path: PathLike) -> dict[str, Any]:
         The card is missing, is not JSON, or lacks an entry.
     """
     card_path = _card_path(Path(path))
-    text = _read(card_path, "the card of the weights")
+    text = read_whole(card_path, "the card of the weights")
     try:
         card = json.loads(text)
     except ValueError as error:
@@ -89,7 +90,7 @@ def load_weights(path: PathLike, sha256: str | None = None) -> "dict[str, torch.
     from safetensors.torch import load
 
     path = Path(path)
-    data = _read(path, "weights")
+    data = read_whole(path, "weights")
     found = hashlib.sha256(data).hexdigest()
     for expected in (load_card(path)["sha256"], sha256 or found):
         if found != expected:
@@ -124,17 +125,6 @@ def load_into(network: "torch.nn.Module", path: PathLike, sha256: str | None = N
         raise InputError(f"{path}: weights of another architecture than {architecture!r}: {detail}") from error
 
 
-def file_sha256(path: PathLike) -> str:
-    """Return the sha256 of a file.
-
-    Raises
-    ------
-    InputError
-        There is no such file.
-    """
-    return hashlib.sha256(_read(Path(path), "a file")).hexdigest()
-
-
 def _card_path(path: Path) -> Path:
     if path.suffix != ".safetensors":
         raise InputError(f"{path}: weights have the suffix {path.suffix!r}; expected .safetensors")
@@ -144,14 +134,6 @@ def _card_path(path: Path) -> Path:
 def _check_card(path: Path, card: object) -> None:
     if not isinstance(card, Mapping) or not {"architecture", "config"} <= set(card):
         raise InputError(f"{path}: expected a card with entries 'architecture' and 'config'")
-
-
-def _read(path: Path, what: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        # Other errors of the file system may be those of one machine.
-        raise InputError(f"{path} cannot be read ({error.strerror}); expected {what}") from error
 
 
 def _replace(path: Path, data: bytes) -> None:

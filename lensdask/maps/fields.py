@@ -7,7 +7,6 @@ no galaxy (``mask`` 1, ``weight`` 0).
 """
 
 import hashlib
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ import xarray as xr
 
 from lensdask.arrays import Array, namespace, to_numpy
 from lensdask.data import SHEAR_MAPS, common_attributes
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_number
 
 __all__ = [
     "ShearMaps",
@@ -115,10 +114,7 @@ def check_pixel_scale(pixel_scale: float) -> None:
     InputError
         It is not one positive number, such as a pair of different sides.
     """
-    if not (isinstance(pixel_scale, Real) and np.isfinite(pixel_scale) and pixel_scale > 0):
-        raise InputError(
-            f"pixel_scale: {pixel_scale}; expected one positive number, the side of a square pixel in arcmin"
-        )
+    check_number("pixel_scale", pixel_scale, above=0, meaning="the side of a square pixel in arcmin")
 
 
 def known_shear(maps: ShearMaps) -> ShearMaps:
@@ -203,4 +199,4 @@ def shear_dataset(
     for _, values in variables.values():
         content.update(np.ascontiguousarray(values).data)
     attributes = common_attributes(SHEAR_MAPS, settings | {"content": content.hexdigest()})
-    return xr.Dataset(variables, coords, attributes | settings)
+    return SHEAR_MAPS.described(xr.Dataset(variables, coords, attributes | settings))

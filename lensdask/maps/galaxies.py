@@ -1,12 +1,11 @@
 """The galaxies of a shear catalogue: their columns, what is refused of them, and what each of them is worth."""
 
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_number
 from lensdask.maps.tangent import north_angle, tangent_plane
 
 __all__ = ["Galaxies", "checked_galaxies", "on_plane"]
@@ -105,8 +104,7 @@ def _variances(
         if total == 0:
             raise InputError("sigma_e: not given, and the shears are all 0; expected the dispersion of each component")
         return float(np.sqrt(total)), np.full(len(square), total)
-    if not (isinstance(sigma_e, Real) and np.isfinite(sigma_e) and sigma_e > 0):
-        raise InputError(f"sigma_e: {sigma_e}; expected a positive number, the dispersion of each component")
+    check_number("sigma_e", sigma_e, above=0, meaning="the dispersion of each component")
     return float(sigma_e), sigma_e**2 + error**2
 
 

@@ -6,15 +6,15 @@ as good as another, so turns and mirrors of the field remain turns and mirrors o
 """
 
 from math import ceil
-from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
 from scipy.fft import next_fast_len
 
 from lensdask.arrays import Array, constant, namespace
-from lensdask.errors import InputError
-from lensdask.stats import ARCMIN, multipoles
+from lensdask.conventions import ARCMIN
+from lensdask.errors import check_number
+from lensdask.fourier import multipoles
 
 __all__ = ["area_shape", "gaussian_smoothing", "zero_padded"]
 
@@ -34,8 +34,7 @@ def area_shape(height: int, width: int, padding: float) -> tuple[int, int]:
     InputError
         The area would be smaller than the field.
     """
-    if not (isinstance(padding, Real) and np.isfinite(padding) and padding >= 1):
-        raise InputError(f"padding: {padding}; expected at least 1, the side of the area over that of the field")
+    check_number("padding", padding, least=1, meaning="the side of the area over that of the field")
     if padding == 1:
         return height, width
     return next_fast_len(ceil(padding * height), real=True), next_fast_len(ceil(padding * width), real=True)
@@ -67,8 +66,7 @@ def gaussian_smoothing(maps: Array, pixel_scale: float, sigma: float) -> Array:
     InputError
         sigma is no number from 0 on.
     """
-    if not (isinstance(sigma, Real) and np.isfinite(sigma) and sigma >= 0):
-        raise InputError(f"smoothing: {sigma}; expected the standard deviation of a Gaussian in arcmin, 0 for none")
+    check_number("smoothing", sigma, least=0, meaning="the standard deviation of a Gaussian in arcmin, 0 for none")
     if sigma == 0:
         return maps
     xp = namespace(maps)

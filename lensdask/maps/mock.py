@@ -16,14 +16,13 @@ Masks
 """
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lensdask.arrays import Array, index_like, like, namespace, to_numpy
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_number
 from lensdask.maps.fields import ShearMaps, check_pixel_scale, check_same_shape
 from lensdask.maps.footprints import read_footprint
 from lensdask.random import Stream, generator, normals
@@ -75,7 +74,7 @@ class NoiseModel:
 
     def __post_init__(self) -> None:
         for name, (lowest, highest) in _RANGES.items():
-            _check(name, getattr(self, name), lowest, highest)
+            check_number(name, getattr(self, name), least=lowest, most=highest)
         if not isinstance(self.footprint, str | None):
             raise InputError(f"footprint: {self.footprint!r}; expected the name of a file, or None")
 
@@ -89,11 +88,6 @@ _RANGES = {
     "mask_radius": (1e-6, 1e4),
 }
 """Least and largest of each number."""
-
-
-def _check(name: str, value: float, lowest: float, highest: float) -> None:
-    if not (isinstance(value, Real) and np.isfinite(value) and lowest <= value <= highest):
-        raise InputError(f"{name}: {value}; expected a number from {lowest:g} to {highest:g}")
 
 
 def observe(ids: Array, g1: Array, g2: Array, model: NoiseModel, pixel_scale: float, seed: int) -> ShearMaps:

@@ -6,8 +6,8 @@ A plane has **north up and east to the left**, as the sky is seen and as images 
 import numpy as np
 import numpy.typing as npt
 
+from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError
-from lensdask.stats import ARCMIN
 
 __all__ = ["near_side", "north_angle", "sky_position", "tangent_plane"]
 

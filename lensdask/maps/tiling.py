@@ -5,19 +5,19 @@ fields, with the same ids.
 """
 
 from itertools import pairwise
-from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from lensdask.errors import InputError
+from lensdask.conventions import ARCMIN
+from lensdask.data import SHEAR_MAPS
+from lensdask.errors import InputError, check_number
 from lensdask.maps.fields import ShearMaps, check_pixel_scale, shear_dataset
 from lensdask.maps.galaxies import Galaxies, checked_galaxies, on_plane
 from lensdask.maps.pixelisation import checked_shape, pixel_means, pixels_of
 from lensdask.maps.skyfields import SkyFields, around, sky_fields
-from lensdask.stats import ARCMIN
 
 __all__ = ["tile_catalogue"]
 
@@ -86,7 +86,8 @@ def tile_catalogue(
         source=source,
     )
     centres = np.array([sky.centre(number) for number in ids])
-    return dataset.assign_coords(field=ids, ra=("field", centres[:, 0]), dec=("field", centres[:, 1]))
+    placed = dataset.assign_coords(field=ids, ra=("field", centres[:, 0]), dec=("field", centres[:, 1]))
+    return SHEAR_MAPS.described(placed)
 
 
 _WIDEST = 20.0
@@ -97,8 +98,7 @@ def _sky(shape: tuple[int, int], pixel_scale: float, overlap: float) -> SkyField
     sides = [pixels * pixel_scale for pixels in shape]
     if max(sides) > _WIDEST * 60:
         raise InputError(f"shape: fields of {max(sides) / 60:.3g} degrees; expected {_WIDEST:g} at most")
-    if not (isinstance(overlap, Real) and 0 <= overlap <= min(sides) / 2):
-        raise InputError(f"overlap: {overlap} arcmin; expected a number from 0 to {min(sides) / 2:g}, half of a side")
+    check_number("overlap", overlap, least=0, most=min(sides) / 2, meaning="half of a side in arcmin")
     return sky_fields(*((side - overlap) * ARCMIN for side in sides))
 
 

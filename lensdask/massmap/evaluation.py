@@ -28,8 +28,9 @@ from lensdask.compute import (
     run,
     write_result,
 )
+from lensdask.conventions import ARCMIN
 from lensdask.data import MASS_MAPS, SHEAR_MAPS
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_number
 from lensdask.maps.statistics.metrics import (
     PIXEL_STATISTICS,
     pixel_statistics,
@@ -40,7 +41,6 @@ from lensdask.maps.statistics.metrics import (
     smoothed,
 )
 from lensdask.massmap.runs import open_maps
-from lensdask.stats import ARCMIN
 
 __all__ = ["evaluate"]
 
@@ -150,8 +150,7 @@ def _compared(maps: Sequence[Path], truth: Path, smoothing: float) -> tuple[Eval
     known = open_maps(truth, SHEAR_MAPS)
     if "kappa" not in known:
         raise InputError(f"{truth}: no true convergence; expected simulated shear maps")
-    if not (np.isfinite(smoothing) and smoothing > 0):
-        raise InputError(f"smoothing: {smoothing}; expected a standard deviation in arcmin, above 0")
+    check_number("smoothing", smoothing, above=0, meaning="a standard deviation in arcmin")
     found = [_reconstruction_of(path, known) for path in maps]
     labels = [str(one.attrs["method"]) for one in found]
     if len(set(labels)) < len(labels):
@@ -177,10 +176,10 @@ def _reconstruction_of(path: Path, known: xr.Dataset) -> xr.Dataset:
         raise InputError(f"{path}: pixels of {found.attrs['pixel_scale']} arcmin; expected {expected}")
     if not np.array_equal(found["field"], known["field"]):
         raise InputError(f"{path}: ids of other fields; expected those of the truth")
-    if found.attrs.get("maps_hash") != known.attrs["configuration_hash"]:
+    if MASS_MAPS.attribute(found, "maps_hash") != known.attrs["configuration_hash"]:
         raise InputError(f"{path}: made of other shear maps; expected those that hold the truth")
     # Simulations of one configuration share their fields, however many of them they have.
-    if known.attrs["configuration_hash"] in found.attrs.get("trained_on", ()):
+    if known.attrs["configuration_hash"] in MASS_MAPS.attribute(found, "trained_on"):
         raise InputError(
             f"{path}: by a network that was trained on fields of this truth; expected those of another seed"
         )

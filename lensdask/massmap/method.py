@@ -8,8 +8,8 @@ from pathlib import Path
 import xarray as xr
 
 from lensdask.compute import NOT_IDENTITY
-from lensdask.data import load_card
-from lensdask.errors import InputError
+from lensdask.data import SHEAR_MAPS, load_card
+from lensdask.errors import InputError, check_choice, check_number
 from lensdask.maps.fields import check_pixel_scale
 from lensdask.massmap.conditions import Conditions, differences, trained_for, warn_of_conditions
 from lensdask.massmap.networks.architectures import build_network
@@ -54,6 +54,14 @@ class Method:
     """Checksum of these weights."""
     symmetrised: bool = False
     """Whether maps are the mean over the eight turns and mirrors of the field, each turned back."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no method."""
+        check_choice(f"method {self.name}", self.kind, (*_SCALES, "wiener", "network"))
+        if self.scale is not None:
+            check_number(f"method {self.name}: scale", self.scale, least=0, meaning="arcmin")
+        if self.resolution is not None:
+            check_number(f"method {self.name}: resolution", self.resolution, least=0, meaning="arcmin")
 
     @property
     def weights(self) -> Path:
@@ -154,7 +162,7 @@ def method_for(
     known = maps.attrs
     check_pixel_scale(known["pixel_scale"])
     pixel_scale = float(known["pixel_scale"])
-    resolution = known.get("resolution", 0.0)
+    resolution = SHEAR_MAPS.attribute(maps, "resolution")
     method = find_method(name, source=known["source"], resolution=resolution, symmetrised=symmetrised)
     if method.kind == "wiener":
         advice = f"use wiener:{known['source']}, or correct the source of the maps"

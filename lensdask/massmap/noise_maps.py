@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from lensdask.arrays import Array, like, namespace, to_numpy
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_number
 from lensdask.maps.fields import ShearMaps, check_pixel_scale
 from lensdask.random import Stream, generator
 
@@ -84,8 +84,7 @@ def noise_map(
     InputError
         There are fewer realisations than 2.
     """
-    if realisations < 2:
-        raise InputError(f"realisations: {realisations}; expected at least 2")
+    check_number("realisations", realisations, least=2, whole=True)
     first = method(rotated_maps(maps, ids, seed=seed, realisation=0))
     total, square = 0 * first, 0 * first
     for number in range(1, realisations):

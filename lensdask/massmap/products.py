@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from lensdask.arrays import Array, held_on, to_numpy
 from lensdask.compute import cached_model, torch_settings
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_number
 from lensdask.maps.fields import ShearMaps, cross_shear, known_shear, validate_shear_maps
 from lensdask.maps.symmetry import symmetrised
 from lensdask.massmap.classical.aperture import aperture_mass
@@ -54,7 +54,8 @@ class Products:
 
     def __post_init__(self) -> None:
         """Refuse what has no standard deviation."""
-        if self.significance < 0 or self.significance == 1:
+        check_number("significance", self.significance, least=0, whole=True, meaning="realisations of the noise")
+        if self.significance == 1:
             raise InputError(f"significance: {self.significance} realisations; expected 0 for none, or at least 2")
 
     @property

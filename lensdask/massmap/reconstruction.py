@@ -13,7 +13,7 @@ import xarray as xr
 
 from lensdask.compute import choose_device, settings_of
 from lensdask.data import MASS_MAPS, SHEAR_MAPS, common_attributes, load_card
-from lensdask.errors import InputError
+from lensdask.errors import check_seed
 from lensdask.maps.fields import ShearMaps
 from lensdask.massmap.method import Method, method_for
 from lensdask.massmap.products import Products, reconstruct_maps
@@ -68,15 +68,13 @@ def reconstruct(
     SHEAR_MAPS.validate(maps)
     chosen = method_for(maps, method, symmetrised=symmetrised)
     products = Products(b_mode, significance, n_eff)
-    if not 0 <= seed < 2**63:
-        raise InputError(f"seed: {seed}; expected a whole number from 0 to 2^63")
+    check_seed(seed)
     made_of = {"maps": maps.attrs["configuration_hash"], "seed": seed}
     settings = made_of | {"method": settings_of(chosen), "products": settings_of(products)}
     packed = _packed_maps(maps, chosen, products, seed, device)
     made = {name: packed.isel(product=i) for i, name in enumerate(("kappa", *products.names))}
-    return xr.Dataset(made | {"mask": maps["mask"]}).assign_attrs(
-        common_attributes(MASS_MAPS, settings) | mass_attributes(maps, chosen)
-    )
+    attributes = common_attributes(MASS_MAPS, settings) | mass_attributes(maps, chosen)
+    return MASS_MAPS.described(xr.Dataset(made | {"mask": maps["mask"]}).assign_attrs(attributes))
 
 
 def mass_attributes(maps: xr.Dataset, method: Method) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def reconstruct_run(
         path,
         MASS_MAPS,
         sizes={dim: maps.sizes[dim] for dim in ("field", "y", "x")},
-        coords={name: maps[name].values for name in ("field", "ra", "dec") if name in maps.coords},
+        coords={name: maps[name].values for name in ("field", "ra", "dec", "y", "x") if name in maps.coords},
         attributes=mass_attributes(maps, chosen),
         optional=products.names,
     )

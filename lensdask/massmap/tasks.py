@@ -1,15 +1,14 @@
 """What the runs of the mass-map pillar compute, chunk by chunk."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lensdask.arrays import index_like, to_numpy
 from lensdask.compute import Device, StoreReference, Table, Task
-from lensdask.data import file_sha256
-from lensdask.errors import InputError
+from lensdask.data import check_unchanged, file_sha256
+from lensdask.errors import check_seed
 from lensdask.maps.fields import ShearMaps, shear_maps
 from lensdask.maps.mock import NoiseModel, galaxy_counts, observe
 from lensdask.massmap.method import Method
@@ -37,8 +36,7 @@ class SimulateFields(Task):
     """Of sky, galaxies and masks."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed: {self.seed}; expected a whole number from 0 to 2^63")
+        check_seed(self.seed)
         check_sky(self.sky)
 
     def settings(self) -> dict[str, Any]:
@@ -60,8 +58,8 @@ class SimulateFields(Task):
 
     def _check_footprint(self) -> None:
         path = self.noise.footprint
-        if path is not None and file_sha256(Path(path)) != self.footprint_hash:
-            raise InputError(f"{path}: changed since the run began; expected the same footprint")
+        if path is not None:
+            check_unchanged(path, file_sha256(path), str(self.footprint_hash), "footprint")
 
 
 def _halo_columns(sky: Sky) -> Table:
@@ -82,8 +80,7 @@ class ReconstructFields(Task):
     """Of the random turns from which noise is taken."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed: {self.seed}; expected a whole number from 0 to 2^63")
+        check_seed(self.seed)
 
     def __call__(self, start: int, stop: int, device: Device) -> tuple[Table, None]:
         """Return the maps of some fields."""

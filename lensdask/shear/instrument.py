@@ -1,11 +1,14 @@
 """What a measurement must know of its images: PSF, pixels, noise."""
 
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from lensdask.data import STAMPS
+from lensdask.errors import check_choice, check_number
 from lensdask.shear.noise import Noise, NoiseOfPairs
 from lensdask.shear.simulation.observation import Observation, draw_psf, draw_psfs, noise_of, psf_index
 
@@ -28,6 +31,12 @@ class Instrument:
     """Correlation function of the noise, shape (n, n), lag (0, 0) first; white noise when none."""
     noise_of_pairs: NoiseOfPairs = "independent"
     """Whether the images were simulated with exchanged noise, which decides what the renoise is."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no image has; the noise refuses what is no noise."""
+        check_number("pixel_scale", self.pixel_scale, above=0, meaning="arcsec")
+        check_number("noise_sigma", self.noise_sigma, least=0)
+        check_choice("noise_of_pairs", self.noise_of_pairs, get_args(NoiseOfPairs))
 
     @property
     def noise(self) -> Noise:
@@ -56,6 +65,5 @@ def instrument_of_stamps(stamps: xr.Dataset) -> Instrument:
         noise_sigma=float(stamps.attrs["noise_sigma"]),
         psf_index=stamps["psf_index"].values if "psf_index" in stamps.variables else None,
         noise_correlation=stamps["noise_correlation"].values if "noise_correlation" in stamps else None,
-        # Anybody's stamps, which have no such attribute, have noise of their own each.
-        noise_of_pairs=stamps.attrs.get("noise_of_pairs", "independent"),
+        noise_of_pairs=STAMPS.attribute(stamps, "noise_of_pairs"),
     )

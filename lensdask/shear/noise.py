@@ -39,14 +39,14 @@ of offset and shear biases m as much as with independent noise.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from lensdask.arrays import Array, in_batches, like, namespace
 from lensdask.conventions import FWHM_PER_SIGMA
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_choice, check_number
 from lensdask.random import Stream, normals
 
 __all__ = [
@@ -78,6 +78,11 @@ class Noise:
     """Correlation function of the image noise, shape (n, n), lag (0, 0) first; white noise when none."""
     of_pairs: NoiseOfPairs = "independent"
     """How the noise of the two members of an orthogonal pair is drawn."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no noise."""
+        check_number("noise_sigma", self.sigma, least=0)
+        check_choice("noise_of_pairs", self.of_pairs, get_args(NoiseOfPairs))
 
 
 def draw_noise(ids: Array, size: int, sigma: float, seed: int, stream: Stream | Array) -> Array:

@@ -1,7 +1,6 @@
 """Datasets of stamps from anybody's arrays and PSF."""
 
 import hashlib
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import xarray as xr
 from lensdask.arrays import Array, namespace, to_numpy
 from lensdask.conventions import stamp_origin
 from lensdask.data import STAMPS, common_attributes
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_number
 from lensdask.fourier import coordinates
 from lensdask.shear.noise import check_correlation
 
@@ -70,8 +69,8 @@ def make_stamps(
     pixels = _check_images(images)
     ids = _check_ids(np.arange(len(pixels)) if galaxy is None else np.asarray(galaxy), len(pixels))
     check_finite(pixels, ids, "images")
-    _check_number("pixel_scale", pixel_scale, 1e-6)
-    _check_number("noise_sigma", noise_sigma, 0.0)
+    check_number("pixel_scale", pixel_scale, above=0, meaning="arcsec")
+    check_number("noise_sigma", noise_sigma, least=0)
     response = np.asarray(psf, dtype=np.float64)
     variables: dict[str, Any] = {"image": (("galaxy", "y", "x"), pixels)}
     coords: dict[str, Any] = {"galaxy": ("galaxy", ids)}
@@ -91,7 +90,7 @@ def make_stamps(
     for _, array in (*variables.values(), *coords.values()):
         content.update(np.ascontiguousarray(array).data)
     attributes = common_attributes(STAMPS, settings | {"content": content.hexdigest()})
-    return xr.Dataset(variables, coords, attributes | settings | {"origin": "(n-1)/2"})
+    return STAMPS.described(xr.Dataset(variables, coords, attributes | settings | {"origin": "(n-1)/2"}))
 
 
 def _check_images(images: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -103,11 +102,6 @@ def _check_images(images: npt.ArrayLike) -> npt.NDArray[np.float32]:
     if pixels.size == 0 or pixels.shape[-1] % 2:
         raise InputError(f"images: shape {pixels.shape}; expected at least one stamp, n even")
     return pixels
-
-
-def _check_number(name: str, value: float, lowest: float) -> None:
-    if not (isinstance(value, Real) and np.isfinite(value) and value >= lowest):
-        raise InputError(f"{name}: {value}; expected a {'positive number' if lowest else 'number >= 0'}")
 
 
 def check_finite(images: Array, ids: npt.NDArray[np.int64], where: str) -> None:

@@ -14,13 +14,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError
 from lensdask.random import Stream, generator
 from lensdask.sky.cosmology import MASSIVENUS, SPEED_OF_LIGHT, angular_diameter_distance, comoving_distance, expansion
 from lensdask.sky.nfw import Halo, nfw_transform, scale_angle
 from lensdask.sky.power import MULTIPOLES, ConvergencePower, convergence_power
 from lensdask.sky.sources import find_source, lensing_strength
-from lensdask.stats import ARCMIN
 
 __all__ = [
     "Points",

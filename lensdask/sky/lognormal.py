@@ -23,12 +23,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lensdask.arrays import Array, constant, held_on, namespace
-from lensdask.errors import InputError
-from lensdask.fourier import half_plane
+from lensdask.conventions import ARCMIN
+from lensdask.errors import InputError, check_number
+from lensdask.fourier import half_plane, multipoles
 from lensdask.random import Stream, normals
 from lensdask.sky.power import ConvergencePower
 from lensdask.sky.sources import Source
-from lensdask.stats import ARCMIN, multipoles
 
 __all__ = [
     "check_field",
@@ -197,9 +197,9 @@ def check_field(size: int, pixel_scale: float, padding: float, resolution: float
     """
     if not isinstance(size, Integral) or size < 2 or size % 2:
         raise InputError(f"size: {size} pixels; expected an even number, 2 or more")
-    _check_number("pixel_scale", pixel_scale, 1e-3, 1e3)
-    _check_number("padding", padding, 1, 100)
-    _check_number("resolution", resolution, 0, size * pixel_scale)
+    check_number("pixel_scale", pixel_scale, least=1e-3, most=1e3, meaning="arcmin")
+    check_number("padding", padding, least=1, most=100)
+    check_number("resolution", resolution, least=0, most=size * pixel_scale, meaning="arcmin")
     area = padded_size(size, padding)
     degrees = area * pixel_scale / 60
     if area > _LARGEST_AREA or degrees > 180:
@@ -207,11 +207,6 @@ def check_field(size: int, pixel_scale: float, padding: float, resolution: float
             f"size: {size} pixels, {area} or {degrees:.4g} degrees with the padding of {padding}; expected "
             f"{_LARGEST_AREA} pixels and 180 degrees at the most"
         )
-
-
-def _check_number(name: str, value: float, lowest: float, highest: float) -> None:
-    if not (isinstance(value, Real) and lowest <= value <= highest):
-        raise InputError(f"{name}: {value}; expected a number from {lowest:g} to {highest:g}")
 
 
 def _correlation(area: int, pixel_scale: float, ell: tuple[float, ...], power: tuple[float, ...]) -> Float64:
@@ -243,7 +238,7 @@ def _gaussian_variance(
 
 
 def _full_mean(plane: Float64) -> float:
-    """Return the mean over the full plane of what is held as a half plane of an even number of columns."""
+    """Return the mean over the full plane of what is held as the half plane of a square."""
     return float((plane @ half_plane(plane.shape[0])).sum() / plane.shape[0] ** 2)
 
 

@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import sici
 
+from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError
 from lensdask.sky.cosmology import MASSIVENUS, Cosmology, angular_diameter_distance, expansion, matter_density
 from lensdask.sky.sources import Source, lensing_strength
-from lensdask.stats import ARCMIN
 
 __all__ = [
     "Definition",

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError
 from lensdask.sky.cosmology import (
     MASSIVENUS,
@@ -26,7 +27,6 @@ from lensdask.sky.cosmology import (
     matter_density,
 )
 from lensdask.sky.sources import Source, find_source, lensing_strength
-from lensdask.stats import ARCMIN
 
 __all__ = ["MULTIPOLES", "ConvergencePower", "compute_convergence_power", "convergence_power", "pyccl_cosmology"]
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_number
 
 __all__ = ["healpix_patch", "read_convergence_map"]
 
@@ -74,8 +74,8 @@ def read_convergence_map(
         raise InputError(f"{file}: unknown format; expected one of {', '.join(_SUFFIXES)}")
     if not file.is_file():
         raise InputError(f"{file}: there is no such file; expected a convergence map")
-    if pixel_scale is not None and not 0 < pixel_scale < math.inf:
-        raise InputError(f"pixel_scale: {pixel_scale}; expected arcmin per pixel, above 0")
+    if pixel_scale is not None:
+        check_number("pixel_scale", pixel_scale, above=0, meaning="arcmin")
     values, scale = _READERS[kind](file, dataset)
     if values.ndim == 1:
         if patch is None or pixel_scale is None:

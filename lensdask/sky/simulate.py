@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lensdask.arrays import Array, like, namespace
-from lensdask.errors import InputError
+from lensdask.conventions import ARCMIN
+from lensdask.errors import check_choice, check_number
 from lensdask.sky.cosmology import angular_diameter_distance
 from lensdask.sky.haloes import Points, diffuse_power, draw_haloes, halo_population
 from lensdask.sky.lensing import reduced_shear, shear_of_convergence
@@ -28,7 +29,6 @@ from lensdask.sky.lognormal import (
 from lensdask.sky.painting import paint_haloes
 from lensdask.sky.power import convergence_power
 from lensdask.sky.sources import find_source, lensing_strength
-from lensdask.stats import ARCMIN
 
 __all__ = ["Generator", "Haloes", "Sky", "SkyConfig", "check_sky", "halo_slots", "simulate_sky"]
 
@@ -66,6 +66,17 @@ class SkyConfig:
     """Least M200m of the haloes, Msun; lighter ones are part of the diffuse field."""
     catalogue_mass: float = 3e13
     """Least M200m of the haloes that are listed, Msun."""
+
+    def __post_init__(self) -> None:
+        """Refuse what can be refused without a look at the power of the sky, at which `check_sky` looks."""
+        check_choice("generator", self.generator, get_args(Generator))
+        find_source(self.source)
+        check_field(self.size, self.pixel_scale, self.padding, self.resolution)
+        if self.shift is not None:
+            check_number("shift", self.shift, above=0)
+        check_number("minimum_mass", self.minimum_mass, least=1e11, most=1e15, meaning="Msun")
+        if self.generator == "halo":
+            check_number("catalogue_mass", self.catalogue_mass, least=self.minimum_mass, most=1e15, meaning="Msun")
 
 
 class Haloes(NamedTuple):
@@ -130,15 +141,9 @@ def check_sky(config: SkyConfig) -> None:
     Raises
     ------
     InputError
-        The generator or the source is unknown, or a number is out of its range.
+        No lognormal field has the shift and the power of this sky.
     """
-    if config.generator not in get_args(Generator):
-        raise InputError(f"generator: {config.generator!r}; expected one of {', '.join(get_args(Generator))}")
-    check_field(config.size, config.pixel_scale, config.padding, config.resolution)
     check_shift(_shift(config), _least_shift(config))
-    if config.generator == "halo" and not config.minimum_mass <= config.catalogue_mass <= 1e15:
-        least = f"{config.minimum_mass:g}"
-        raise InputError(f"catalogue_mass: {config.catalogue_mass:g} Msun; expected the minimum_mass, {least}, to 1e15")
 
 
 def _shift(config: SkyConfig) -> float:

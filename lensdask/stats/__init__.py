@@ -1,11 +1,10 @@
 """Sums over blocks and the errors that follow from them; statistics of maps."""
 
 from lensdask.stats.bootstrap import bootstrap_error, delta_error
-from lensdask.stats.maps import ARCMIN, correlation, local_maxima, map_moments, multipoles, ring_power
+from lensdask.stats.maps import correlation, local_maxima, map_moments, ring_power
 from lensdask.stats.sums import MINIMUM_BLOCKS, block_length, block_sums
 
 __all__ = [
-    "ARCMIN",
     "MINIMUM_BLOCKS",
     "block_length",
     "block_sums",
@@ -14,6 +13,5 @@ __all__ = [
     "delta_error",
     "local_maxima",
     "map_moments",
-    "multipoles",
     "ring_power",
 ]

@@ -4,37 +4,19 @@ Maps are arrays ``(..., y, x)`` of square pixels; angles are in arcmin, multipol
 map as it is: nothing is smoothed, and no window of the field is corrected for.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lensdask.arrays import Array, namespace, to_numpy
+from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError
+from lensdask.fourier import half_plane, multipoles
 
-__all__ = ["ARCMIN", "correlation", "local_maxima", "map_moments", "multipoles", "ring_power"]
+__all__ = ["correlation", "local_maxima", "map_moments", "ring_power"]
 
 Float64 = npt.NDArray[np.float64]
-
-ARCMIN = math.pi / 180 / 60
-"""One arcmin in rad."""
-
-
-def multipoles(shape: tuple[int, int], pixel_scale: float) -> tuple[Float64, Float64]:
-    """Return ℓ1 along x, shape (1, nx // 2 + 1), and ℓ2 along y, shape (ny, 1), of the half plane of a map.
-
-    Parameters
-    ----------
-    shape
-        Pixels along y and x.
-    pixel_scale
-        Arcmin per pixel.
-    """
-    ny, nx = shape
-    unit = 2 * np.pi / (pixel_scale * ARCMIN)
-    l1, l2 = unit * np.fft.rfftfreq(nx)[None, :], unit * np.fft.fftfreq(ny)[:, None]
-    return l1.astype(np.float64), l2.astype(np.float64)
 
 
 def ring_power(
@@ -77,19 +59,10 @@ def ring_power(
     product = to_numpy(xp.real(planes * xp.conj(partner))) * (pixel_scale * ARCMIN) ** 2 / (nx * ny)
     l1, l2 = multipoles((ny, nx), pixel_scale)
     ell = np.hypot(l1, l2)
-    weight = np.broadcast_to(_copies(nx), ell.shape)
+    weight = np.broadcast_to(half_plane(nx), ell.shape)
     sums = _binned_sums(ell, bounds, np.stack([weight, weight * ell]))
     with np.errstate(invalid="ignore"):
         return sums[1] / sums[0], _binned_sums(ell, bounds, weight * product) / sums[0]
-
-
-def _copies(nx: int) -> Float64:
-    """Return how often each column of the half plane stands in the full plane, for an even or odd number of columns."""
-    copies = np.full(nx // 2 + 1, 2.0)
-    copies[0] = 1.0
-    if nx % 2 == 0:
-        copies[-1] = 1.0
-    return copies
 
 
 def _binned_sums(radius: Float64, bounds: Float64, values: Float64) -> Float64:

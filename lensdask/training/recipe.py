@@ -12,7 +12,7 @@ from lensdask.errors import InputError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["check_output", "find_recipe", "read_toml", "recipe_names", "recipe_of_file", "replaced"]
+__all__ = ["check_output", "find_recipe", "recipe_names", "recipe_of_file"]
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 """Recipes that come with the package."""
@@ -120,7 +120,7 @@ def _replaced(base: T, values: Any, where: str) -> T:
     Raises
     ------
     InputError
-        A setting does not exist, or is of another type.
+        A setting does not exist, is of another type, or is refused by the dataclass itself.
     """
     if not isinstance(values, Mapping):
         raise InputError(f"{where}: {values!r}; expected a table")
@@ -131,7 +131,10 @@ def _replaced(base: T, values: Any, where: str) -> T:
             raise InputError(f"{where}: unknown setting {name!r}; expected {', '.join(sorted(known))}")
         if not _same_kind(value, known[name]):
             raise InputError(f"{where}: {name} is {value!r}; expected something like {known[name]!r}")
-    return dataclasses.replace(base, **settings)
+    try:
+        return dataclasses.replace(base, **settings)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def _same_kind(value: Any, example: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_choice, check_number
 from lensdask.training.checkpoint import Checkpoint
 
 __all__ = ["Batch", "History", "Objective", "TrainingConfig", "regression", "train"]
@@ -56,20 +56,17 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot train."""
-        for name in ("epochs", "batch", "learning_rate", "huber_delta", "validate_every", "micro_batch"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise InputError(f"training {name}: {getattr(self, name)}; expected a positive number")
-        if self.schedule not in get_args(Schedule):
-            raise InputError(f"training schedule: {self.schedule!r}; expected {', '.join(get_args(Schedule))}")
-        if not 0 < self.factor < 1:
-            raise InputError(f"training factor: {self.factor}; expected a number between 0 and 1")
-        if not 0 <= self.clip_norm < math.inf:
-            raise InputError(f"training clip_norm: {self.clip_norm}; expected a positive number, or 0 for none")
-        if not (self.weight_decay >= 0 and self.patience >= 0 and 0 <= self.minimum_rate < self.learning_rate):
-            raise InputError(
-                f"training weight_decay {self.weight_decay}, patience {self.patience}, minimum_rate "
-                f"{self.minimum_rate}; expected numbers >= 0, the last below the learning rate {self.learning_rate}"
-            )
+        for name in ("epochs", "batch", "validate_every", "micro_batch"):
+            check_number(f"training {name}", getattr(self, name), above=0, whole=True)
+        for name in ("learning_rate", "huber_delta"):
+            check_number(f"training {name}", getattr(self, name), above=0)
+        check_choice("training schedule", self.schedule, get_args(Schedule))
+        check_number("training factor", self.factor, above=0, below=1)
+        check_number("training clip_norm", self.clip_norm, least=0, meaning="0 for none")
+        check_number("training weight_decay", self.weight_decay, least=0)
+        check_number("training patience", self.patience, least=0, whole=True)
+        below = self.learning_rate
+        check_number("training minimum_rate", self.minimum_rate, least=0, below=below, meaning="the learning rate")
 
 
 @dataclass

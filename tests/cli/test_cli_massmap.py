@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from astropy.io import fits
 from command_line import call
 from mass_stores import NETWORK, PIXEL_SCALE, SIZE, SKY, save_network, shear_store_dataset
@@ -319,7 +320,9 @@ def finished(tmp_path_factory):
     write(maps.isel(y=slice(40)), folder / "narrow.zarr")
     write(maps.assign_coords(field=[5, 6, 7]), folder / "others.zarr")
     write(maps.assign_attrs(pixel_scale=-PIXEL_SCALE), folder / "mirrored.zarr")
-    write(maps.assign_attrs(pixel_scale=[0.82, 0.9]), folder / "oblong.zarr")
+    write(maps, folder / "oblong.zarr")
+    # A writer refuses this, a file may hold it.
+    zarr.open_group(folder / "oblong.zarr").attrs["pixel_scale"] = [0.82, 0.9]
     write(maps, folder / "misfit.zarr")
     shutil.rmtree(folder / "misfit.zarr" / "g2")
     shutil.copytree(folder / "narrow.zarr" / "g2", folder / "misfit.zarr" / "g2")
@@ -434,9 +437,9 @@ MISTAKES = {
     "tiles of half the sky": ([*BIN, "--tiles", "--shape", "24,9000"], "fields of 123 degrees; expected 20 at most"),
     "tiles that overlap by all": (
         [*TILES, "--overlap", "19"],
-        "overlap: 19.0 arcmin; expected a number from 0 to 9.84",
+        "overlap: 19.0; expected a number from 0 to 9.84",
     ),
-    "tiles that overlap by NaN": ([*TILES, "--overlap", "nan"], "overlap: nan arcmin"),
+    "tiles that overlap by NaN": ([*TILES, "--overlap", "nan"], "overlap: nan"),
     "overlap of one field": ([*BIN, "--overlap", "2"], "--overlap: without --tiles"),
     "tiles of shear above 1": (["massmap", "bin", "strong.fits", *TILES[3:]], r"\|g\| is 1 or more for 1 of"),
     "tiles of negative weights": (["massmap", "bin", "negative.fits", *TILES[3:]], "weight: -1"),
@@ -463,7 +466,7 @@ MISTAKES = {
     "model without suffix": ([*RECONSTRUCT, "good.pt"], r"\.safetensors"),
     "one realisation": ([*RECONSTRUCT, "ks93", "--significance", "1"], "significance: 1"),
     "negative seed of turns": ([*RECONSTRUCT, "ks93", "--seed", "-1"], "seed: -1"),
-    "unknown device": ([*RECONSTRUCT, "ks93", "--device", "tpu"], "device 'tpu'"),
+    "unknown device": ([*RECONSTRUCT, "ks93", "--device", "tpu"], "device: 'tpu'"),
     "shear is NaN inside the mask": (of("nan.zarr"), "field 1: g1 is not finite inside the mask"),
     "shear maps above 1": (of("strong.zarr"), r"field 1: \|g\| is 1 or more"),
     "negative weights": (of("negative.zarr"), "field 1: a weight is negative"),
@@ -471,7 +474,7 @@ MISTAKES = {
     "pixels of a negative side in a store": (of("mirrored.zarr"), "pixel_scale: -0.82"),
     "pixels of two sides in a store": (
         of("oblong.zarr"),
-        r"pixel_scale: \[0\.82, 0\.9\]; expected one positive number",
+        r"pixel_scale: \[0\.82, 0\.9\]; expected a positive number",
     ),
     "maps of two shapes in a store": (
         of("misfit.zarr"),
@@ -509,7 +512,7 @@ MISTAKES = {
     "unknown setting": ([*TRAIN, "--config", "unknown.toml"], "field_count"),
     "unknown network": ([*TRAIN, "--config", "architecture.toml"], "resnet"),
     "settings missing": ([*TRAIN, "--config", "nowhere.toml"], r"nowhere\.toml"),
-    "unknown device in training": ([*TRAIN, "--device", "tpu"], "device 'tpu'"),
+    "unknown device in training": ([*TRAIN, "--device", "tpu"], "device: 'tpu'"),
     "train on real galaxies": ([*TRAIN, "--maps", "real.zarr"], "true kappa"),
     "unknown recipe": ([*TRAIN, "--config", "cha"], "recipe 'cha' is unknown; expected massmap-cha, "),
     "train anew and on": ([*TRAIN, "--resume", "--overwrite"], "--resume and --overwrite"),

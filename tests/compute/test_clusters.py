@@ -138,7 +138,7 @@ def test_bad_scheduler_file(monkeypatch, tmp_path, content, message):
 
 
 def test_workers_must_be_positive():
-    with pytest.raises(InputError, match="workers is 0"):
+    with pytest.raises(InputError, match="workers: 0; expected"):
         start_cluster("local", workers=0)
 
 

@@ -70,5 +70,5 @@ def test_a_store_is_opened_once_and_again_when_it_was_replaced(tmp_path):
         assert first.sizes["galaxy"] == galaxies
         assert StoreReference(str(path), hashes[-1]).open() is first
     assert hashes[0] == hashes[1]
-    with pytest.raises(InputError, match="another store than when the run began"):
+    with pytest.raises(InputError, match="changed since the run began; expected the same store"):
         StoreReference(str(path), "0").open()

@@ -75,7 +75,7 @@ def test_maps_lie_on_one_grid(maps) -> None:
 
 @pytest.mark.parametrize("pixel_scale", [(0.4, 0.5), 0.0, -1.0, np.nan, np.inf, "0.4", None])
 def test_pixels_are_square(pixel_scale: object) -> None:
-    with pytest.raises(InputError, match="expected one positive number"):
+    with pytest.raises(InputError, match="expected a positive number"):
         check_pixel_scale(pixel_scale)
     check_pixel_scale(np.float32(0.41))
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lensdask.conventions import ARCMIN
 from lensdask.maps.skyfields import around, sky_fields
 from lensdask.maps.tangent import tangent_plane
-from lensdask.stats import ARCMIN
 
 DEGREE = math.pi / 180
 

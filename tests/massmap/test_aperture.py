@@ -127,7 +127,7 @@ def test_torch_gives_the_same_in_the_same_type(noisy_maps) -> None:
     [
         ({"pixel_scale": (0.4, 0.5)}, "pixel_scale"),
         ({"g2": np.zeros((8, 9))}, r"g2: shape \(8, 9\)"),
-        ({"radius": 0.3}, "radius: 0.3 arcmin; expected at least one pixel"),
+        ({"radius": 0.3}, "radius: 0.3; expected a number of at least 0.4"),
         ({"radius": np.nan}, "radius: nan"),
         ({"kind": "top-hat"}, "kind: 'top-hat'; expected 'schirmer' or 'schneider'"),
     ],

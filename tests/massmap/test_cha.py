@@ -124,7 +124,7 @@ def test_every_parameter_learns() -> None:
         ({"dropout": 1.0}, "expected numbers from 0 to below 1"),
         ({"inputs": "shear+colour"}, "inputs 'shear[+]colour'; expected some of shear"),
         ({"inputs": "shear+shear"}, "expected some of shear"),
-        ({"input_scale": 0.0}, "expected positive numbers"),
+        ({"input_scale": 0.0}, "input_scale: 0.0; expected a positive number"),
     ],
 )
 def test_what_cannot_be_built_is_refused(change, message) -> None:

@@ -85,7 +85,7 @@ def test_small_member_maps_its_field() -> None:
     [
         ({"first_kernel": 3}, "first_kernel - reduction even and from 0 on"),
         ({"kernel": 4}, "an odd kernel"),
-        ({"smoothing": -1.0}, "smoothing -1.0; expected a length from 0 on"),
+        ({"smoothing": -1.0}, "smoothing: -1.0; expected a number of at least 0"),
         ({"pairs": 0}, "expected channels and kernels of at least 1"),
     ],
 )

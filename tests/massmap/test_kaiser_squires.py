@@ -210,7 +210,7 @@ def test_single_precision_stays_single() -> None:
         ({"smoothing": -1.0}, "smoothing: -1.0; expected"),
         ({"smoothing": -1.0, "weight": np.ones((8, 8))}, "smoothing: -1.0; expected"),
         ({"smoothing": np.nan}, "smoothing: nan; expected"),
-        ({"padding": 0.5}, "padding: 0.5; expected at least 1"),
+        ({"padding": 0.5}, "padding: 0.5; expected a number of at least 1"),
     ],
 )
 def test_bad_input_is_refused(change: dict[str, object], message: str) -> None:

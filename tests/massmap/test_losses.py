@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError
 from lensdask.massmap.networks.losses import PIXEL_WEIGHT, RING_WEIGHT, cha_loss, miu2net_loss, ring_powers
-from lensdask.stats import ARCMIN, ring_power
+from lensdask.stats import ring_power
 
 PIXEL = 0.82
 LOSSES = {"cha": cha_loss(), "h21": cha_loss(1), "miu2net": miu2net_loss(PIXEL)}

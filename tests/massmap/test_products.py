@@ -106,7 +106,7 @@ def test_symmetrised_maps_turn_with_the_field(network):
 
 @pytest.mark.parametrize("number", [-1, 1])
 def test_one_realisation_has_no_dispersion(number):
-    with pytest.raises(InputError, match=f"significance: {number} realisations"):
+    with pytest.raises(InputError, match=f"significance: {number}"):
         Products(significance=number)
 
 

@@ -94,7 +94,7 @@ def test_reconstruct_is_at_hand():
         (lambda maps: maps.assign_attrs(source="catalogue"), {}, "wiener:lsst"),
         (lambda maps: maps.assign_attrs(sigma_e=None), {"n_eff": True}, "sigma_e"),
         (lambda maps: maps, {"method": "ks94"}, "is unknown"),
-        (lambda maps: maps, {"device": "tpu"}, "device 'tpu'"),
+        (lambda maps: maps, {"device": "tpu"}, "device: 'tpu'"),
         (lambda maps: maps, {"seed": -1}, "seed: -1"),
         (lambda maps: maps.assign(mask=0 * maps["mask"]), {}, "nothing is inside the mask"),
     ],

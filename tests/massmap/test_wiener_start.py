@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError
+from lensdask.fourier import multipoles
 from lensdask.maps.fields import ShearMaps
 from lensdask.massmap.classical.wiener_filter import wiener
 from lensdask.massmap.networks.architectures import network_maps
@@ -12,7 +14,6 @@ from lensdask.massmap.networks.cha import CHA_SMALL, ChaConfig, ChaNet
 from lensdask.massmap.networks.wiener_start import patch_filter, start_as_wiener
 from lensdask.sky.lensing import convergence_of_shear, shear_of_convergence
 from lensdask.sky.power import ConvergencePower, convergence_power
-from lensdask.stats import ARCMIN, multipoles
 
 PIXEL, NOISE = 0.82, 0.05
 POWER = convergence_power("zs1.0")

@@ -234,7 +234,7 @@ def other(tmp_path):
     [
         (["d4cnn.figure2", "new"], "d4cnn.figure2"),
         (["d4cnn.figure3", "new", "--size", "huge"], "size 'huge'"),
-        (["d4cnn.figure3", "new", "--device", "tpu"], "device 'tpu'"),
+        (["d4cnn.figure3", "new", "--device", "tpu"], "device: 'tpu'"),
         (["d4cnn.figure3", "new", "--seed", "-1"], "seed"),
         (["d4cnn.figure4", "new", "--size", "small", "--cluster", "nowhere.json"], "no such scheduler file"),
         (["d4cnn.figure3", "mine"], "--resume"),

@@ -8,6 +8,7 @@ import pytest
 
 from lensdask.compute import RunOptions, RunResult
 from lensdask.compute.runs.chunks import Quarantine
+from lensdask.conventions import ARCMIN
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
 from lensdask.maps.mock import NoiseModel
@@ -26,7 +27,6 @@ from lensdask.sky.cosmology import CHA, critical_density
 from lensdask.sky.lensing import reduced_shear, shear_of_convergence
 from lensdask.sky.simulate import SkyConfig, simulate_sky
 from lensdask.sky.sources import find_source
-from lensdask.stats import ARCMIN
 
 SKY = SkyConfig(size=64, pixel_scale=2.0, padding=1.0)
 CLUSTER = Cluster(mass=7.4e14, reach=40.0)

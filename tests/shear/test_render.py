@@ -221,5 +221,5 @@ def test_a_gpu_draws_what_numpy_draws(cuda):
 def test_bad_input_is_refused_in_one_line():
     with pytest.raises(InputError, match=r"^galaxies: 1 rows for 16 ids; expected [^\n]*$"):
         render_stamps(ROWS[:1], IDS, Observation(), SEED)
-    with pytest.raises(InputError, match=r"^device 'tpu' is unknown; expected [^\n]*$"):
+    with pytest.raises(InputError, match=r"^device: 'tpu'; expected [^\n]*$"):
         render_stamps(ROWS, IDS, Observation(), SEED, device="tpu")

@@ -202,10 +202,10 @@ def test_psf_is_centred_normalised_and_has_its_ellipticity(e) -> None:
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
-        ("noise_sigma", -1.0, "noise sigma"),
-        ("noise_sigma", float("nan"), "noise sigma"),
-        ("size", 63, "stamp size"),
-        ("size", 0, "stamp size"),
+        ("noise_sigma", -1.0, "noise_sigma"),
+        ("noise_sigma", float("nan"), "noise_sigma"),
+        ("size", 63, "size"),
+        ("size", 0, "size"),
         ("shear", 0.0, "shear"),
         ("shear", 0.7, "shear"),
         ("psf_e1", 1.0, "PSF ellipticity"),

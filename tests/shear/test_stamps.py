@@ -88,7 +88,7 @@ BAD_INPUTS = {
         r"psf: .*add up to 1\.49",
     ),
     "psf_nan": (lambda _, p: {"psf": np.where(p == p.max(), np.nan, p)}, "psf: .*not finite"),
-    "negative_noise": (lambda _, __: {"noise_sigma": -0.1}, r"noise_sigma: -0\.1; expected a number >= 0"),
+    "negative_noise": (lambda _, __: {"noise_sigma": -0.1}, r"noise_sigma: -0\.1; expected a number of at least 0"),
     "nan_noise": (lambda _, __: {"noise_sigma": float("nan")}, "noise_sigma: nan; expected"),
     "infinite_noise": (lambda _, __: {"noise_sigma": float("inf")}, "noise_sigma: inf; expected"),
     "zero_pixel_scale": (lambda _, __: {"pixel_scale": 0.0}, r"pixel_scale: 0\.0; expected a positive number"),

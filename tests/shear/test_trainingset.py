@@ -359,7 +359,7 @@ BAD_FILES = {
     "bad_label": ("label = 'shear'", "label: 'shear'; expected distortion, fpfs or score"),
     "bad_network": ("[network]\nkernel_size = 4", "kernel_size 4.*expected an odd size"),
     "no_layers": ("[network]\nchannels = []\nstrides = []", r"channels \(\), strides \(\); expected"),
-    "bad_training": ("[training]\nepochs = 0", "training epochs: 0; expected a positive number"),
+    "bad_training": ("[training]\nepochs = 0", "training epochs: 0; expected a positive whole number"),
     "bad_seed": ("seed = -1", "seed: -1; expected a whole number"),
 }
 
@@ -383,8 +383,8 @@ BAD_RECIPES = {
     "seed": ({"seed": -1}, r"^seed: -1; expected"),
     "large_seed": ({"seed": 2**63}, r"^seed: 9223372036854775808; expected"),
     "label": ({"label": "shear"}, r"^label: 'shear'; expected distortion, fpfs or score"),
-    "no_galaxies": ({"galaxies": 0}, r"^galaxies: 0 and 1000 to validate; expected at least 1"),
-    "no_validation": ({"validation": 0}, r"^galaxies: 10000 and 0 to validate; expected at least 1"),
+    "no_galaxies": ({"galaxies": 0}, r"^galaxies: 0; expected a whole number of at least 1"),
+    "no_validation": ({"validation": 0}, r"^validation: 0; expected a whole number of at least 1"),
     **{
         f"signal_to_noise_{i}": ({"signal_to_noise": value}, r"^signal_to_noise: .*; expected two positive numbers")
         for i, value in enumerate([(), (5.0,), (5.0, 10.0, 20.0), (0.0, 5.0), (-1.0, 5.0), (9.0, 5.0), (5.0, np.nan)])

@@ -3,6 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError
 from lensdask.sky.cosmology import MASSIVENUS, angular_diameter_distance, comoving_distance, critical_density
 from lensdask.sky.haloes import (
@@ -19,7 +20,7 @@ from lensdask.sky.nfw import Halo, nfw_convergence, scale_angle
 from lensdask.sky.painting import paint_haloes
 from lensdask.sky.power import MULTIPOLES, convergence_power
 from lensdask.sky.sources import find_source
-from lensdask.stats import ARCMIN, ring_power
+from lensdask.stats import ring_power
 
 SIDE = np.deg2rad(3.5)
 

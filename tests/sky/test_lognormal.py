@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError
+from lensdask.fourier import multipoles
 from lensdask.random import Stream, normals
 from lensdask.sky.lognormal import (
     empty_convergence,
@@ -16,7 +18,7 @@ from lensdask.sky.lognormal import (
 )
 from lensdask.sky.power import ConvergencePower, convergence_power
 from lensdask.sky.sources import SOURCES, find_source
-from lensdask.stats import ARCMIN, map_moments, multipoles, ring_power
+from lensdask.stats import map_moments, ring_power
 
 SCALE = 0.82
 SKY = {"size": 128, "pixel_scale": SCALE, "power": convergence_power("zs1.0"), "shift": 0.03, "seed": 5}

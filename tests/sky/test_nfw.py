@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
+from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError
 from lensdask.sky.cosmology import MASSIVENUS, Cosmology, angular_diameter_distance, critical_density, matter_density
 from lensdask.sky.nfw import (
@@ -21,7 +22,6 @@ from lensdask.sky.nfw import (
     virial_radius,
 )
 from lensdask.sky.sources import Source
-from lensdask.stats import ARCMIN
 
 PLANE = Source(np.array([1.0]), np.array([1.0]))
 RADII = np.array([0.05, 0.3, 0.99995, 1.0, 1.00005, 1.0002, 2.5, 3.99])

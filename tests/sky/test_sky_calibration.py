@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lensdask.conventions import ARCMIN
 from lensdask.sky import SkyConfig, convergence_power, read_convergence_map, simulate_sky
-from lensdask.stats import ARCMIN, local_maxima, map_moments, ring_power
+from lensdask.stats import local_maxima, map_moments, ring_power
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "maps" / "massivenus_kappa_zs1_320px_0.41arcmin.fits"
 CONFIG = SkyConfig(size=320, pixel_scale=0.41)

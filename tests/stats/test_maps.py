@@ -6,8 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError
-from lensdask.stats import ARCMIN, correlation, local_maxima, map_moments, ring_power
+from lensdask.stats import correlation, local_maxima, map_moments, ring_power
 
 SCALE = 0.41
 

@@ -117,7 +117,7 @@ def test_cosine_falls_to_the_last_epoch_whatever_the_loss() -> None:
 
 
 def test_unknown_schedule_is_refused() -> None:
-    with pytest.raises(InputError, match="schedule: 'linear'; expected plateau, cosine"):
+    with pytest.raises(InputError, match="schedule: 'linear'; expected plateau or cosine"):
         TrainingConfig(schedule="linear")
 
 

@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import distributed
 
 from lensdask.compute.clusters import idle_gpus, set_up_workers, start_cluster
+from lensdask.compute.devices import DEVICE_NAMES
 from lensdask.compute.report import check_report, performance_reported
 from lensdask.compute.runs.output import IfExists
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_choice, check_number
 
 __all__ = ["RunOptions", "cluster_of"]
 
@@ -40,6 +42,12 @@ class RunOptions:
     """HTML file to write about what the cluster did, with Dask's plots; no report when none."""
 
     def __post_init__(self) -> None:
+        """Refuse what can be refused before a cluster is there."""
+        check_choice("device", self.device, DEVICE_NAMES)
+        check_choice("if_exists", self.if_exists, get_args(IfExists))
+        check_number("attempts", self.attempts, least=1, whole=True)
+        if self.workers is not None:
+            check_number("workers", self.workers, least=1, whole=True)
         if self.performance_report is not None:
             check_report(self.performance_report)
             if self.cluster is None:

@@ -7,6 +7,7 @@ import xarray as xr
 
 from lensdask.data import MASS_MAPS
 from lensdask.errors import InputError
+from lensdask.maps.fields import check_pixel_scale
 from lensdask.maps.statistics.peaks import find_peaks
 from lensdask.maps.tangent import sky_position
 
@@ -39,9 +40,11 @@ def list_peaks(maps: xr.Dataset, threshold: float = -np.inf) -> xr.Dataset:
     Raises
     ------
     InputError
-        The dataset is of another schema, or not finite inside its mask.
+        The dataset is of another schema, not finite inside its mask, or its pixels are not square.
     """
     MASS_MAPS.validate(maps)
+    check_pixel_scale(maps.attrs["pixel_scale"])
+    maps = MASS_MAPS.described(maps)
     bounds = np.cumsum([0, *maps["kappa"].chunksizes.get("field", (maps.sizes["field"],))])
     parts = [_peaks_of(maps.isel(field=slice(*pair)), threshold) for pair in pairwise(bounds)]
     listed = xr.concat(parts, "peak")
@@ -59,10 +62,9 @@ def _peaks_of(maps: xr.Dataset, threshold: float) -> xr.Dataset:
     peaks = find_peaks(known[names[-1]].values, threshold, known["mask"].values)
     pixel = {"field": peaks.field, "y": peaks.y.astype(np.int64), "x": peaks.x.astype(np.int64)}
     at = known.isel({dim: ("peak", index) for dim, index in pixel.items()})
-    x, y = ((pixel[dim] - (maps.sizes[dim] - 1) / 2) * maps.attrs["pixel_scale"] for dim in ("x", "y"))
-    columns = {"field": at["field"].values, "x": x, "y": y} | {name: at[name].values for name in names}
+    columns = {name: at[name].values for name in ("field", "x", "y", *names)}
     if "ra" in maps.coords and "dec" in maps.coords:
-        columns["ra"], columns["dec"] = sky_position(x, y, (at["ra"].values, at["dec"].values))
+        columns["ra"], columns["dec"] = sky_position(columns["x"], columns["y"], (at["ra"].values, at["dec"].values))
     return xr.Dataset({name: ("peak", values, _attributes(name)) for name, values in columns.items()})
 
 

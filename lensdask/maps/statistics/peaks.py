@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError
 from lensdask.maps.statistics.metrics import Float64, Maps, binned_sums, footprint
 from lensdask.sky.cosmology import CHA, Cosmology, angular_diameter_distance
 from lensdask.sky.sources import Source, lensing_strength
-from lensdask.stats import ARCMIN, local_maxima
+from lensdask.stats import local_maxima
 
 __all__ = [
     "MATCH_RADIUS",

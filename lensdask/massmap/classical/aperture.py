@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lensdask.arrays import Array, constant, namespace
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_number
 from lensdask.maps.fields import check_pixel_scale, check_same_shape
 
 __all__ = ["ApertureFilter", "ApertureMass", "aperture_mass", "filter_profile"]
@@ -75,8 +75,7 @@ def aperture_mass(
     """
     check_pixel_scale(pixel_scale)
     check_same_shape(g1=g1, g2=g2, weight=weight)
-    if not (np.isfinite(radius) and radius >= pixel_scale):
-        raise InputError(f"radius: {radius} arcmin; expected at least one pixel, {pixel_scale}")
+    check_number("radius", radius, least=pixel_scale, meaning="one pixel in arcmin")
     xp, shape = namespace(g1), g1.shape[-2:]
     reach = int(radius / pixel_scale)
     area = shape[0] + reach, shape[1] + reach

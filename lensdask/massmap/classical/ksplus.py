@@ -15,15 +15,14 @@ What is left out of KS+: the wavelets that keep the variance in the holes that o
 reduced shear to shear. What stands in a hole is thus smoother than the field, and is no measurement.
 """
 
-from math import erf, isfinite
-from numbers import Integral
+from math import erf
 
 import numpy as np
 import numpy.typing as npt
 from scipy.fft import dctn, idctn, next_fast_len
 
 from lensdask.arrays import Array, like, to_numpy
-from lensdask.errors import InputError
+from lensdask.errors import check_number
 from lensdask.maps.fields import check_pixel_scale, check_same_shape
 from lensdask.maps.grids import gaussian_smoothing
 from lensdask.sky.lensing import convergence_of_shear, shear_of_convergence
@@ -72,10 +71,8 @@ def kaiser_squires_plus(
     """
     check_pixel_scale(pixel_scale)
     check_same_shape(g1=g1, g2=g2, mask=mask)
-    if not (isfinite(margin) and margin >= 0):
-        raise InputError(f"margin: {margin}; expected 0 or more, a part of the side of the field")
-    if not (isinstance(iterations, Integral) and iterations >= 1):
-        raise InputError(f"iterations: {iterations}; expected a number of thresholds, at least 1")
+    check_number("margin", margin, least=0, meaning="a part of the side of the field")
+    check_number("iterations", iterations, least=1, whole=True)
     height, width = g1.shape[-2:]
     # The same on both sides: the cosine transform, unlike Fourier's, knows where the middle is.
     edges = _edge(height, margin), _edge(width, margin)

@@ -32,12 +32,13 @@ from typing import NamedTuple
 import numpy as np
 
 from lensdask.arrays import Array, like, namespace
-from lensdask.errors import InputError
+from lensdask.conventions import ARCMIN
+from lensdask.errors import InputError, check_number
+from lensdask.fourier import multipoles
 from lensdask.maps.fields import check_pixel_scale, check_same_shape
 from lensdask.maps.grids import area_shape, zero_padded
 from lensdask.sky.lensing import convergence_of_shear, shear_of_convergence
 from lensdask.sky.power import ConvergencePower
-from lensdask.stats import ARCMIN, multipoles
 
 __all__ = ["WienerMap", "wiener"]
 
@@ -124,8 +125,7 @@ def wiener(
     check_same_shape(g1=g1, g2=g2, weight=weight)
     if g1.ndim != 3:
         raise InputError(f"g1: shape {tuple(g1.shape)}; expected (field, y, x)")
-    if not tolerance > 0:
-        raise InputError(f"tolerance: {tolerance}; expected a number above 0")
+    check_number("tolerance", tolerance, above=0)
     xp, (height, width) = namespace(g1), g1.shape[-2:]
     root = xp.sqrt(xp.astype(weight, xp.float64))[:, None, ...]
     shear = xp.astype(xp.stack([g1, g2], axis=1), xp.float64)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, pad
 
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_number
 from lensdask.massmap.networks.inputs import check_network, count_channels
 from lensdask.training.large_conv import LargeConv2d, LargeConvTranspose2d
 
@@ -59,8 +59,7 @@ class H21Config:
                 f"network: first_kernel {self.first_kernel}, reduction {self.reduction}, kernel {self.kernel}; "
                 "expected first_kernel - reduction even and from 0 on, and an odd kernel"
             )
-        if not 0 <= self.smoothing < math.inf:
-            raise InputError(f"network: smoothing {self.smoothing}; expected a length from 0 on, in pixels")
+        check_number("network: smoothing", self.smoothing, least=0, meaning="pixels")
 
 
 H21_LIKE = H21Config()

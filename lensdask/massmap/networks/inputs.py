@@ -1,6 +1,5 @@
 """What the networks see of a field: which maps, on which scale."""
 
-import math
 from typing import Protocol
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from lensdask.arrays import Array, to_torch
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_number
 from lensdask.maps.fields import ShearMaps, known_shear
 from lensdask.sky.lensing import convergence_of_shear
 
@@ -74,8 +73,8 @@ def check_network(config: NetworkConfig, sizes: tuple[int, ...], fractions: tupl
         With the reason.
     """
     count_channels(config.inputs)
-    if not all(0 < scale < math.inf for scale in (config.input_scale, config.output_scale)):
-        raise InputError(f"network: scales {config.input_scale} and {config.output_scale}; expected positive numbers")
+    for name in ("input_scale", "output_scale"):
+        check_number(f"network: {name}", getattr(config, name), above=0)
     if not sizes or min(sizes) < 1:
         raise InputError(f"network: sizes {sizes}; expected channels and kernels of at least 1")
     if not all(0 <= fraction < 1 for fraction in fractions):

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError
-from lensdask.stats import ARCMIN, multipoles
+from lensdask.fourier import half_plane, multipoles
 
 __all__ = ["Loss", "cha_loss", "miu2net_loss", "ring_powers"]
 
@@ -121,10 +122,7 @@ def ring_powers(maps: Tensor, pixel_scale: float, largest_multipole: float = LAR
 def _rings(
     height: int, width: int, pixel_scale: float, largest: float, device: torch.device, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """Return the modes of all rings, indices into the half plane, and the share of each mode in the power of each ring.
-
-    The half plane lacks the conjugates of all but its first column, and for even widths its last.
-    """
+    """Return the modes of the rings, indices into the half plane, and the share of each in the power of each ring."""
     l1, l2 = multipoles((height, width), pixel_scale)
     fundamental = 2 * math.pi / (max(height, width) * pixel_scale * ARCMIN)
     rings = round(largest / fundamental)
@@ -133,8 +131,7 @@ def _rings(
             f"field of {height} x {width} pixels: no ring of modes below l = {largest:g}; expected a larger one"
         )
     ring = np.floor(np.hypot(l1, l2) / fundamental + 1e-6).astype(np.int64).ravel()
-    column = np.arange(ring.size) % (width // 2 + 1)
-    times = np.where((column == 0) | (2 * column == width), 1.0, 2.0)
+    times = np.tile(half_plane(width), height)
     modes = np.flatnonzero((ring >= 1) & (ring < rings))
     shares = (ring[modes, None] == np.arange(1, rings)) * times[modes, None]
     # A field whose pixels are coarse has no modes in the last rings.

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from lensdask.errors import InputError
+from lensdask.errors import check_choice, check_number, check_seed
 from lensdask.maps.mock import NoiseModel
 from lensdask.massmap.networks.architectures import Config
 from lensdask.massmap.networks.cha import CHA_PAPER, CHA_SMALL
@@ -55,16 +55,13 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse what cannot train."""
-        if self.loss not in ("cha", "miu2net"):
-            raise InputError(f"loss: {self.loss!r}; expected cha or miu2net")
-        if self.start not in ("random", "wiener"):
-            raise InputError(f"start: {self.start!r}; expected random or wiener")
-        if not (0 <= self.exponent < 100 and 0 <= self.ring_weight < 1e6):
-            raise InputError(f"exponent {self.exponent}, ring_weight {self.ring_weight}; expected numbers from 0 on")
-        if self.fields < 1 or self.validation < 1:
-            raise InputError(f"fields: {self.fields} and {self.validation} to validate; expected at least 1")
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed: {self.seed}; expected a whole number from 0 to 2^63")
+        check_choice("loss", self.loss, ("cha", "miu2net"))
+        check_choice("start", self.start, ("random", "wiener"))
+        check_number("exponent", self.exponent, least=0, most=100)
+        check_number("ring_weight", self.ring_weight, least=0, most=1e6)
+        for name in ("fields", "validation"):
+            check_number(name, getattr(self, name), least=1, whole=True)
+        check_seed(self.seed)
 
 
 def read_recipe(name: str | Path = "massmap-cha") -> Recipe:

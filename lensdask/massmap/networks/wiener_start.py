@@ -26,12 +26,13 @@ from scipy.fft import next_fast_len
 from scipy.sparse.linalg import LinearOperator, cg
 from torch import Tensor, nn
 
+from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError
+from lensdask.fourier import multipoles
 from lensdask.massmap.networks.cha import ChaNet
 from lensdask.massmap.networks.inputs import CHANNELS
 from lensdask.sky.lensing import convergence_of_shear, shear_of_convergence
 from lensdask.sky.power import ConvergencePower
-from lensdask.stats import ARCMIN, multipoles
 
 __all__ = ["patch_filter", "start_as_wiener"]
 

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lensdask.conventions import flux_from_magnitude
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_choice, check_number
 from lensdask.shear.shapes.measurement import COLUMNS
 
 __all__ = ["Selection", "magnitude_cut"]
@@ -50,15 +50,12 @@ class Selection:
 
     def __post_init__(self) -> None:
         """Refuse what selects nothing or has no response."""
-        if self.column not in get_args(Column):
-            raise InputError(f"selection: column {self.column!r}; expected {', '.join(get_args(Column))}")
+        check_choice("selection: column", self.column, get_args(Column))
         edges = [edge for edge in (self.above, self.below) if edge is not None]
         if not edges or not np.isfinite(edges).all() or edges != sorted(set(edges)):
             raise InputError(f"selection: above {self.above}, below {self.below}; expected one number or two that rise")
-        if not 0 <= self.width < np.inf:
-            raise InputError(f"selection: width {self.width}; expected 0 (hard cut) or a positive number")
-        if not 0 < self.gamma0 < 0.5:
-            raise InputError(f"selection: gamma0 {self.gamma0}; expected a shear between 0 and 0.5")
+        check_number("selection: width", self.width, least=0, meaning="0 for a hard cut")
+        check_number("selection: gamma0", self.gamma0, above=0, below=0.5, meaning="a shear")
 
     def weight(self, X: Float64) -> Float64:
         """Return w(X), 0 to 1, of the same shape."""
@@ -119,10 +116,8 @@ def magnitude_cut(magnitude: float, width: float = 0.0) -> Selection:
     InputError
         The magnitude is not finite, or the width is negative or so large that the cut would reach down to no flux.
     """
-    if not (math.isfinite(magnitude) and 0 <= width < _WIDEST):
-        raise InputError(
-            f"magnitude cut: {magnitude} with width {width}; expected a number, and a width from 0 to {_WIDEST}"
-        )
+    check_number("magnitude cut", magnitude)
+    check_number("magnitude cut: width", width, least=0, below=_WIDEST, meaning="magnitudes")
     flux = flux_from_magnitude(magnitude)
     return Selection(above=flux, width=0.4 * math.log(10) * flux * width)
 

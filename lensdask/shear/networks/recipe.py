@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_choice, check_number, check_seed
 from lensdask.shear.networks.score import ScoreConfig
 from lensdask.shear.shapes.d4cnn import PAPER, SMALL, D4CNNConfig
 from lensdask.shear.simulation.catalogue import MAGNITUDE_LIMIT
@@ -46,17 +46,16 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse what cannot train."""
-        if self.label not in ("distortion", "fpfs", "score"):
-            raise InputError(f"label: {self.label!r}; expected distortion, fpfs or score")
+        check_choice("label", self.label, ("distortion", "fpfs", "score"))
         if self.label == "score" and self.training.schedule == "plateau":
             # One per cent of a loss that passes through zero means nothing.
             raise InputError("label: 'score' with the schedule 'plateau'; expected [training] schedule = 'cosine'")
-        if self.galaxies < 1 or self.validation < 1:
-            raise InputError(f"galaxies: {self.galaxies} and {self.validation} to validate; expected at least 1")
+        for name in ("galaxies", "validation"):
+            check_number(name, getattr(self, name), least=1, whole=True)
+        check_number("magnitude_limit", self.magnitude_limit)
         if len(self.signal_to_noise) != 2 or not 0 < self.signal_to_noise[0] <= self.signal_to_noise[1] < np.inf:
             raise InputError(f"signal_to_noise: {self.signal_to_noise}; expected two positive numbers in order")
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed: {self.seed}; expected a whole number from 0 to 2^63")
+        check_seed(self.seed)
 
 
 def read_recipe(name: str | Path = "d4cnn-fpfs") -> Recipe:

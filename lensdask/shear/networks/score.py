@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from lensdask.arrays import to_numpy
 from lensdask.conventions import LSST_Y10_NOISE
-from lensdask.errors import InputError
+from lensdask.errors import check_number
 from lensdask.fourier import sample_plane
 from lensdask.random import Stream, generator
 from lensdask.shear.shapes.resmooth import Grid, Resmoother, make_resmoother, resmooth
@@ -63,16 +63,13 @@ class ScoreConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot train."""
-        if not (self.amplitude > 0 and 0 < self.step < self.shear < 0.5):
-            raise InputError(
-                f"score: amplitude {self.amplitude}, step {self.step}, shear {self.shear}; expected a positive "
-                "amplitude, and 0 < step < shear < 0.5"
-            )
-        if not (self.linearity >= 0 and self.mean_linearity >= 0 and 0 <= self.survey_share <= 1):
-            raise InputError(
-                f"score: linearity {self.linearity}, mean_linearity {self.mean_linearity}, survey_share "
-                f"{self.survey_share}; expected weights >= 0 and a share from 0 to 1"
-            )
+        check_number("score amplitude", self.amplitude, above=0)
+        check_number("score shear", self.shear, above=0, below=0.5)
+        check_number("score step", self.step, above=0, below=self.shear, meaning="the shear")
+        check_number("score cubic", self.cubic)
+        for name in ("linearity", "mean_linearity"):
+            check_number(f"score {name}", getattr(self, name), least=0)
+        check_number("score survey_share", self.survey_share, least=0, most=1)
 
 
 @dataclass(frozen=True)

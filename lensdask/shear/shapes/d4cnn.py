@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lensdask.conventions import FWHM_PER_SIGMA
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_choice, check_number
 from lensdask.fourier import coordinates
 from lensdask.shear.shapes.resmooth import Grid
 from lensdask.training import Architectures, build_from_card, describe_network
@@ -67,20 +67,16 @@ class D4CNNConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
-        lengths = (self.pooling_fwhm, self.flux_fwhm, self.grid_spacing, self.kernel_fwhm)
-        if not (all(0 < length < math.inf for length in lengths) and math.isfinite(self.residual)):
-            raise InputError(
-                f"network: pooling_fwhm, flux_fwhm, grid_spacing, kernel_fwhm {lengths}, residual {self.residual}; "
-                "expected lengths above 0 and a finite residual"
-            )
+        for name in ("pooling_fwhm", "flux_fwhm", "grid_spacing", "kernel_fwhm"):
+            check_number(f"network: {name}", getattr(self, name), above=0, meaning="arcsec")
+        check_number("network: residual", self.residual)
         numbers = (*self.channels, *self.strides, self.kernel_size, self.hidden, self.grid_points)
         if not self.channels or len(self.channels) != len(self.strides) or min(numbers) < 1:
             raise InputError(
                 f"network: channels {self.channels}, strides {self.strides}; expected as many of one as of the other, "
                 "and all sizes at least 1"
             )
-        if self.activation not in ACTIVATIONS:
-            raise InputError(f"network: activation {self.activation!r}; expected {', '.join(ACTIVATIONS)}")
+        check_choice("network: activation", self.activation, ACTIVATIONS)
         if self.kernel_size % 2 == 0 or self.grid_points % (2 * math.prod(self.strides)):
             raise InputError(
                 f"network: kernel_size {self.kernel_size}, {self.grid_points} grid points, strides {self.strides}; "

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lensdask.arrays import Array, like, namespace
+from lensdask.errors import check_number
 from lensdask.fourier import centred_rfft2, half_plane, sample_plane, wave_numbers
 from lensdask.shear.shapes.resmooth import truncated_inverse
 
@@ -41,6 +42,11 @@ class FPFS:
     """Scale s of the shapelets, arcsec."""
     C: float = 8.4
     """Weighting constant added to m00, flux at zero point 30; it tames faint galaxies."""
+
+    def __post_init__(self) -> None:
+        """Refuse a scale that is none, and a constant that could make a flux of 0."""
+        check_number("fpfs sigma", self.sigma, above=0, meaning="arcsec")
+        check_number("fpfs C", self.C, least=0)
 
 
 @dataclass(frozen=True)

@@ -268,7 +268,7 @@ def measure(stamps: xr.Dataset, estimator: str | Path = "d4cnn", *, device: str 
     config = {"estimator": chosen.sha256 or chosen.name, "stamps": stamps.attrs["configuration_hash"]}
     packed = _packed_columns(stamps, chosen, device)
     shapes = xr.Dataset({name: packed.isel(column=i) for i, name in enumerate(COLUMNS)})
-    return shapes.assign_attrs(common_attributes(SHAPES, config), estimator=chosen.name)
+    return SHAPES.described(shapes.assign_attrs(common_attributes(SHAPES, config), estimator=chosen.name))
 
 
 def _packed_columns(stamps: xr.Dataset, chosen: Estimator, device: str) -> xr.DataArray:

@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 
+from lensdask.data.tables import read_columns
 from lensdask.errors import InputError
 from lensdask.random import Stream, generator
 
@@ -202,23 +201,10 @@ def read_catalogue(path: str | Path, magnitude_limit: float = MAGNITUDE_LIMIT) -
 
 def _read_columns(path: str | Path) -> Galaxies:
     """Copy the columns of the first table of a FITS file into a structured array."""
-    try:
-        with fits.open(path, memmap=False) as hdus:
-            table: Any = next((hdu.data for hdu in hdus if isinstance(hdu, fits.BinTableHDU)), None)
-            present = {name.lower() for name in table.names} if table is not None else set()
-            missing = [name for name in COLUMNS if name not in present]
-            rows = np.zeros(0 if missing else len(table), dtype=_DTYPE)
-            for name in COLUMNS if not missing else ():
-                rows[name] = table[name]
-    # astropy raises TypeError and ValueError on files cut short and on columns without numbers.
-    except (OSError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: cannot be read ({reason}); expected a FITS table of CatSim galaxies") from error
-    if missing:
-        raise InputError(
-            f"{path}: no column {', '.join(missing)}; expected a FITS table of CatSim galaxies"
-            f" with the columns {' '.join(COLUMNS)}"
-        )
+    columns = read_columns(path, {name: _DTYPE[name] for name in COLUMNS}, f"CatSim galaxies with {' '.join(COLUMNS)}")
+    rows = np.zeros(len(columns["i_ab"]), dtype=_DTYPE)
+    for name, values in columns.items():
+        rows[name] = values
     return rows
 
 

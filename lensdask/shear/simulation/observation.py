@@ -17,6 +17,7 @@ FPFS at the fixed centre is biased by m = -5 %.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal, NamedTuple, get_args
 
 import galsim
@@ -24,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lensdask.conventions import LSST_Y10_NOISE, flux_from_magnitude
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_choice, check_number
 from lensdask.random import Stream, generator
 from lensdask.shear.noise import Noise, NoiseOfPairs, gaussian_correlation
 
@@ -94,29 +95,22 @@ class Observation:
     def __post_init__(self) -> None:
         """Refuse what cannot be observed."""
         for name in ("pixel_scale", "psf_fwhm", "psf_beta"):
-            _require(name, getattr(self, name), 0 < getattr(self, name) < np.inf, "a positive number")
-        _require("noise sigma", self.noise_sigma, 0 <= self.noise_sigma < np.inf, "0 (noiseless) or a positive number")
-        _require("noise_fwhm", self.noise_fwhm, 0 <= self.noise_fwhm < np.inf, "0 (white noise) or a positive number")
-        for name, options in (
-            ("offset", get_args(Offset)),
-            ("noise", get_args(NoiseOfPairs)),
-            ("renderer", get_args(Renderer)),
-        ):
-            _require(name, getattr(self, name), getattr(self, name) in options, " or ".join(options))
+            check_number(name, getattr(self, name), above=0)
+        check_number("noise_sigma", self.noise_sigma, least=0, meaning="0 for noiseless stamps")
+        check_number("noise_fwhm", self.noise_fwhm, least=0, meaning="0 for white noise")
+        for name, options in (("offset", Offset), ("noise", NoiseOfPairs), ("renderer", Renderer)):
+            check_choice(name, getattr(self, name), get_args(options))
         for name, e1, e2 in (("PSF", self.psf_e1, self.psf_e2), ("noise", self.noise_e1, self.noise_e2)):
-            _require(f"{name} ellipticity", (e1, e2), np.hypot(e1, e2) < 1, "|e| < 1")
-        _require("stamp size", self.size, self.size >= 2 and self.size % 2 == 0, "an even number of pixels")
-        _require("shear", self.shear, 0 < abs(self.shear) < 0.5, "an amplitude between 0 and 0.5")
-        _require("psfs", self.psfs, self.psfs >= 1, "at least 1")
+            check_number(f"{name} ellipticity", float(np.hypot(e1, e2)), below=1)
+        check_number("psfs", self.psfs, least=1, whole=True)
+        if not (isinstance(self.size, Integral) and self.size >= 2 and self.size % 2 == 0):
+            raise InputError(f"size: {self.size}; expected an even number of pixels")
+        if not 0 < abs(self.shear) < 0.5:
+            raise InputError(f"shear: {self.shear}; expected an amplitude between 0 and 0.5")
         # Uniform deviates end at sqrt(3) standard deviations, and the ellipticity has two components.
         largest = (1 - np.hypot(self.psf_e1, self.psf_e2)) / 6**0.5 if self.psfs > 1 else 0.0
         number = "several PSFs" if self.psfs > 1 else "one PSF"
-        _require("psf_scatter", self.psf_scatter, 0 <= self.psf_scatter <= largest, f"0 to {largest:.2g} with {number}")
-
-
-def _require(what: str, value: object, holds: bool, expected: str) -> None:
-    if not holds:
-        raise InputError(f"{what}: {value}; expected {expected}")
+        check_number("psf_scatter", self.psf_scatter, least=0, most=largest, meaning=f"with {number}")
 
 
 def noise_of(observation: Observation) -> Noise:

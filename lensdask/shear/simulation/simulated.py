@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from lensdask.arrays import Array, held_on
 from lensdask.compute import NOT_IDENTITY
-from lensdask.errors import InputError
+from lensdask.data import check_unchanged
+from lensdask.errors import check_seed
 from lensdask.shear.noise import draw_image_noise
 from lensdask.shear.simulation.catalogue import Catalogue, Galaxies, MockCatalogue, galaxies, read_catalogue
 from lensdask.shear.simulation.observation import Observation, draw_stamps, noise_of
@@ -38,8 +39,7 @@ class GalaxySource:
             It cannot be read, or its galaxies are others than when the run began.
         """
         found = _read(self.path, self.magnitude_limit)
-        if found.fingerprint != self.fingerprint:
-            raise InputError(f"{self.path}: changed since the run began; expected the same galaxies")
+        check_unchanged(self.path, found.fingerprint, self.fingerprint, "galaxies")
         return found
 
 
@@ -72,8 +72,7 @@ class Simulation:
     """Seed of galaxies, orientations and noise."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed: {self.seed}; expected a whole number from 0 to 2^63")
+        check_seed(self.seed)
 
     def galaxies(self, start: int, stop: int) -> tuple[Galaxies, npt.NDArray[np.int64]]:
         """Return catalogue rows and ids of the galaxies from `start` to before `stop`."""

@@ -1,0 +1,241 @@
+"""What a schema says of its datasets, how a dataset is checked against it, and how it is described by it."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from lensdask.errors import InputError
+from lensdask.fourier import coordinates
+
+__all__ = ["Attribute", "Schema", "Variable", "pixel_coordinates"]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One array of a dataset.
+
+    Parameters
+    ----------
+    dims
+        Names of the dimensions, in order.
+    dtype
+        NumPy name of the type.
+    units
+        Units, "1" where there are none.
+    meaning
+        One phrase for the reader of a dataset.
+    optional_dims
+        Dimensions a dataset may lack: real data has no ``shear``.
+    required
+        Whether every dataset has the variable.
+    """
+
+    dims: tuple[str, ...]
+    dtype: str
+    units: str
+    meaning: str
+    optional_dims: tuple[str, ...] = ()
+    required: bool = True
+
+    @property
+    def description(self) -> dict[str, str]:
+        """Units and meaning as attributes of an array, in memory and in stores."""
+        return {"units": self.units, "long_name": self.meaning}
+
+    def dims_among(self, present: Collection[str]) -> tuple[str, ...]:
+        """Return the dimensions, without the optional ones that are not in `present`."""
+        return tuple(d for d in self.dims if d in present or d not in self.optional_dims)
+
+
+Kind = Literal["text", "number", "whole number", "list of text"]
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One attribute of a dataset.
+
+    Parameters
+    ----------
+    kind
+        Type of its value.
+    units
+        Units, "1" where there are none.
+    meaning
+        One phrase for the reader of a dataset.
+    unknown
+        Whether None stands for what is not known.
+    required
+        Whether every dataset has the attribute.
+    default
+        What an optional attribute is where a dataset lacks it.
+    """
+
+    kind: Kind
+    units: str
+    meaning: str
+    unknown: bool = False
+    required: bool = True
+    default: object = None
+
+    def accepts(self, value: object) -> bool:
+        """Whether a value has the type of the attribute."""
+        if value is None:
+            return self.unknown
+        if self.kind == "list of text":
+            return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+        types: dict[str, type] = {"text": str, "number": Real, "whole number": Integral}
+        return isinstance(value, types[self.kind]) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What one kind of dataset holds.
+
+    Parameters
+    ----------
+    name, version
+        Stored in every dataset; a store of another version is refused.
+    variables, coords
+        The arrays, by name. Datasets hold these and no others.
+    attributes
+        The attributes that lensdask reads and writes, by name. A user may attach others.
+    unit_dim
+        Dimension along which chunks are cut.
+    chunk
+        Default number of elements of `unit_dim` in a chunk.
+    compressor
+        Name of the Blosc compressor; bytes are shuffled first.
+    """
+
+    name: str
+    version: int
+    variables: Mapping[str, Variable]
+    coords: Mapping[str, Variable]
+    attributes: Mapping[str, Attribute]
+    unit_dim: str
+    chunk: int
+    compressor: Literal["lz4", "zstd"] = "lz4"
+
+    def validate(self, dataset: xr.Dataset) -> None:
+        """Check that a dataset is what the schema says; values are not looked at.
+
+        Raises
+        ------
+        InputError
+            One line: what is wrong, in which variable, and what was expected.
+        """
+        self.check_attributes(dataset.attrs)
+        self._check_names(dataset)
+        for name, variable in (*self.variables.items(), *self.coords.items()):
+            if name in dataset.variables:
+                array = dataset[name]
+                self.check_array(name, variable, tuple(map(str, array.dims)), array.dtype)
+
+    def check_attributes(self, attributes: Mapping[str, object]) -> None:
+        """Check the names of the attributes, and the schema's own name and version.
+
+        Raises
+        ------
+        InputError
+            An attribute is missing, or the dataset is of another schema or version.
+        """
+        required = [name for name, attribute in self.attributes.items() if attribute.required]
+        for name in required:
+            if name not in attributes:
+                raise InputError(f"{self.name} dataset: attribute {name!r} is missing; expected {', '.join(required)}")
+        found = (attributes["schema"], attributes["schema_version"])
+        if found != (self.name, self.version):
+            raise InputError(
+                f"dataset has schema {found[0]} version {found[1]}; expected {self.name} version {self.version}"
+            )
+
+    def check_types(self, attributes: Mapping[str, object]) -> None:
+        """Check the types of the attributes; a store that is written follows them, those of old may not.
+
+        Raises
+        ------
+        InputError
+            An attribute has another type.
+        """
+        for name, value in attributes.items():
+            attribute = self.attributes.get(name)
+            if attribute is not None and not attribute.accepts(value):
+                kind = f"a {attribute.kind}" + " or None" * attribute.unknown
+                raise InputError(f"{self.name} dataset: attribute {name!r} is {value!r}; expected {kind}")
+
+    def attribute(self, dataset: xr.Dataset, name: str) -> Any:
+        """Return an attribute of a dataset, its default where an optional one is absent."""
+        declared = self.attributes[name]
+        return dataset.attrs[name] if declared.required else dataset.attrs.get(name, declared.default)
+
+    def described(self, dataset: xr.Dataset) -> xr.Dataset:
+        """Return a dataset whose variables and coordinates say what they are, in which units, and where pixels are.
+
+        Stores carry the same; see `pixel_coordinates` for what is added to maps.
+        """
+        pixels = pixel_coordinates(self, dataset.sizes, dataset.attrs)
+        missing = {name: (name, values) for name, values in pixels.items() if name not in dataset.coords}
+        # A copy has attributes of its own.
+        dataset = dataset.assign_coords(missing).copy()
+        for name, variable in (*self.variables.items(), *self.coords.items()):
+            if name in dataset.variables:
+                dataset.variables[name].attrs.update(variable.description)
+        return dataset
+
+    def check_array(self, name: str, variable: Variable, dims: tuple[str, ...], dtype: np.dtype) -> None:
+        """Check dimensions and type of one array.
+
+        Raises
+        ------
+        InputError
+            The dimensions are not the declared ones, or the type is another.
+        """
+        if dims != variable.dims_among(dims):
+            raise InputError(
+                f"{self.name} dataset: {name!r} has dimensions {dims}; expected {variable.dims}"
+                + (f", without {variable.optional_dims} if absent" * bool(variable.optional_dims))
+            )
+        if dtype != np.dtype(variable.dtype):
+            raise InputError(f"{self.name} dataset: {name!r} is {dtype}; expected {variable.dtype}")
+
+    def _check_names(self, dataset: xr.Dataset) -> None:
+        present = {"variable": dataset.data_vars, "coordinate": dataset.coords}
+        declared = {"variable": self.variables, "coordinate": self.coords}
+        for kind, arrays in present.items():
+            unknown = sorted(map(str, set(arrays) - set(declared[kind])))
+            missing = [n for n, v in declared[kind].items() if v.required and n not in arrays]
+            if unknown or missing:
+                what = f"{missing[0]!r} is missing" if missing else f"{unknown[0]!r} is unknown"
+                raise InputError(f"{self.name} dataset: {kind} {what}; expected {', '.join(declared[kind])}")
+
+
+def pixel_coordinates(
+    schema: Schema, sizes: Mapping[Any, int], attributes: Mapping[Any, Any]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the coordinates of the pixels of maps: distances of their centres from that of the field.
+
+    Parameters
+    ----------
+    schema
+        What the maps are; only some have such coordinates.
+    sizes
+        Pixels along "x" and "y".
+    attributes
+        Their ``pixel_scale`` is the unit.
+
+    Returns
+    -------
+    dict
+        ``x`` and ``y``, in the unit of the pixel scale, growing to the right and upwards; nothing for other datasets.
+    """
+    names = [name for name in ("y", "x") if name in schema.coords and name in sizes]
+    scale = attributes.get("pixel_scale")
+    # What is no pixel scale is refused, in its own words, by who works with the maps.
+    if not (isinstance(scale, Real) and scale > 0):  # type: ignore[operator]  # a Real can be compared
+        return {}
+    return {name: coordinates(sizes[name], float(scale)) for name in names}
