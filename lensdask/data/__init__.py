@@ -2,7 +2,6 @@
 
 from lensdask.data.schemas import MASS_MAPS, SCHEMAS, SHAPES, SHEAR_MAPS, STAMPS, Schema, Variable
 from lensdask.data.store import (
-    code_version,
     common_attributes,
     configuration_hash,
     create,
@@ -14,6 +13,7 @@ from lensdask.data.store import (
     write_chunk,
 )
 from lensdask.data.weights import file_sha256, load_card, load_into, load_weights, save_weights
+from lensdask.version import code_version
 
 __all__ = [
     "MASS_MAPS",
