@@ -19,7 +19,6 @@ from lensdask.cli.options import (
     with_groups,
 )
 from lensdask.cli.root import finish, report_store
-from lensdask.cli.terminal import epochs_shown, print_results
 from lensdask.errors import InputError
 
 if TYPE_CHECKING:
@@ -105,6 +104,7 @@ def bias(
     as_json: AsJson = False,
 ) -> None:
     """Measure m, c and the shape noise on simulated galaxies."""
+    from lensdask.cli.terminal import print_results
     from lensdask.plots.shear import plot_bias
     from lensdask.shear.runs import run_bias
 
@@ -148,6 +148,7 @@ def train(
     """Train a D4CNN on simulated galaxies."""
     from dataclasses import replace
 
+    from lensdask.cli.terminal import epochs_shown
     from lensdask.shear.networks.training import read_recipe, train_d4cnn
 
     recipe = read_recipe(config)
