@@ -3,30 +3,40 @@
 Importing the package is cheap: torch and Dask are loaded when something needs them.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lensdask.errors import InputError
+from lensdask.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from lensdask import massmap, shear
-    from lensdask.compute import start_cluster
+    from lensdask import maps, massmap, reproduce, shear, sky, stats
+    from lensdask.compute import RunOptions, start_cluster
     from lensdask.data import open, write  # noqa: A004  the name users know from xarray and GalSim
 
-__all__ = ["InputError", "massmap", "open", "shear", "start_cluster", "write"]
+    __version__: str
+else:
+    _load, __dir__ = lazy_names(__name__)
 
-_HOME = {"open": "lensdask.data", "write": "lensdask.data", "start_cluster": "lensdask.compute"}
-_PILLARS = ("massmap", "shear")
+    def __getattr__(name):
+        """Load a public name when it is first used."""
+        if name == "__version__":
+            from lensdask.version import code_version
 
-
-def __getattr__(name: str) -> Any:
-    """Load a public name when it is first used."""
-    if name in _PILLARS:
-        return importlib.import_module(f"lensdask.{name}")
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'lensdask' has no attribute {name!r}")
+            return code_version()
+        return _load(name)
 
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__ = [
+    "InputError",
+    "RunOptions",
+    "__version__",
+    "maps",
+    "massmap",
+    "open",
+    "reproduce",
+    "shear",
+    "sky",
+    "start_cluster",
+    "stats",
+    "write",
+]

@@ -91,7 +91,7 @@ def used_galaxies(galaxies: Mapping[str, Any], maps: xr.Dataset, grid: Grid) -> 
     if grid.tiles and "weight" in galaxies:
         # Tiles cover all that has a weight.
         return int(np.count_nonzero(galaxies["weight"]))
-    return len(galaxies["x"]) if grid.tiles else int(maps["count"].sum(dtype=np.float64))
+    return len(galaxies["x"]) if grid.tiles else int(maps["count"].values.sum(dtype=np.float64))
 
 
 _ON_SKY = {"x": "ra", "y": "dec"}

@@ -9,7 +9,6 @@ import typer
 
 from lensdask.cli.options import AsJson, Galaxies, Running, Seed, Workers, with_groups
 from lensdask.cli.root import app, finish
-from lensdask.cli.terminal import print_experiments, print_reproduction, print_results, print_status
 
 __all__ = ["demo", "reproduce", "status"]
 
@@ -23,6 +22,7 @@ def demo(
 ) -> None:
     """Test both estimators on LSST-like galaxies, with and without noise; about a minute on two cores."""
     from lensdask.cli.demo import run_demo
+    from lensdask.cli.terminal import print_results
     from lensdask.plots.shear import plot_bias
 
     report = run_demo(directory, galaxies=galaxies, workers=workers)
@@ -41,6 +41,7 @@ def demo(
 
 def _list_experiments(wanted: bool) -> None:
     if wanted:
+        from lensdask.cli.terminal import print_experiments
         from lensdask.reproduce import EXPERIMENTS
 
         print_experiments((e.name, e.what, e.source) for e in EXPERIMENTS.values())
@@ -62,6 +63,7 @@ def reproduce(
     as_json: AsJson = False,
 ) -> None:
     """Reproduce a figure or a table of a paper."""
+    from lensdask.cli.terminal import print_reproduction
     from lensdask.reproduce import run_experiment
 
     result = run_experiment(experiment, directory, size=size, seed=seed, options=running.options)
@@ -85,6 +87,7 @@ def status(
     ] = False,
 ) -> None:
     """Say how far a run is: done, left, rate, time left, quarantined chunks. It is not disturbed."""
+    from lensdask.cli.terminal import print_status
     from lensdask.compute import find_journals
     from lensdask.compute import status as status_of
 

@@ -9,7 +9,6 @@ import typer
 
 from lensdask.cli.options import AsJson, Fields, MassMethod, Overwrite, Running, Seed, Survey, with_groups
 from lensdask.cli.root import finish, report_store
-from lensdask.cli.terminal import counted, print_evaluation
 from lensdask.cli.training import Config, Model, Training, train_and_report
 from lensdask.errors import InputError
 
@@ -84,6 +83,7 @@ def bin_(
 ) -> None:
     """Average the shear of a catalogue in the pixels of one field, or of tiles of the sky."""
     from lensdask.cli.binning import Grid, bin_table, used_galaxies
+    from lensdask.cli.terminal import counted
     from lensdask.data import write
     from lensdask.data.tables import read_shear_catalogue
     from lensdask.sky.sources import find_source
@@ -174,6 +174,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Compare mass maps with the truth: errors, slopes, power."""
+    from lensdask.cli.terminal import print_evaluation
     from lensdask.massmap.evaluation import evaluate as evaluated
 
     result = evaluated(out_dir, mass, truth=truth, smoothing=smoothing, options=running.options)

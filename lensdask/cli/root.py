@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.core
 
-from lensdask.cli.terminal import print_store
 from lensdask.errors import InputError
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pre
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from lensdask.data import code_version
+        from lensdask.version import code_version
 
         print(code_version())
         raise typer.Exit
@@ -129,5 +128,7 @@ def report_store(path: "Path", result: "RunResult", unit: str, as_json: bool) ->
     if as_json:
         print(json.dumps({"store": str(path), "run": result.record()}, indent=2))
     else:
+        from lensdask.cli.terminal import print_store
+
         print_store(path, result, unit)
     finish(len(result.quarantined))

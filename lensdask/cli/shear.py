@@ -17,7 +17,6 @@ from lensdask.cli.options import (
     with_groups,
 )
 from lensdask.cli.root import finish, report_store
-from lensdask.cli.terminal import print_results
 from lensdask.cli.training import Config, Model, Training, train_and_report
 from lensdask.errors import InputError
 
@@ -104,6 +103,7 @@ def bias(
     as_json: AsJson = False,
 ) -> None:
     """Measure m, c and the shape noise on simulated galaxies."""
+    from lensdask.cli.terminal import print_results
     from lensdask.plots.shear import plot_bias
     from lensdask.shear.runs import run_bias
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lensdask.cli.options import Device, Overwrite
-from lensdask.cli.terminal import epochs_shown
 from lensdask.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,6 +71,8 @@ def train_and_report(
     loop = recipe.training if options.epochs is None else replace(recipe.training, epochs=options.epochs)
     given = {name: value for name, value in {"seed": options.seed, **settings}.items() if value is not None}
     recipe = replace(recipe, training=loop, **given)
+    from lensdask.cli.terminal import epochs_shown
+
     with epochs_shown(loop.epochs, begins_with) as on_epoch:
         train(
             model,

@@ -1,18 +1,25 @@
 """Run a task over all chunks of a dataset, anywhere, and survive what goes wrong."""
 
-from lensdask.compute.clusters import idle_gpus, set_up_workers, start_cluster
-from lensdask.compute.devices import Device, choose_device, describe_device, torch_settings
-from lensdask.compute.models import StoreReference, cached_model, refer_to
-from lensdask.compute.report import check_report, performance_reported
-from lensdask.compute.results import Row, number, recorded, row, run_record, write_json, write_result
-from lensdask.compute.runs.chunks import Chunks, Quarantine
-from lensdask.compute.runs.engine import RunResult, run
-from lensdask.compute.runs.journal import Journal, fingerprint, journal_path
-from lensdask.compute.runs.journal_format import Sums
-from lensdask.compute.runs.options import RunOptions, cluster_of
-from lensdask.compute.runs.output import IfExists, NewStore, refuse_existing
-from lensdask.compute.runs.status import RunStatus, find_journals, refuse_running, status
-from lensdask.compute.runs.task import NOT_IDENTITY, Table, Task, settings_of
+from typing import TYPE_CHECKING
+
+from lensdask.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from lensdask.compute.clusters import idle_gpus, set_up_workers, start_cluster
+    from lensdask.compute.devices import Device, choose_device, describe_device, torch_settings
+    from lensdask.compute.models import StoreReference, cached_model, refer_to
+    from lensdask.compute.report import check_report, performance_reported
+    from lensdask.compute.results import Row, number, recorded, row, run_record, write_json, write_result
+    from lensdask.compute.runs.chunks import Chunks, Quarantine
+    from lensdask.compute.runs.engine import RunResult, run
+    from lensdask.compute.runs.journal import Journal, fingerprint, journal_path
+    from lensdask.compute.runs.journal_format import Sums
+    from lensdask.compute.runs.options import RunOptions, cluster_of
+    from lensdask.compute.runs.output import IfExists, NewStore, refuse_existing
+    from lensdask.compute.runs.status import RunStatus, find_journals, refuse_running, status
+    from lensdask.compute.runs.task import NOT_IDENTITY, Table, Task, settings_of
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "NOT_IDENTITY",

@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lensdask.version import code_version
+
 __all__ = ["Row", "number", "recorded", "row", "run_record", "write_json", "write_result"]
 
 Row = dict[str, Any]
 """One number of a result file, beside the published one."""
 
-_RECORDED = ("lensdask", "torch", "dask", "distributed", "numpy", "galsim", "zarr", "xarray")
+_RECORDED = ("torch", "dask", "distributed", "numpy", "galsim", "zarr", "xarray")
 
 
 def run_record(device: str, wall_s: float, objects: int) -> dict[str, Any]:
@@ -29,7 +31,7 @@ def run_record(device: str, wall_s: float, objects: int) -> dict[str, Any]:
     objects
         Objects computed in that time.
     """
-    versions = {"python": platform.python_version()}
+    versions = {"python": platform.python_version(), "lensdask": code_version()}
     installed = {d.name.lower() for d in importlib.metadata.distributions()}
     for name in _RECORDED:
         if name in installed:

@@ -4,7 +4,6 @@ from lensdask.data.files import check_unchanged, file_sha256
 from lensdask.data.schema import Attribute, Schema, Variable
 from lensdask.data.schemas import MASS_MAPS, SCHEMAS, SHAPES, SHEAR_MAPS, STAMPS
 from lensdask.data.store import (
-    code_version,
     common_attributes,
     configuration_hash,
     create,
@@ -16,6 +15,7 @@ from lensdask.data.store import (
     write_chunk,
 )
 from lensdask.data.weights import load_card, load_into, load_weights, save_weights
+from lensdask.version import code_version
 
 __all__ = [
     "MASS_MAPS",

@@ -5,7 +5,6 @@ Chunks that were never written read as NaN, so an unfinished store cannot pass f
 
 import glob
 import hashlib
-import importlib.metadata
 import json
 import os
 import shutil
@@ -23,9 +22,9 @@ from lensdask.data.schema import Schema
 from lensdask.data.schemas import SCHEMAS
 from lensdask.data.template import layout_from_sizes, write_template
 from lensdask.errors import InputError
+from lensdask.version import code_version
 
 __all__ = [
-    "code_version",
     "common_attributes",
     "configuration_hash",
     "create",
@@ -53,14 +52,6 @@ def configuration_hash(config: Mapping[str, Any]) -> str:
     except (TypeError, ValueError) as error:
         raise InputError(f"configuration: {error}; expected finite plain JSON values") from error
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def code_version() -> str:
-    """Return the version of the installed lensdask, "uninstalled" in a bare source tree."""
-    try:
-        return importlib.metadata.version("lensdask")
-    except importlib.metadata.PackageNotFoundError:
-        return "uninstalled"
 
 
 def common_attributes(schema: Schema, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,7 +186,9 @@ def write(dataset: xr.Dataset, path: PathLike, *, chunk: int | None = None, over
             chunk=step,
         )
         for start in range(0, dataset.sizes[unit], step):
-            block = dataset.drop_vars(whole).isel({unit: slice(start, start + step)}).compute()
+            block = dataset.drop_vars(whole).isel({unit: slice(start, start + step)})
+            # Asked for what is in memory, `compute` imports Dask.
+            block = block.compute() if block.chunks else block
             write_chunk(staging, start, {str(n): v.values for n, v in block.data_vars.items()})
 
 

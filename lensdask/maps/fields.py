@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import xarray as xr
 
 from lensdask.arrays import Array, namespace, to_numpy
@@ -70,7 +71,8 @@ def validate_shear_maps(maps: ShearMaps, ids: npt.NDArray[np.int64] | None = Non
     check_same_shape(**maps._asdict())
     if len(maps.g1.shape) != 3:
         raise InputError(f"shear maps: shape {tuple(maps.g1.shape)}; expected (field, y, x)")
-    xp = namespace(maps.g1)
+    # array_api_compat takes longer to import for NumPy than a catalogue to bin, and these two functions are the same.
+    xp = np if isinstance(maps.g1, np.ndarray) else namespace(maps.g1)
     inside = maps.mask != 0
     names = np.arange(len(maps.g1)) if ids is None else ids
     _refuse(names, ~xp.any(inside, axis=(1, 2)), "nothing is inside the mask", "a mask of 1 where the survey is")
@@ -178,15 +180,12 @@ def shear_dataset(
     validate_shear_maps(maps)
     check_same_shape(g1=maps.g1, count=np.asarray(count))
     dims = ("field", "y", "x")
-    variables = {name: (dims, to_numpy(array).astype(np.float32, copy=False)) for name, array in maps._asdict().items()}
-    variables["mask"] = (dims, (to_numpy(maps.mask) != 0).astype(np.int8))
-    variables["count"] = (dims, np.asarray(count, dtype=np.float32))
-    coords: dict[str, Any] = {"field": np.arange(len(maps.g1), dtype=np.int64)}
+    arrays = {name: to_numpy(array).astype(np.float32, copy=False) for name, array in maps._asdict().items()}
+    arrays["mask"] = (to_numpy(maps.mask) != 0).astype(np.int8)
+    arrays["count"] = np.asarray(count, dtype=np.float32)
+    coords: dict[str, Any] = {"field": pd.RangeIndex(len(maps.g1))}
     if centre is not None:
-        coords |= {
-            name: ("field", np.array([value], dtype=np.float64))
-            for name, value in zip(("ra", "dec"), centre, strict=True)
-        }
+        coords |= {name: np.array([value], dtype=np.float64) for name, value in zip(("ra", "dec"), centre, strict=True)}
     settings = {
         "pixel_scale": float(pixel_scale),
         "density": density,
@@ -196,7 +195,10 @@ def shear_dataset(
     }
     # The hash stands for the pixels too: a resumed reconstruction must notice that the maps were replaced.
     content = hashlib.sha256()
-    for _, values in variables.values():
+    for values in arrays.values():
         content.update(np.ascontiguousarray(values).data)
     attributes = common_attributes(SHEAR_MAPS, settings | {"content": content.hexdigest()})
-    return SHEAR_MAPS.described(xr.Dataset(variables, coords, attributes | settings))
+    # Of other values xarray asks whether they are Dask's, which imports Dask: half a second.
+    held = {name: xr.Variable(dims, values, fastpath=True) for name, values in arrays.items()}
+    places = {name: xr.Variable(("field",), values, fastpath=True) for name, values in coords.items()}
+    return SHEAR_MAPS.described(xr.Dataset(held, places, attributes | settings))

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
-from scipy.ndimage import label, maximum_filter, minimum_filter
 
 from lensdask.errors import InputError
 from lensdask.maps.tangent import tangent_plane
@@ -170,19 +169,34 @@ def covered(count: Float64) -> npt.NDArray[np.bool_]:
         Galaxies in each pixel, shape (y, x).
     """
     side, empty = _void_side(count), count == 0
-    eroded = minimum_filter(empty, side, mode="constant", cval=False)
-    outside = maximum_filter(eroded, side, mode="constant", cval=False)
+    outside = _over_squares(np.logical_or, _over_squares(np.logical_and, empty, side), side)
     for turn in range(4):
         # These are views.
         np.rot90(outside, turn)[:side] |= _strips(np.rot90(empty, turn)[:side], side**2)
     return np.asarray(~outside)
 
 
+def _over_squares(combine: np.ufunc, values: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.bool_]:
+    """Combine each pixel with all in the square of an odd side about it; beyond the edges they are False."""
+    # Not by scipy.ndimage, whose import takes longer than the binning of a catalogue.
+    for _ in range(2):
+        values = np.pad(values, ((side // 2, side // 2), (0, 0)))
+        width = 1
+        while width < side:
+            step = min(width, side - width)
+            values = combine(values[:-step], values[step:])
+            width += step
+        values = values.T
+    return values
+
+
 def _strips(empty: npt.NDArray[np.bool_], area: int) -> npt.NDArray[np.bool_]:
     """Return what rectangles of an area without a galaxy cover, that begin in the first row."""
     found = np.zeros_like(empty)
     for row, line in enumerate(np.logical_and.accumulate(empty, axis=0)):
-        run, _ = label(line)
+        begins = line & ~np.roll(line, 1)
+        begins[0] = line[0]
+        run = np.cumsum(begins) * line
         found[row] = line & (np.bincount(run)[run] * (row + 1) >= area)
     # A strip reaches from its last row to the first.
     return np.asarray(np.logical_or.accumulate(found[::-1], axis=0)[::-1])

@@ -16,9 +16,11 @@ from lensdask.massmap.networks.architectures import build_network
 from lensdask.sky.power import convergence_power
 from lensdask.training import find_weights, weights_file
 
-__all__ = ["METHODS", "SHIPPED_WEIGHTS", "Method", "find_method", "method_for"]
+__all__ = ["METHODS", "SHIPPED_WEIGHTS", "Method", "find_method", "method_for", "methods"]
 
-METHODS = "ks93[:SIGMA], ksplus[:SIGMA], wiener[:SOURCE], aperture[:THETA]"
+_CLASSICAL = {"ks93": "SIGMA", "ksplus": "SIGMA", "wiener": "SOURCE", "aperture": "THETA"}
+
+METHODS = ", ".join(f"{name}[:{setting}]" for name, setting in _CLASSICAL.items())
 """The classical methods; scales are in arcmin, and the source says at which redshifts the galaxies are."""
 
 SHIPPED_WEIGHTS = {
@@ -73,6 +75,14 @@ class Method:
         """Name for people, without folders."""
         name = Path(self.name).stem if self.kind == "network" else self.name
         return f"{name} symmetrised" if self.symmetrised else name
+
+
+def methods() -> list[str]:
+    """Return the names of the methods that come with the package: the classical ones, then the networks.
+
+    `find_method` takes these, with settings, and weights of your own.
+    """
+    return [*_CLASSICAL, *SHIPPED_WEIGHTS]
 
 
 def find_method(

@@ -1,20 +1,27 @@
 """Weak-lensing shear: D4CNN and FPFS shapes with analytic response (Lin, Li et al. 2026)."""
 
-from lensdask.compute import RunOptions
-from lensdask.shear.calibration.bins import bias_in_bins
-from lensdask.shear.calibration.estimate import Bias, Calibration, bias, calibrate, calibrations
-from lensdask.shear.calibration.selection import Selection, magnitude_cut
-from lensdask.shear.comparison import Comparison, compare
-from lensdask.shear.instrument import Instrument
-from lensdask.shear.networks.recipe import read_recipe
-from lensdask.shear.networks.training import train
-from lensdask.shear.results import BiasRun
-from lensdask.shear.runs import measure_run, run_bias, simulate_run
-from lensdask.shear.shapes.estimator import find_estimator
-from lensdask.shear.shapes.measurement import measure, measure_stamps
-from lensdask.shear.simulation.catalogue import mock_galaxies, read_catalogue
-from lensdask.shear.simulation.observation import Observation, draw_psf, draw_stamps
-from lensdask.shear.stamps import make_stamps
+from typing import TYPE_CHECKING
+
+from lensdask.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from lensdask.compute import RunOptions
+    from lensdask.shear.calibration.bins import bias_in_bins
+    from lensdask.shear.calibration.estimate import Bias, Calibration, bias, calibrate, calibrations
+    from lensdask.shear.calibration.selection import Selection, magnitude_cut
+    from lensdask.shear.comparison import Comparison, compare
+    from lensdask.shear.instrument import Instrument
+    from lensdask.shear.networks.recipe import read_recipe
+    from lensdask.shear.networks.training import train
+    from lensdask.shear.results import BiasRun
+    from lensdask.shear.runs import measure_run, run_bias, simulate_run
+    from lensdask.shear.shapes.estimator import estimators, find_estimator
+    from lensdask.shear.shapes.measurement import measure, measure_stamps
+    from lensdask.shear.simulation.catalogue import mock_galaxies, read_catalogue
+    from lensdask.shear.simulation.observation import Observation, draw_psf, draw_stamps
+    from lensdask.shear.stamps import make_stamps
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "Bias",
@@ -32,6 +39,7 @@ __all__ = [
     "compare",
     "draw_psf",
     "draw_stamps",
+    "estimators",
     "find_estimator",
     "magnitude_cut",
     "make_stamps",

@@ -6,10 +6,13 @@ Msun / Mpc² of proper area.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from astropy.cosmology import FlatLambdaCDM
+
+if TYPE_CHECKING:
+    from astropy.cosmology import FlatLambdaCDM
 
 __all__ = [
     "CHA",
@@ -62,7 +65,10 @@ CHA = MASSIVENUS
 
 
 @lru_cache(maxsize=8)
-def _background(cosmology: Cosmology) -> FlatLambdaCDM:
+def _background(cosmology: Cosmology) -> "FlatLambdaCDM":
+    # A second to import: whoever bins a catalogue needs no distances.
+    from astropy.cosmology import FlatLambdaCDM
+
     return FlatLambdaCDM(H0=100 * cosmology.h, Om0=cosmology.omega_m, Tcmb0=0)
 
 

@@ -253,7 +253,7 @@ def test_journal_lies_beside_the_store(tmp_path):
     assert journal_path(tmp_path / "a.zarr") == tmp_path / "a.zarr.journal.jsonl"
 
 
-def test_fingerprint_depends_on_all_that_decides_the_result(monkeypatch):
+def test_fingerprint_depends_on_all_that_decides_the_result():
     config = {"seed": 1, "noise": 0.594}
     seen = {
         fingerprint(config),
@@ -263,5 +263,40 @@ def test_fingerprint_depends_on_all_that_decides_the_result(monkeypatch):
     }
     assert len(seen) == 4
     assert fingerprint({"noise": 0.594, "seed": 1}) in seen
-    monkeypatch.setattr("lensdask.compute.runs.journal.code_version", lambda: "99")
-    assert fingerprint(config) not in seen
+
+
+CODE = {"version": "0.2.0", "files": {f"lensdask/{name}.py": name for name in ("a", "b", "c", "d", "e")}}
+
+
+@pytest.fixture
+def of_code(tmp_path):
+    path = tmp_path / "b.journal.jsonl"
+    with Journal(path) as journal:
+        journal.begin(HEADER | {"code": CODE})
+        journal.begin_session()
+    return path
+
+
+def resume_with(path, **files):
+    now = {f"lensdask/{name}.py": content for name, content in files.items()}
+    with Journal(path) as journal:
+        journal.begin(HEADER | {"code": {"version": "0.3.0", "files": CODE["files"] | now}})
+
+
+def test_another_version_of_the_same_code_is_the_same_run(of_code):
+    resume_with(of_code)
+
+
+def test_what_changed_is_named(of_code):
+    with pytest.raises(InputError, match=r"jsonl: lensdask/c\.py changed since .* 0\.2\.0 then, 0\.3\.0 now") as caught:
+        resume_with(of_code, c="other")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match=r"lensdask/new\.py changed"):
+        resume_with(of_code, new="n")
+    with pytest.raises(InputError, match=r": lensdask/a\.py, lensdask/b\.py, lensdask/c\.py and 2 more files changed"):
+        resume_with(of_code, a="1", b="1", c="1", d="1", e="1")
+
+
+def test_a_run_whose_code_is_unknown_is_refused(path):
+    with Journal(path) as journal, pytest.raises(InputError, match=r"before 0\.2, whose code is unknown; start again"):
+        journal.begin(HEADER | {"code": CODE})

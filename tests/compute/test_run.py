@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lensdask import data
+from lensdask.code import Code
 from lensdask.compute import (
     NOT_IDENTITY,
     Chunks,
@@ -22,6 +23,7 @@ from lensdask.compute import (
     run_record,
     start_cluster,
 )
+from lensdask.compute.runs import engine
 from lensdask.compute.runs.attempts import attempt_all
 from lensdask.compute.runs.executors import Direct
 from lensdask.data import SHAPES
@@ -372,3 +374,22 @@ def test_record():
     record = run_record("a processor", 2.0, 100)
     assert record["objects_per_s"] == 50.0
     assert {"python", "torch", "dask", "numpy", "zarr"} <= set(record["versions"])
+
+
+def test_a_run_is_not_resumed_under_other_code(tmp_path, monkeypatch):
+    path = tmp_path / "a.zarr"
+    start_run(path)
+    begun = engine.code_files
+    monkeypatch.setattr(engine, "code_files", lambda module: begun(module) | {"lensdask/shear/shapes/fpfs.py": "other"})
+    with pytest.raises(InputError, match=r"lensdask/shear/shapes/fpfs\.py changed since the run began"):
+        start_run(path, if_exists="resume")
+    monkeypatch.setattr(engine, "code_files", begun)
+    start_run(path, if_exists="resume")
+
+
+def test_workers_with_other_code_are_refused(tmp_path, monkeypatch):
+    other = replace(Code.of(__name__), checksum="other", sources="other")
+    monkeypatch.setattr(Code, "of", lambda _: other)
+    with start_cluster("local", workers=1) as client, pytest.raises(InputError, match="a worker has other code"):
+        start_run(tmp_path / "a.zarr", client=client)
+    assert not (tmp_path / "a.zarr").exists()

@@ -20,6 +20,7 @@ from typing import Any
 import distributed
 import numpy as np
 
+from lensdask.code import Code, code_files
 from lensdask.compute.clusters import quiet_client, settle_device
 from lensdask.compute.devices import choose_device, describe_device, torch_settings
 from lensdask.compute.results import run_record
@@ -86,8 +87,11 @@ class _Job:
     chunks: Chunks
     device: str
     store: Path | None
+    code: Code
 
     def __call__(self, number: int) -> Sums | None:
+        # A worker that was started again, or later than the others, may have been so after an edit.
+        self.code.require()
         start, stop = self.chunks.bounds(number)
         # Here, in the thread that computes: workers may have several.
         with torch_settings():
@@ -120,7 +124,8 @@ def run(
     Raises
     ------
     InputError
-        The place is taken, in use or of another configuration; or a chunk raised it at every attempt.
+        The place is taken, in use, or of another configuration or code; workers have other code than this process; or a
+        chunk raised it at every attempt.
     ConnectionError
         The scheduler was lost, with a message on how to continue.
     OSError
@@ -135,7 +140,8 @@ def run(
         choose_device(options.device)
     refuse_existing(journal, store, options.if_exists)
     with cluster_of(options) as client:
-        job = _Job(task, chunks, settle_device(options.device, client), store)
+        code = Code.of(type(task).__module__)
+        job = _Job(task, chunks, settle_device(options.device, client), store, code)
         with quiet_client(), Journal(journal) as book, _continuable(book, job, label):
             _prepare(book, job, output, label, options.if_exists)
             return _computed(job, book, output, options, client, label)
@@ -231,7 +237,8 @@ def _prepare(book: Journal, job: _Job, output: NewStore | Path, label: str, if_e
     if book.empty and store is not None and store.exists():
         raise InputError(f'{store} has no journal to resume from; replace it with if_exists="overwrite"')
     identity = fingerprint(job.task.settings(), output.schema if isinstance(output, NewStore) else None)
-    header = {"fingerprint": identity, "label": label, "unit": chunks.unit}
+    code = {"version": job.code.version, "files": code_files(job.code.module)}
+    header = {"fingerprint": identity, "label": label, "unit": chunks.unit, "code": code}
     book.begin({"size": chunks.size, "chunk": chunks.length, **header})
     if store is None:
         return
@@ -256,7 +263,8 @@ def _executor(
 
 
 def _ready(job: _Job) -> str:
-    """Name the processor; a worker that does has imported the task."""
+    """Name the processor; a worker that does has imported the task, and has the code of the client."""
+    job.code.require()
     return _describe(job.device)
 
 

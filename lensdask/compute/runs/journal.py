@@ -15,8 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from lensdask.code import changed_files
 from lensdask.compute.runs.journal_format import VERSION, Session, Sums, decode, encode, read_lines
-from lensdask.data import Schema, code_version, configuration_hash
+from lensdask.data import Schema, configuration_hash
 from lensdask.errors import InputError
 
 __all__ = ["AT_WORK", "Journal", "fingerprint", "is_locked", "journal_path"]
@@ -31,6 +32,12 @@ _IDENTITY = ("event", "fingerprint", "size", "chunk")
 """What two headers of one run share; its names are for people."""
 
 
+_ANEW = 'start again with if_exists="overwrite", or in another place'
+
+_NAMED = 3
+"""How many of the files that changed are named."""
+
+
 def journal_path(store: str | os.PathLike[str]) -> Path:
     """Return the path of the journal of a store: beside it, so that the store holds data only."""
     store = Path(store)
@@ -38,7 +45,7 @@ def journal_path(store: str | os.PathLike[str]) -> Path:
 
 
 def fingerprint(config: Mapping[str, Any], schema: Schema | None = None) -> str:
-    """Return the sha256 of all that decides the result of a run.
+    """Return the sha256 of all that decides the result of a run but its code, which the journal holds file by file.
 
     Parameters
     ----------
@@ -56,7 +63,6 @@ def fingerprint(config: Mapping[str, Any], schema: Schema | None = None) -> str:
         {
             "config": dict(config),
             "schema": schema and [schema.name, schema.version],
-            "code_version": code_version(),
         }
     )
 
@@ -180,13 +186,14 @@ class Journal:
         Parameters
         ----------
         header
-            What identifies the run, its fingerprint, size and chunk; and its label and unit, for people.
+            What identifies the run, its fingerprint, size and chunk; its code, ``{"version": …, "files": {…}}`` with
+            the files from `lensdask.code.code_files`; and its label and unit, for people.
 
         Raises
         ------
         InputError
-            The journal is of a run with another fingerprint, size or chunk, or has another version; or it is damaged
-            before its last line.
+            The journal is of a run with another fingerprint, size or chunk, or the code has changed since; or it has
+            another version, or is damaged before its last line.
         """
         header = {"event": "run", "version": VERSION, **header}
         if self.empty:
@@ -238,10 +245,23 @@ class Journal:
         self._file.truncate(end)
 
     def _check(self, found: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+        if "code" in header and "code" not in found:
+            raise InputError(f"{self.path}: begun by a lensdask before 0.2, whose code is unknown; {_ANEW}")
         if any(found.get(key) != header[key] for key in _IDENTITY):
             raise InputError(
                 f"{self.path}: the run here has another configuration; "
                 'use the same one, another place, or if_exists="overwrite"'
+            )
+        if "code" in header:
+            self._check_code(found["code"], header["code"])
+
+    def _check_code(self, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        changed = changed_files(then["files"], now["files"])
+        if changed:
+            more = f" and {len(changed) - _NAMED} more files" * (len(changed) > _NAMED)
+            raise InputError(
+                f"{self.path}: {', '.join(changed[:_NAMED])}{more} changed since the run began "
+                f"(lensdask {then['version']} then, {now['version']} now); {_ANEW}"
             )
 
 

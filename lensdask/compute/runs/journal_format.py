@@ -2,7 +2,7 @@
 
 A line is a JSON object that says by ``event`` what it is, and by ``time`` (seconds since 1970) when it was written::
 
-    {"event": "run", "version": 1, "fingerprint": …, "size": …, "chunk": …, "label": …, "unit": …}
+    {"event": "run", "version": 1, "fingerprint": …, "size": …, "chunk": …, "label": …, "unit": …, "code": …}
     {"event": "session", "time": …}                                  a call of `run` begins to work
     {"event": "done", "time": …, "chunk": 3, "sums": {…}}
     {"event": "given up", "time": …, "chunk": 4, "reason": "…"}      the next session tries it again

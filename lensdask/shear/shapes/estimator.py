@@ -11,7 +11,7 @@ from lensdask.shear.shapes.d4cnn import build_d4cnn
 from lensdask.shear.shapes.fpfs import FPFS
 from lensdask.training import find_weights, weights_file
 
-__all__ = ["SHIPPED_WEIGHTS", "Estimator", "find_estimator"]
+__all__ = ["SHIPPED_WEIGHTS", "Estimator", "estimators", "find_estimator"]
 
 SHIPPED_WEIGHTS = {
     name: Path(__file__).parents[1] / "weights" / f"{name}.safetensors"
@@ -48,6 +48,14 @@ class Estimator:
     def fpfs(self) -> FPFS:
         """Settings of FPFS, where it measures the ellipticity."""
         return FPFS(self.sigma, self.C)
+
+
+def estimators() -> list[str]:
+    """Return the names of the estimators that come with the package: FPFS, then the networks.
+
+    `find_estimator` takes these, with settings, and weights of your own.
+    """
+    return ["fpfs", *SHIPPED_WEIGHTS]
 
 
 def find_estimator(name: str | Path) -> Estimator:
