@@ -15,10 +15,10 @@ from lensdask.cli.options import AsJson, Running, Seed, with_groups
 from lensdask.cli.root import app, report_store
 from lensdask.compute import Chunks, NewStore, Task, run
 from lensdask.data import SCHEMAS, Schema, Variable
+from lensdask.data.schemas import COMMON
 from lensdask.random import Stream, generator
 
 # From here on, the pillar.
-COMMON = ("schema", "schema_version", "code_version", "configuration_hash")
 KAPPA, TILE = Variable(("tile", "y", "x"), "float32", "1", "convergence"), Variable(("tile",), "int64", "1", "id")
 TILES = Schema("lss_tiles", 1, {"kappa": KAPPA}, {"tile": TILE}, COMMON, unit_dim="tile", chunk=4)
 SCHEMAS[TILES.name] = TILES  # as a pillar's stands in lensdask.data.schemas

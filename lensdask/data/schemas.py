@@ -8,14 +8,15 @@ from collections.abc import Mapping
 
 from lensdask.data.schema import Attribute, Schema, Variable
 
-__all__ = ["MASS_MAPS", "SCHEMAS", "SHAPES", "SHEAR_MAPS", "STAMPS"]
+__all__ = ["COMMON", "MASS_MAPS", "SCHEMAS", "SHAPES", "SHEAR_MAPS", "STAMPS"]
 
-_COMMON = {
+COMMON = {
     "schema": Attribute("text", "1", "name of the schema"),
     "schema_version": Attribute("whole number", "1", "version of the schema"),
     "code_version": Attribute("text", "1", "version of the lensdask that made the dataset"),
     "configuration_hash": Attribute("text", "1", "sha256 of what decides the content"),
 }
+"""Attributes of every dataset."""
 
 _GALAXY_COORDS = {
     "galaxy": Variable(("galaxy",), "int64", "1", "id of the galaxy"),
@@ -51,7 +52,7 @@ STAMPS = Schema(
     },
     coords=_GALAXY_COORDS
     | {"psf_index": Variable(("galaxy",), "int64", "1", "which of the point-spread functions", required=False)},
-    attributes=_COMMON
+    attributes=COMMON
     | {
         "pixel_scale": Attribute("number", "arcsec", "side of a pixel"),
         "noise_sigma": Attribute("number", "3.631 nJy", "standard deviation of the noise per pixel, 0 for none"),
@@ -91,7 +92,7 @@ SHAPES = Schema(
         "weight": _per_galaxy("1", "weight of the galaxy in averages"),
     },
     coords=_GALAXY_COORDS,
-    attributes=_COMMON | {"estimator": Attribute("text", "1", "name of the estimator")},
+    attributes=COMMON | {"estimator": Attribute("text", "1", "name of the estimator")},
     unit_dim="galaxy",
     chunk=16384,
 )
@@ -139,7 +140,7 @@ SHEAR_MAPS = Schema(
         "halo_y": _per_halo("arcmin", "position of a halo along y from the centre of the field"),
     },
     coords=_FIELD_COORDS,
-    attributes=_COMMON
+    attributes=COMMON
     | {
         "pixel_scale": _MAP_PIXEL,
         "density": Attribute("number", "arcmin-2", "galaxies per area of footprint", unknown=True),
@@ -166,7 +167,7 @@ MASS_MAPS = Schema(
         "n_eff": _per_pixel("effective number of galaxies per area", units="arcmin-2", required=False),
     },
     coords=_FIELD_COORDS,
-    attributes=_COMMON
+    attributes=COMMON
     | {
         "pixel_scale": _MAP_PIXEL,
         "method": Attribute("text", "1", "name of the method"),
