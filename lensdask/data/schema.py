@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import xarray as xr
 
 from lensdask.errors import InputError
@@ -179,7 +180,12 @@ class Schema:
         Stores carry the same; see `pixel_coordinates` for what is added to maps.
         """
         pixels = pixel_coordinates(self, dataset.sizes, dataset.attrs)
-        missing = {name: (name, values) for name, values in pixels.items() if name not in dataset.coords}
+        # Of plain arrays xarray asks whether they are Dask's, which imports Dask: half a second.
+        missing = {
+            name: xr.Variable((name,), pd.Index(values), fastpath=True)
+            for name, values in pixels.items()
+            if name not in dataset.coords
+        }
         # A copy has attributes of its own.
         dataset = dataset.assign_coords(missing).copy()
         for name, variable in (*self.variables.items(), *self.coords.items()):
