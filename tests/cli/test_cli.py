@@ -326,7 +326,7 @@ MISTAKES = {
     "negative width of a noise kernel": ([*SIMULATE, "--noise-fwhm", "-1"], "noise_fwhm: -1"),
     "no resamplings": ([*BIAS, "--bootstrap", "0"], "bootstrap"),
     "NaN magnitude cut": ([*BIAS, "--magnitude-cut", "nan"], "magnitude cut: nan"),
-    "negative width of a cut": ([*BIAS, "--magnitude-cut", "25", "--cut-width", "-1"], "width -1"),
+    "negative width of a cut": ([*BIAS, "--magnitude-cut", "25", "--cut-width", "-1"], "width: -1"),
     "width without a cut": ([*BIAS, "--cut-width", "0.1"], "--magnitude-cut"),
     "settings of FPFS": ([*MEASURE, "fpfs:0.7"], "fpfs:SIGMA,C"),
     "magnitude limit": ([*BIAS, "--magnitude-limit", "99"], "99"),
