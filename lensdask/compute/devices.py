@@ -116,8 +116,9 @@ def _use_full_precision() -> Callable[[], None]:
 
 def _operations() -> list[Any]:
     """Return what has a precision of its own: from torch 2.9 on single operations, before that nothing."""
-    from torch import backends
+    import torch
 
+    backends: Any = torch.backends
     if not hasattr(backends.cudnn, "conv"):
         return []
     cudnn, mkldnn = backends.cudnn, backends.mkldnn
@@ -128,10 +129,11 @@ def _old_flags() -> tuple[str, bool]:
     """Return torch's old settings of products and of convolutions."""
     import torch
 
-    cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
+    backends: Any = torch.backends
+    matmul, cudnn = backends.cuda.matmul, backends.cudnn
     if not _operations():
         return torch.get_float32_matmul_precision(), bool(cudnn.allow_tf32)
-    products = _old_flag(cuda.matmul, cuda.matmul.fp32_precision)
+    products = _old_flag(matmul, matmul.fp32_precision)
     try:
         precision = torch.get_float32_matmul_precision()
     except RuntimeError:
