@@ -221,19 +221,21 @@ def _batches(
     versions, n = stamps.shape[1:-2], stamps.shape[-1]
     count = versions.numel()
     arrays: list[Array] = [stamps.reshape(-1, n, n).float(), renoise.repeat_interleave(count, 0)]
-    # Indices pick among what lies on the device, where PSFs are prepared too; by NumPy, which is the fastest on a CPU.
-    arrays += [
-        np.repeat(p, count, axis=0)
-        if device == "cpu" and p.ndim > 1
-        else to_torch(p, device).repeat_interleave(count, 0)
-        for p in psf
-    ]
+    arrays += [_repeated(p, count, device) for p in psf]
 
     def columns(of: Columns) -> torch.Tensor:
         table: torch.Tensor = batches_that_fit(of, tuple(arrays), BATCH[device])
         return table.reshape(len(stamps), *versions, table.shape[-1])
 
     return columns
+
+
+def _repeated(own: npt.NDArray[Any], count: int, device: str) -> Array:
+    """Return what galaxies have of their own, once for each of their stamps, where it is to be used."""
+    if device == "cpu" and own.ndim > 1:
+        # NumPy prepares PSFs the fastest there.
+        return np.repeat(own, count, axis=0)
+    return to_torch(own, device).repeat_interleave(count, 0)
 
 
 def _table(shapes: torch.Tensor, flux: torch.Tensor) -> torch.Tensor:

@@ -57,7 +57,7 @@ class Resmoother:
     """Everything of a resmoothing that depends on the PSF alone, ready for many batches."""
 
     kernel: Array
-    """K, complex128, shape (n, n // 2 + 1), or (galaxy, n, n // 2 + 1) with one PSF per stamp, or (psf, n, n // 2 + 1)."""
+    """K, complex128: shape (n, n // 2 + 1), (galaxy, n, n // 2 + 1) with one PSF per stamp, or (psf, n, n // 2 + 1)."""
     kernel90: Array
     """K of the PSF turned by 90 degrees."""
     sigma: float
