@@ -29,13 +29,13 @@ BUDGET = 480.0
 # Children come from a process that has imported much and started nothing: CUDA and threads do not survive a fork.
 PROCESSES = multiprocessing.get_context("forkserver")
 
-NEEDED = ("numpy", "scipy", "torch", "array_api_compat", "safetensors", "xarray")
+NEEDED = ("numpy", "scipy", "torch", "array_api_compat", "safetensors", "xarray", "psutil")
 """Modules without which nothing can be measured."""
 
 PARTS: dict[str, tuple[float, tuple[str, ...]]] = {
     "tests": (150.0, ("pytest", *RUNS)),
     "resmooth": (60.0, ()),
-    "stages": (120.0, ("psutil", *RUNS)),
+    "stages": (120.0, RUNS),
     "bias": (100.0, RUNS),
     "maps": (60.0, ()),
     "training": (60.0, ()),
@@ -47,14 +47,12 @@ def carry_out(name: str, device: str, size: str, folder: Path) -> None:
     """Do one part, and keep what it found in the folder; the process of a part."""
     import gpu_parts
 
-    file = folder / f"{name}.{device}.json"
-    began = time.perf_counter()
     try:
+        about = {"part": name, "device": device, "size": size} | gpu_parts.surroundings(device)
+        began = time.perf_counter()
         found = getattr(gpu_parts, name)(device, size == "tiny")
-        about = {"part": name, "device": device, "size": size, "machine": gpu_parts.machine_of(device)}
-        file.write_text(
-            json.dumps(about | {"busy_cores": 0.0, "wall_s": time.perf_counter() - began} | found, indent=1)
-        )
+        about["wall_s"] = round(time.perf_counter() - began, 2)
+        (folder / f"{name}.{device}.json").write_text(json.dumps(about | found, indent=1) + "\n")
     except Exception:
         traceback.print_exc()
         sys.exit(1)

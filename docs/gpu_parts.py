@@ -20,14 +20,14 @@ from lensdask.compute.devices import full_precision
 ROOT = Path(__file__).parent.parent
 
 
-def machine_of(device: str) -> dict[str, Any]:
-    """Return what a table says of the machine, its software and the date."""
-    from machine import machine
+def surroundings(device: str) -> dict[str, Any]:
+    """Return what a table says of the machine, its software and the date, and how many cores others keep busy."""
+    from machine import busy_cores, machine
 
     about = machine(device)
     found = [d for d in importlib.metadata.distributions() if (d.name or "").startswith("cupy")]
     about["versions"] |= {"cuda": torch.version.cuda} | {d.name: d.version for d in found}
-    return about
+    return {"machine": about, "busy_cores": round(busy_cores(), 2)}
 
 
 def timed(call: Callable[[], object], device: str, tiny: bool) -> tuple[float, float]:
@@ -51,6 +51,8 @@ def tests(device: str, tiny: bool) -> dict[str, Any]:  # noqa: ARG001  parts sha
         report = Path(folder) / "report.xml"
         options = ["--require-gpu", f"--junit-xml={report}"] if device == "cuda" else ["--collect-only"]
         os.chdir(ROOT)
+        # Pytest would rather rewrite plugins that this process has imported already.
+        options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
         code = pytest.main(["-q", "-p", "no:cacheprovider", "-m", "gpu", "tests/gpu", *options])
         if device == "cpu":
             return {"failed": int(code != 0)}
@@ -150,7 +152,7 @@ def maps(device: str, tiny: bool) -> dict[str, Any]:
         finite = bool(np.isfinite(call()).all())
         median, spread = timed(call, device, tiny)
         rows.append({"method": method, "s_per_field": median / fields, "spread": spread / fields, "finite": finite})
-    return {"fields": fields, "size": side, "rows": rows, "failed": int(not all(row["finite"] for row in rows))}
+    return {"fields": fields, "side": side, "rows": rows, "failed": int(not all(row["finite"] for row in rows))}
 
 
 def _mass_maps(maps: Any, device: str) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:

@@ -55,14 +55,15 @@ def median_and_spread(values: list[float]) -> tuple[float, float]:
     return float(middle), float(high - low) / 2
 
 
-def ceilings(device: str, elements: int = 2**28) -> dict[str, float]:
+def ceilings(device: str, *, tiny: bool = False) -> dict[str, float]:
     """Return the bandwidth of a copy in main memory, bytes/s, and the rate of a float32 matrix product, FLOP/s.
 
     On a CPU both are of one thread. TF32 is off, as in all of lensdask.
     """
     # Larger than any cache: servers have hundreds of megabytes.
+    elements, side = (2**16, 64) if tiny else (2**28, 2048 if device == "cpu" else 8192)
     source = torch.ones(elements, device=device)
-    target, side = torch.empty_like(source), 2048 if device == "cpu" else 8192
+    target = torch.empty_like(source)
     a, b = torch.randn(2, side, side, device=device)
     with torch_settings():
         times = times_in_turns({"copy": lambda: target.copy_(source), "product": lambda: a @ b})

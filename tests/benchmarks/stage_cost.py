@@ -51,5 +51,4 @@ def stage_costs(device: str, folder: Path, *, tiny: bool = False) -> dict[str, A
         median, spread = (value / 1e3 for value in microseconds[stage.name])
         stages_ms = sum(by_name[name] for name in parts_of(stage.name))
         totals.append({"estimator": stage.name, "ms_per_galaxy": median, "spread": spread, "stages_ms": stages_ms})
-    largest = ceilings(device, 2**20) if tiny else ceilings(device)
-    return {"ceilings": largest, "rows": rows, "chunks": totals}
+    return {"ceilings": ceilings(device, tiny=tiny), "rows": rows, "chunks": totals}
