@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,9 @@ def about(part: dict[str, Any]) -> str:
     """Return the line that says on what a part was measured, and when it was not alone there."""
     m = part["machine"]
     gpu = m["GPU"] or "no GPU"
-    versions = ", ".join(f"{name} {m['versions'][name]}" for name in ("python", "torch", "numpy", "dask"))
+    shown = [name for name in ("python", "torch", "cuda", "numpy", "dask") if m["versions"].get(name)]
+    shown += [name for name in m["versions"] if name.startswith("cupy")]
+    versions = ", ".join(f"{name} {m['versions'][name]}" for name in shown)
     line = f"{m['date']}, {m['cores']} cores of {m['processor']}, {gpu}; {versions}."
     if part["busy_cores"] > BUSY:
         line += f" **Others kept {part['busy_cores']} cores busy meanwhile.**"
@@ -214,6 +216,52 @@ def mosaic_section(part: dict[str, Any]) -> str:
     return "\n\n".join(["## A mosaic of mass maps", about(part), text, table(header, rows)])
 
 
+def gpu_sections(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the tables of what `make gpu` ran beside the stages, each with the card it ran on."""
+    made = []
+    for name, (title, header, cells) in GPU_TABLES.items():
+        if name in found:
+            part = found[name]
+            rows = table(header, [cells(row) for row in part["rows"]])
+            made.append("\n\n".join([f"## {title}, {part['machine']['GPU']}", about(part), rows]))
+    if "tests.cuda" in found:
+        part = found["tests.cuda"]
+        broken = part["failures"] + part["errors"]
+        text = f"Of {part['tests']} tests on the GPU {broken} failed and {part['skipped']} were skipped."
+        made.append("\n\n".join([f"## Tests, {part['machine']['GPU']}", about(part), text]))
+    return made
+
+
+def _bias_cells(row: dict[str, Any]) -> list[str]:
+    biases = [f"{1e3 * row[name][0]:+.2f} ± {1e3 * row[name][1]:.2f}" for name in ("m1", "m2")]
+    return [row["estimator"], f"{row['galaxies']:,}", f"{row['wall_s']:.1f}", f"{row['per_s']:,.0f}", *biases]
+
+
+GPU_TABLES: dict[str, tuple[str, list[str], Callable[[dict[str, Any]], list[str]]]] = {
+    "resmooth.cuda": (
+        "Resmoothing by torch and by CuPy",
+        ["library", "PSFs", "µs per stamp", "largest difference from torch over the peak"],
+        lambda r: [r["library"], r["psf"], with_error(r["microseconds"], r["spread"]), f"{r['difference']:.1e}"],
+    ),
+    "bias.cuda": (
+        "`shear bias`",
+        ["estimator", "galaxies", "run s", "per s", "1000 m1", "1000 m2"],
+        _bias_cells,
+    ),
+    "maps.cuda": (
+        "Mass maps",
+        ["method", "s per field"],
+        lambda r: [r["method"], with_error(r["s_per_field"], r["spread"], 4)],
+    ),
+    "training.cuda": (
+        "One epoch of training",
+        ["network", "stamps", "s"],
+        lambda r: [r["network"], f"{r['stamps']:,}", f"{r['epoch_s']:.1f}"],
+    ),
+}
+"""Title, header and cells of a row, by the name of the results."""
+
+
 def model_section(found: dict[str, dict[str, Any]]) -> str:
     """Return the table of what 40 million galaxies would cost."""
     header = ["estimator, from", "hours here", "core hours", "shapes GB", "journal MB", "tasks", "Dask s"]
@@ -239,6 +287,7 @@ def page(found: dict[str, dict[str, Any]]) -> str:
     }
     for name, make in whole.items():
         sections += [make(found[name])] if name in found else []
+    sections += gpu_sections(found)
     return "\n\n".join([*sections, model_section(found)]) + "\n"
 
 

@@ -6,8 +6,9 @@ allocator owns the memory of a GPU; CuPy's arrays become torch's where they lie.
 """
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import array_api_compat
 import numpy as np
@@ -22,11 +23,14 @@ Array = Any
 """An array of NumPy, CuPy or torch."""
 
 
-class _Place(NamedTuple):
+@dataclass(frozen=True)
+class _Place:
     """Where and in which precision an array is held; hashable."""
 
     library: Any
-    device: Any
+    device: Any = field(compare=False)
+    device_name: str
+    """Stands for the device where places are compared: CuPy's devices are not hashable."""
     single: bool
 
 
@@ -81,7 +85,8 @@ def _kept(function: Callable[..., npt.NDArray[Any]], arguments: tuple[Hashable, 
 
 def _place(reference: Array) -> _Place:
     single = str(reference.dtype).endswith(("float32", "complex64"))
-    return _Place(namespace(reference), array_api_compat.device(reference), single)
+    device = array_api_compat.device(reference)
+    return _Place(namespace(reference), device, str(device), single)
 
 
 def _put(values: npt.NDArray[Any], place: _Place) -> Array:
@@ -96,23 +101,29 @@ def _moved(values: npt.NDArray[Any], place: _Place) -> Array:
 
 
 def to_numpy(array: Array) -> npt.NDArray[Any]:
-    """Return the array in main memory as a NumPy array, without a copy where it is there already."""
+    """Return the array in main memory as a NumPy array, without a copy where it is there already.
+
+    Takes anything that `numpy.asarray` takes, and arrays of any library that exports them by DLPack.
+    """
     if array_api_compat.is_torch_array(array):
         return np.asarray(array.detach().cpu())
     if array_api_compat.is_cupy_array(array):
         return np.asarray(array.get())
+    if hasattr(array, "__dlpack__") and not hasattr(array, "__array__"):
+        return np.from_dlpack(array, device="cpu")
     return np.asarray(array)
 
 
 def to_torch(array: Array, device: "str | torch.device") -> "torch.Tensor":
     """Return the array as a torch tensor on a device, without a copy where it is there already.
 
-    The host does not wait for a copy to the device, nor for what the device has still to do before it.
+    The host does not wait for a copy to the device, nor for what the device has still to do before it: CUDA copies
+    from page-locked memory while the host goes on, from pageable memory only while the host waits.
 
     Parameters
     ----------
     array
-        Of NumPy, CuPy or torch.
+        Of NumPy, CuPy, torch, or any library that exports arrays by DLPack.
     device
         "cpu" or "cuda".
     """
@@ -123,7 +134,10 @@ def to_torch(array: Array, device: "str | torch.device") -> "torch.Tensor":
         # memory that is read only.
         array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
         tensor = torch.from_numpy(array if array.flags.writeable else array.copy())
-        return tensor.to(device, non_blocking=True)
+        on_host = torch.device(device).type == "cpu"
+        return tensor if on_host else tensor.pin_memory().to(device, non_blocking=True)
+    if any(stride < 0 for stride in getattr(array, "strides", None) or ()):
+        array = namespace(array).concat([array])
     tensor = torch.utils.dlpack.from_dlpack(array)
     return tensor.to(device)
 

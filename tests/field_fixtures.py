@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
-import galsim
 import numpy as np
 import pytest
 
@@ -80,6 +79,8 @@ def nfw_cluster() -> tuple[Array, Array, Array, float]:
     size, scale = 512, 0.41
     offset = (np.arange(size) - (size - 1) / 2) * scale * 60
     x, y = (axis.ravel() for axis in np.meshgrid(offset, offset))
+    import galsim
+
     halo = galsim.NFWHalo(mass=5e14, conc=4.0, redshift=0.3, omega_m=0.3, omega_lam=0.7)
     with warnings.catch_warnings():
         # GalSim's own ufuncs with where= and no out=.

@@ -7,6 +7,7 @@ from lensdask.lazy import lazy_names
 if TYPE_CHECKING:
     from lensdask.compute.clusters import idle_gpus, set_up_workers, start_cluster
     from lensdask.compute.devices import Device, choose_device, describe_device, torch_settings
+    from lensdask.compute.memory import OutOfMemoryWarning, batches_that_fit
     from lensdask.compute.models import StoreReference, cached_model, refer_to
     from lensdask.compute.report import check_report, performance_reported
     from lensdask.compute.results import Row, number, recorded, row, run_record, write_json, write_result
@@ -28,6 +29,7 @@ __all__ = [
     "IfExists",
     "Journal",
     "NewStore",
+    "OutOfMemoryWarning",
     "Quarantine",
     "Row",
     "RunOptions",
@@ -37,6 +39,7 @@ __all__ = [
     "Sums",
     "Table",
     "Task",
+    "batches_that_fit",
     "cached_model",
     "check_report",
     "choose_device",

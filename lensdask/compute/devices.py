@@ -2,7 +2,7 @@
 
 import platform
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -61,39 +61,99 @@ def describe_device(device: str) -> str:
 
 
 class _FullPrecision:
-    """How many are inside `full_precision`, and what the first of them found."""
+    """How many are inside `full_precision`, and what puts back the settings that the first of them found."""
 
     lock = threading.Lock()
     inside = 0
-    before: tuple[bool, ...] = ()
+    put_back: Callable[[], None]
 
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Keep GPUs from multiplying in TF32, which has 10 bits of the mantissa and moves m by 3e-4 (``make science``).
+    """Keep torch from multiplying in TF32, which has 10 bits of the mantissa and moves m by 3e-4 (``make science``).
 
-    The setting is one for all threads of a process: the last to leave puts it back.
+    cuDNN also takes deterministic kernels, always the same ones, so that a run on a GPU repeats bit by bit. The
+    settings are one for all threads of a process: the last to leave puts them back.
     """
-    import torch
-
-    backends, state = (torch.backends.cuda.matmul, torch.backends.cudnn), _FullPrecision
+    state = _FullPrecision
     with state.lock:
         state.inside += 1
         if state.inside == 1:
-            state.before = tuple(backend.allow_tf32 for backend in backends)
-            _allow_tf32(backends, (False, False))
+            state.put_back = _use_full_precision()
     try:
         yield
     finally:
         with state.lock:
             state.inside -= 1
             if state.inside == 0:
-                _allow_tf32(backends, state.before)
+                state.put_back()
 
 
-def _allow_tf32(backends: tuple[Any, ...], allowed: tuple[bool, ...]) -> None:
-    for backend, value in zip(backends, allowed, strict=True):
-        backend.allow_tf32 = value
+def _use_full_precision() -> Callable[[], None]:
+    """Use full precision and deterministic kernels; return what puts back the settings found."""
+    import torch
+
+    cudnn, operations = torch.backends.cudnn, _operations()
+    kernels = cudnn.deterministic, cudnn.benchmark
+    precisions = [operation.fp32_precision for operation in operations]
+    products, convolutions = _old_flags()
+
+    def put_back() -> None:
+        cudnn.deterministic, cudnn.benchmark = kernels
+        torch.set_float32_matmul_precision(products)
+        cudnn.allow_tf32 = convolutions
+        for operation, precision in zip(operations, precisions, strict=True):
+            _restore(operation, precision)
+
+    cudnn.deterministic, cudnn.benchmark = True, False
+    # Torch wants its old flags to agree with the new settings.
+    torch.set_float32_matmul_precision("highest")
+    cudnn.allow_tf32 = False
+    for operation in operations:
+        operation.fp32_precision = "ieee"
+    return put_back
+
+
+def _operations() -> list[Any]:
+    """Return what has a precision of its own: from torch 2.9 on single operations, before that nothing."""
+    import torch
+
+    backends: Any = torch.backends
+    if not hasattr(backends.cudnn, "conv"):
+        return []
+    cudnn, mkldnn = backends.cudnn, backends.mkldnn
+    return [backends.cuda.matmul, cudnn.conv, cudnn.rnn, mkldnn.matmul, mkldnn.conv, mkldnn.rnn]
+
+
+def _old_flags() -> tuple[str, bool]:
+    """Return torch's old settings of products and of convolutions."""
+    import torch
+
+    backends: Any = torch.backends
+    matmul, cudnn = backends.cuda.matmul, backends.cudnn
+    if not _operations():
+        return torch.get_float32_matmul_precision(), bool(cudnn.allow_tf32)
+    products = _old_flag(matmul, matmul.fp32_precision)
+    try:
+        precision = torch.get_float32_matmul_precision()
+    except RuntimeError:
+        precision = "high" if products else "highest"
+    return precision, _old_flag(cudnn, cudnn.conv.fp32_precision)
+
+
+def _old_flag(backend: Any, precision: str) -> bool:
+    """Return an old flag; torch refuses to read it where the new setting says the opposite."""
+    try:
+        return bool(backend.allow_tf32)
+    except RuntimeError:
+        return precision != "tf32"
+
+
+def _restore(operation: Any, precision: str) -> None:
+    """Set the precision of an operation; left unset where it inherits the one wanted."""
+    operation.fp32_precision = "none"
+    if operation.fp32_precision != precision:
+        operation.fp32_precision = precision
 
 
 class _OneThread:

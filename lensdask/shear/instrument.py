@@ -1,12 +1,13 @@
 """What a measurement must know of its images: PSF, pixels, noise."""
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from lensdask.arrays import to_numpy
 from lensdask.data import STAMPS
 from lensdask.errors import check_choice, check_number
 from lensdask.shear.noise import Noise, NoiseOfPairs
@@ -60,10 +61,15 @@ def instrument_of_observation(observation: Observation, ids: npt.NDArray[np.int6
 def instrument_of_stamps(stamps: xr.Dataset) -> Instrument:
     """Return what the measurement must know of a dataset of stamps."""
     return Instrument(
-        psf=np.asarray(stamps["psf"].values, dtype=np.float64),
+        psf=_on_host(stamps["psf"]).astype(np.float64, copy=False),
         pixel_scale=float(stamps.attrs["pixel_scale"]),
         noise_sigma=float(stamps.attrs["noise_sigma"]),
-        psf_index=stamps["psf_index"].values if "psf_index" in stamps.variables else None,
-        noise_correlation=stamps["noise_correlation"].values if "noise_correlation" in stamps else None,
+        psf_index=_on_host(stamps["psf_index"]) if "psf_index" in stamps.variables else None,
+        noise_correlation=_on_host(stamps["noise_correlation"]) if "noise_correlation" in stamps else None,
         noise_of_pairs=STAMPS.attribute(stamps, "noise_of_pairs"),
     )
+
+
+def _on_host(variable: xr.DataArray) -> npt.NDArray[Any]:
+    """Return the values of a variable, which may be lazy, or CuPy's."""
+    return to_numpy(variable.compute().data)

@@ -24,16 +24,18 @@ _NORMALISATION = 0.05
 
 
 def make_stamps(
-    images: npt.ArrayLike,
-    psf: npt.ArrayLike,
+    images: Array,
+    psf: Array,
     *,
     pixel_scale: float,
     noise_sigma: float,
-    galaxy: npt.ArrayLike | None = None,
-    psf_index: npt.ArrayLike | None = None,
-    noise_correlation: npt.ArrayLike | None = None,
+    galaxy: Array | None = None,
+    psf_index: Array | None = None,
+    noise_correlation: Array | None = None,
 ) -> xr.Dataset:
     """Make a dataset of stamps of any survey's arrays.
+
+    The dataset is NumPy's; arrays of other libraries, such as CuPy's and torch's, are copied to main memory.
 
     Parameters
     ----------
@@ -67,21 +69,21 @@ def make_stamps(
         Something cannot be measured; the message says what, where, and what was expected.
     """
     pixels = _check_images(images)
-    ids = _check_ids(np.arange(len(pixels)) if galaxy is None else np.asarray(galaxy), len(pixels))
+    ids = _check_ids(np.arange(len(pixels)) if galaxy is None else to_numpy(galaxy), len(pixels))
     check_finite(pixels, ids, "images")
     check_number("pixel_scale", pixel_scale, above=0, meaning="arcsec")
     check_number("noise_sigma", noise_sigma, least=0)
-    response = np.asarray(psf, dtype=np.float64)
+    response = np.asarray(to_numpy(psf), dtype=np.float64)
     variables: dict[str, Any] = {"image": (("galaxy", "y", "x"), pixels)}
     coords: dict[str, Any] = {"galaxy": ("galaxy", ids)}
     stack, count = "galaxy", len(ids)
     if psf_index is not None:
         stack, count = "psf_number", len(response)
-        coords["psf_index"] = ("galaxy", _check_psf_index(np.asarray(psf_index), response, len(ids)))
+        coords["psf_index"] = ("galaxy", _check_psf_index(to_numpy(psf_index), response, len(ids)))
     _check_psf(response, pixels.shape[1:], count)
     variables["psf"] = ((stack, "y", "x")[3 - response.ndim :], response)
     if noise_correlation is not None:
-        correlation = np.asarray(noise_correlation, dtype=np.float64)
+        correlation = np.asarray(to_numpy(noise_correlation), dtype=np.float64)
         check_correlation(correlation, pixels.shape[-1])
         variables["noise_correlation"] = (("lag_y", "lag_x"), correlation)
     settings = {"pixel_scale": float(pixel_scale), "noise_sigma": float(noise_sigma), "seed": None}
@@ -93,10 +95,10 @@ def make_stamps(
     return STAMPS.described(xr.Dataset(variables, coords, attributes | settings | {"origin": "(n-1)/2"}))
 
 
-def _check_images(images: npt.ArrayLike) -> npt.NDArray[np.float32]:
+def _check_images(images: Array) -> npt.NDArray[np.float32]:
     if np.ma.isMaskedArray(images):
         raise InputError("images: a masked array; expected every pixel to be measured")
-    pixels = np.asarray(images, dtype=np.float32)
+    pixels = np.asarray(to_numpy(images), dtype=np.float32)
     if pixels.ndim != 3 or pixels.shape[-1] != pixels.shape[-2]:
         raise InputError(f"images: shape {pixels.shape}; expected (galaxy, n, n), square stamps")
     if pixels.size == 0 or pixels.shape[-1] % 2:

@@ -36,10 +36,12 @@ def machine(device: str) -> dict[str, Any]:
     }
 
 
-def times_in_turns(functions: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, list[float]]:
+def times_in_turns(
+    functions: dict[str, Callable[[], object]], rounds: int = ROUNDS, seconds: float = SECONDS
+) -> dict[str, list[float]]:
     """Return the seconds of a call of each function in each round, one CPU thread; a GPU is waited for."""
     timers = {name: Timer("function()", globals={"function": function}) for name, function in functions.items()}
-    calls = {name: max(1, int(SECONDS / timer.timeit(1).median)) for name, timer in timers.items()}
+    calls = {name: max(1, int(seconds / timer.timeit(1).median)) for name, timer in timers.items()}
     found: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds):
         for name, timer in timers.items():
@@ -53,16 +55,17 @@ def median_and_spread(values: list[float]) -> tuple[float, float]:
     return float(middle), float(high - low) / 2
 
 
-def ceilings(device: str) -> dict[str, float]:
+def ceilings(device: str, *, tiny: bool = False) -> dict[str, float]:
     """Return the bandwidth of a copy in main memory, bytes/s, and the rate of a float32 matrix product, FLOP/s.
 
     On a CPU both are of one thread. TF32 is off, as in all of lensdask.
     """
     # Larger than any cache: servers have hundreds of megabytes.
-    source = torch.ones(2**28, device=device)
-    target, side = torch.empty_like(source), 2048 if device == "cpu" else 8192
+    elements, side = (2**16, 64) if tiny else (2**28, 2048 if device == "cpu" else 8192)
+    source = torch.ones(elements, device=device)
+    target = torch.empty_like(source)
     a, b = torch.randn(2, side, side, device=device)
     with torch_settings():
         times = times_in_turns({"copy": lambda: target.copy_(source), "product": lambda: a @ b})
     fastest = {name: min(seconds) for name, seconds in times.items()}
-    return {"bytes_per_s": 2 * 4 * 2**28 / fastest["copy"], "flops_per_s": 2 * side**3 / fastest["product"]}
+    return {"bytes_per_s": 2 * 4 * elements / fastest["copy"], "flops_per_s": 2 * side**3 / fastest["product"]}

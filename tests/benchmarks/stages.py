@@ -3,7 +3,7 @@
 A simulated galaxy is four stamps, one for each shear, that share their noise and their renoise.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -54,21 +54,21 @@ class Stage:
     """The same in torch, to count operations; none for work of the host."""
 
 
-def stages(device: str, folder: Path) -> list[Stage]:
-    """Return all stages on a device; those that write do so in a folder."""
-    ids = np.arange(PART[device])
+def stages(device: str, folder: Path, networks: Sequence[str] = NETWORKS, galaxies: int | None = None) -> list[Stage]:
+    """Return all stages on a device, of so many galaxies, or of a part; those that write do so in a folder."""
+    ids = np.arange(galaxies or PART[device])
     observation = Observation()
     simulation = Simulation(observation, galaxy_source(None, MAGNITUDE_LIMIT), SEED)
     rows, _ = simulation.galaxies(0, len(ids))
     instrument = instrument_of_observation(observation, ids, SEED)
     images = to_torch(observed_stamps(rows, ids, replace(observation, renderer="batched"), SEED, device), device)
     images = images.reshape(-1, *images.shape[-2:])[: BATCH[device]]
-    renoise = to_torch(draw_renoise(ids[: BATCH[device]], observation.size, instrument.noise, SEED), device)
+    renoise = to_torch(draw_renoise(np.arange(len(images)), observation.size, instrument.noise, SEED), device)
     return [
         Stage("catalogue", "galaxy", len(ids), partial(simulation.galaxies, 0, len(ids))),
         *_rendering(rows, ids, observation, device),
         *_noise(ids, observation, device),
-        *_measurement(images, renoise, instrument, device),
+        *_measurement(images, renoise, instrument, device, networks),
         *_output(folder),
     ]
 
@@ -94,11 +94,13 @@ def _noise(ids: np.ndarray, observation: Observation, device: str) -> Iterator[S
         yield Stage(name, "galaxy", len(ids), call, in_torch)
 
 
-def _measurement(images: torch.Tensor, renoise: torch.Tensor, instrument: Instrument, device: str) -> Iterator[Stage]:
+def _measurement(
+    images: torch.Tensor, renoise: torch.Tensor, instrument: Instrument, device: str, networks: Sequence[str]
+) -> Iterator[Stage]:
     moments = _placed(make_moments(instrument.psf, pixel_scale=instrument.pixel_scale), images)
     fpfs = partial(fpfs_shapes, images, moments, renoise)
     yield Stage("FPFS", "stamp", len(images), fpfs, fpfs)
-    for name in NETWORKS:
+    for name in networks:
         chosen = find_estimator(name)
         network = cached_model(build_d4cnn, chosen.weights, str(chosen.sha256), device)
         grid, fwhm = network.config.grid, network.config.kernel_fwhm
@@ -149,11 +151,11 @@ def bounds_of_tasks(galaxies: int, per_task: int | None = None) -> tuple[int, li
     return per_block, [(start, min(start + length, galaxies)) for start in range(0, galaxies, length)]
 
 
-def chunks(device: str) -> list[Stage]:
-    """Return whole chunks: simulation, measurement and sums of as many galaxies as fill a part."""
+def chunks(device: str, networks: Sequence[str] = NETWORKS, galaxies: int | None = None) -> list[Stage]:
+    """Return whole chunks: simulation, measurement and sums of so many galaxies, or of as many as fill a part."""
     found = []
-    for name in ("fpfs", *NETWORKS):
-        count = BATCH[device] // SHEARS if name in SLOW and device == "cpu" else PART[device]
+    for name in ("fpfs", *networks):
+        count = BATCH[device] // SHEARS if name in SLOW and device == "cpu" else galaxies or PART[device]
         call = partial(bias_task(name), 0, count, device)
         found.append(Stage(name, "galaxy", count, call))
     return found

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lensdask.arrays import Array, in_batches, to_numpy
+from lensdask.arrays import Array, to_numpy
+from lensdask.compute import batches_that_fit
 from lensdask.maps.fields import ShearMaps
 from lensdask.massmap.networks.cha import ChaConfig, ChaNet
 from lensdask.massmap.networks.h21 import H21Config, H21Net
@@ -102,6 +103,6 @@ def network_maps(network: Network, maps: ShearMaps, *, device: str = "cpu", batc
     network.eval()
     try:
         with torch.no_grad():
-            return np.asarray(in_batches(mapped, tuple(maps), batch), dtype=np.float32)
+            return np.asarray(batches_that_fit(mapped, tuple(maps), batch), dtype=np.float32)
     finally:
         network.train(training)

@@ -19,15 +19,14 @@ Values are taken from image + renoise, derivatives from image - renoise.
 """
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from lensdask.arrays import Array, like, namespace
+from lensdask.arrays import Array, constant, like, namespace
 from lensdask.errors import check_number
 from lensdask.fourier import centred_rfft2, half_plane, sample_plane, wave_numbers
-from lensdask.shear.shapes.resmooth import truncated_inverse
+from lensdask.shear.shapes.resmooth import double_psf, truncated_inverse, turned_psf
 
 __all__ = ["FPFS", "Moments", "fpfs_shapes", "make_moments"]
 
@@ -53,9 +52,9 @@ class FPFS:
 class Moments:
     """The linear map from pixels to the six moments, for the PSF and for the PSF turned by 90 degrees."""
 
-    plane: npt.NDArray[np.complex128] | None
+    plane: Array | None
     """Weights in Fourier space, shape (6, galaxy, n, n // 2 + 1), where each stamp has its own PSF."""
-    plane90: npt.NDArray[np.complex128] | None
+    plane90: Array | None
     """The same for the turned PSF."""
     pixels: Float64 | None
     """Weights in real space, shape (n, n, 6), or (psf, n, n, 6), where stamps share PSFs."""
@@ -71,7 +70,6 @@ class Moments:
         return replace(self, pixels=self.pixels[index], pixels90=self.pixels90[index])
 
 
-@lru_cache(maxsize=8)
 def _basis(n: int, pixel_scale: float, sigma: float) -> Float64:
     """Return the six shapelet weights over the half plane, shape (6, n, n // 2 + 1)."""
     k1, k2 = wave_numbers(n, pixel_scale)
@@ -90,10 +88,11 @@ def _basis(n: int, pixel_scale: float, sigma: float) -> Float64:
     return weights * np.exp(-u / 2)
 
 
-def _plane_weights(psf: npt.NDArray[np.float64], pixel_scale: float, sigma: float) -> npt.NDArray[np.complex128]:
+def _plane_weights(psf: Array, pixel_scale: float, sigma: float) -> Array:
     inverse = truncated_inverse(psf, pixel_scale)
-    basis = _basis(psf.shape[-1], pixel_scale, sigma)
-    return basis.reshape(6, *(1,) * (psf.ndim - 2), *basis.shape[1:]) * inverse / pixel_scale**2
+    basis = constant(_basis, psf.shape[-1], pixel_scale, sigma, reference=psf)
+    shape = 6, *(1,) * (psf.ndim - 2), *basis.shape[1:]
+    return namespace(psf).reshape(basis, shape) * inverse / pixel_scale**2
 
 
 def _pixel_weights(plane: npt.NDArray[np.complex128], pixel_scale: float) -> Float64:
@@ -104,9 +103,7 @@ def _pixel_weights(plane: npt.NDArray[np.complex128], pixel_scale: float) -> Flo
     return np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
 
 
-def make_moments(
-    psf: npt.ArrayLike, *, pixel_scale: float, settings: FPFS | None = None, shared: bool = False
-) -> Moments:
+def make_moments(psf: Array, *, pixel_scale: float, settings: FPFS | None = None, shared: bool = False) -> Moments:
     """Prepare the moments of stamps that share one PSF, or have one each.
 
     Parameters
@@ -122,9 +119,9 @@ def make_moments(
         `Moments.pick`: weights in real space take longer to prepare and far less to apply.
     """
     settings = settings or FPFS()
-    psf = np.asarray(psf, dtype=np.float64)
+    psf = double_psf(psf)
     plane = _plane_weights(psf, pixel_scale, settings.sigma)
-    plane90 = _plane_weights(np.rot90(psf, axes=(-2, -1)), pixel_scale, settings.sigma)
+    plane90 = _plane_weights(turned_psf(psf), pixel_scale, settings.sigma)
     if psf.ndim > 2 and not shared:
         return Moments(plane, plane90, None, None, settings)
     pixels, pixels90 = _pixel_weights(plane, pixel_scale), _pixel_weights(plane90, pixel_scale)

@@ -18,8 +18,8 @@ import numpy.typing as npt
 import torch
 import xarray as xr
 
-from lensdask.arrays import Array, held_on, in_batches, like, to_numpy, to_torch
-from lensdask.compute import cached_model, choose_device, torch_settings
+from lensdask.arrays import Array, held_on, like, to_numpy, to_torch
+from lensdask.compute import batches_that_fit, cached_model, choose_device, torch_settings
 from lensdask.data import SHAPES, STAMPS, common_attributes
 from lensdask.shear.instrument import Instrument, instrument_of_stamps
 from lensdask.shear.noise import draw_renoise
@@ -49,7 +49,7 @@ PART = {"cpu": 64, "cuda": 1024}
 def _prepared(instrument: Instrument, *, own: Callable[..., Any], shared: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function from what a batch brings along, PSFs or their indices, to what was prepared of the PSFs."""
     if instrument.psf.ndim > 2 and instrument.psf_index is None:
-        return lambda psf: own(to_numpy(psf))
+        return own
     prepared = shared(instrument.psf)
     return (lambda: prepared) if instrument.psf_index is None else prepared.pick
 
@@ -221,14 +221,21 @@ def _batches(
     versions, n = stamps.shape[1:-2], stamps.shape[-1]
     count = versions.numel()
     arrays: list[Array] = [stamps.reshape(-1, n, n).float(), renoise.repeat_interleave(count, 0)]
-    # Indices pick among what lies on the device; PSFs are prepared on the host.
-    arrays += [to_torch(p, device) if p.ndim == 1 else p for p in (np.repeat(p, count, axis=0) for p in psf)]
+    arrays += [_repeated(p, count, device) for p in psf]
 
     def columns(of: Columns) -> torch.Tensor:
-        table: torch.Tensor = in_batches(of, tuple(arrays), BATCH[device])
+        table: torch.Tensor = batches_that_fit(of, tuple(arrays), BATCH[device])
         return table.reshape(len(stamps), *versions, table.shape[-1])
 
     return columns
+
+
+def _repeated(own: npt.NDArray[Any], count: int, device: str) -> Array:
+    """Return what galaxies have of their own, once for each of their stamps, where it is to be used."""
+    if device == "cpu" and own.ndim > 1:
+        # NumPy prepares PSFs the fastest there.
+        return np.repeat(own, count, axis=0)
+    return to_torch(own, device).repeat_interleave(count, 0)
 
 
 def _table(shapes: torch.Tensor, flux: torch.Tensor) -> torch.Tensor:
@@ -311,15 +318,15 @@ def _whole_stamps(array: xr.DataArray) -> xr.DataArray:
 
 
 def _measure_block(
-    images: npt.NDArray[np.float32],
+    images: Array,
     ids: npt.NDArray[np.int64],
-    *own: npt.NDArray[Any],
+    *own: Array,
     instrument: Instrument,
     each: list[str],
     device: str,
     **options: Any,
 ) -> npt.NDArray[np.float32]:
-    arrays: dict[str, Any] = dict(zip(each, own, strict=True))
+    arrays: dict[str, Any] = dict(zip(each, map(to_numpy, own), strict=True))
     instrument = replace(instrument, **arrays)
     # "auto" is settled where the block is measured, which may be another machine.
     return measure_stamps(images, ids, instrument, device=choose_device(device), **options).astype(np.float32)

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from array_api_compat import is_array_api_obj
 
 from lensdask.arrays import Array, constant, like, namespace
 from lensdask.conventions import FWHM_PER_SIGMA
@@ -55,9 +56,9 @@ class Resmoothed(NamedTuple):
 class Resmoother:
     """Everything of a resmoothing that depends on the PSF alone, ready for many batches."""
 
-    kernel: npt.NDArray[np.complex128]
-    """K, shape (n, n // 2 + 1), or (galaxy, n, n // 2 + 1) with one PSF per stamp, or (psf, n, n // 2 + 1)."""
-    kernel90: npt.NDArray[np.complex128]
+    kernel: Array
+    """K, complex128: shape (n, n // 2 + 1), (galaxy, n, n // 2 + 1) with one PSF per stamp, or (psf, n, n // 2 + 1)."""
+    kernel90: Array
     """K of the PSF turned by 90 degrees."""
     sigma: float
     """Standard deviation of the Gaussian h, arcsec."""
@@ -71,33 +72,54 @@ class Resmoother:
         return replace(self, kernel=self.kernel[index], kernel90=self.kernel90[index])
 
 
-def truncated_inverse(psf: npt.ArrayLike, pixel_scale: float) -> npt.NDArray[np.complex128]:
-    """Return 1/P(k) inside ``K_LIMIT / pixel_scale`` and zero outside.
+def double_psf(psf: Array) -> Array:
+    """Return a PSF in double precision, an array of its own library and device; lists and the like become NumPy's."""
+    psf = psf if is_array_api_obj(psf) else np.asarray(psf)
+    xp = namespace(psf)
+    return xp.astype(psf, xp.float64)
+
+
+def turned_psf(psf: Array) -> Array:
+    """Return a PSF, shape (..., n, n), turned by 90 degrees."""
+    xp = namespace(psf)
+    return xp.matrix_transpose(xp.flip(psf, axis=-1))
+
+
+def _is_inside(n: int, pixel_scale: float) -> npt.NDArray[np.float64]:
+    """Return 1 for waves below the limit and 0 for the others, shape (n, n // 2 + 1)."""
+    return (np.hypot(*wave_numbers(n, pixel_scale)) < K_LIMIT / pixel_scale).astype(np.float64)
+
+
+def truncated_inverse(psf: Array, pixel_scale: float) -> Array:
+    """Return 1/P(k) inside ``K_LIMIT / pixel_scale`` and zero outside, complex128.
 
     Parameters
     ----------
     psf
-        PSF image including the pixel, centred like the stamps, shape (..., n, n).
+        PSF image including the pixel, centred like the stamps, shape (..., n, n), double precision of any library.
     pixel_scale
         Arcsec per pixel.
     """
-    psf = np.asarray(psf, dtype=np.float64)
-    k1, k2 = wave_numbers(psf.shape[-1], pixel_scale)
-    inside = np.hypot(k1, k2) < K_LIMIT / pixel_scale
-    transfer = np.asarray(centred_rfft2(psf))
-    return np.where(inside, 1.0 / np.where(inside, transfer, 1.0), 0.0)
+    inside = constant(_is_inside, psf.shape[-1], pixel_scale, reference=psf) > 0
+    xp, transfer = namespace(psf), centred_rfft2(psf)
+    safe = xp.where(inside, transfer, xp.ones_like(transfer))
+    return xp.where(inside, 1.0 / safe, xp.zeros_like(transfer))
 
 
-def make_resmoother(
-    psf: npt.ArrayLike, *, pixel_scale: float, fwhm: float = 0.85, grid: Grid | None = None
-) -> Resmoother:
+def _gaussian(n: int, pixel_scale: float, sigma: float) -> npt.NDArray[np.float64]:
+    """Return the transform of h, shape (n, n // 2 + 1)."""
+    k1, k2 = wave_numbers(n, pixel_scale)
+    return np.asarray(np.exp(-(k1**2 + k2**2) * sigma**2 / 2))
+
+
+def make_resmoother(psf: Array, *, pixel_scale: float, fwhm: float = 0.85, grid: Grid | None = None) -> Resmoother:
     """Prepare the resmoothing of stamps that share one PSF, or have one each, or one of a few.
 
     Parameters
     ----------
     psf
         PSF image including the pixel, sum 1, centred on the origin, shape (n, n) or (galaxy, n, n); or (psf, n, n), to
-        choose among with `Resmoother.pick`.
+        choose among with `Resmoother.pick`. The kernels are made by its library, where it is held.
     pixel_scale
         Arcsec per pixel.
     fwhm
@@ -105,14 +127,13 @@ def make_resmoother(
     grid
         Output grid; the input pixels when not given. The response is exact at any sample points.
     """
-    psf = np.asarray(psf, dtype=np.float64)
+    psf = double_psf(psf)
     n = psf.shape[-1]
     sigma = fwhm / FWHM_PER_SIGMA
-    k1, k2 = wave_numbers(n, pixel_scale)
-    gaussian = np.exp(-(k1**2 + k2**2) * sigma**2 / 2)
+    gaussian = constant(_gaussian, n, pixel_scale, sigma, reference=psf)
     return Resmoother(
         kernel=gaussian * truncated_inverse(psf, pixel_scale),
-        kernel90=gaussian * truncated_inverse(np.rot90(psf, axes=(-2, -1)), pixel_scale),
+        kernel90=gaussian * truncated_inverse(turned_psf(psf), pixel_scale),
         sigma=sigma,
         pixel_scale=pixel_scale,
         grid=grid or Grid(n, pixel_scale),
@@ -123,6 +144,11 @@ def _multipliers(n: int, pixel_scale: float, sigma: float) -> npt.NDArray[np.com
     """Return what makes G1, G2, J1, J2 of the module's formulas of a plane, shape (4, n, n // 2 + 1)."""
     k1, k2 = wave_numbers(n, pixel_scale)
     return np.stack([sigma**2 * (k1**2 - k2**2), sigma**2 * 2 * k1 * k2, -1j * k1 + 0 * k2, -1j * k2 + 0 * k1])
+
+
+def _kernel(kernel: Array, planes: Array) -> Array:
+    """Return a kernel in the library, device and precision of what it multiplies."""
+    return namespace(planes).astype(like(kernel, planes), planes.dtype, copy=False)
 
 
 def resmooth(images: Array, resmoother: Resmoother, renoise: Array | None = None) -> Resmoothed:
@@ -138,10 +164,11 @@ def resmooth(images: Array, resmoother: Resmoother, renoise: Array | None = None
         Independent noise with the variance of the image noise, same shape; none for noiseless images.
     """
     xp = namespace(images)
-    value = centred_rfft2(images) * like(resmoother.kernel, images)
+    planes = centred_rfft2(images)
+    value = planes * _kernel(resmoother.kernel, planes)
     response = value
     if renoise is not None:
-        second = centred_rfft2(renoise) * like(resmoother.kernel90, images)
+        second = centred_rfft2(renoise) * _kernel(resmoother.kernel90, planes)
         value, response = value + second, value - second
     scales = images.shape[-1], resmoother.pixel_scale, resmoother.sigma
     multipliers = constant(_multipliers, *scales, reference=value)
