@@ -46,7 +46,7 @@ until [[ -s $scheduler_file ]]; do
     sleep 1
 done
 
-# --resume starts a run that is not there, and continues one that was cut off, to the same bits. In the background,
+# --resume starts a run that is not there, and continues one that was cut off; results are bit-identical. In the background,
 # because bash handles signals only between commands and while it waits.
 lensdask shear bias "$run" --cluster "$scheduler_file" --device cuda --resume "$@" &
 wait "$!"

@@ -82,11 +82,9 @@ def reproduce(
 @app.command()
 def status(
     run: Annotated[Path, typer.Argument(help="Directory of results, store that a run wrote, or journal.")],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print a line of JSON for each run, alone, on stdout.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print only one line of JSON per run on stdout.")] = False,
 ) -> None:
-    """Say how far a run is: done, left, rate, time left, quarantined chunks. It is not disturbed."""
+    """Show how far a run is: chunks done, left and quarantined, rate, time left. Does not disturb the run."""
     from lensdask.cli.terminal import print_status
     from lensdask.compute import find_journals
     from lensdask.compute import status as status_of

@@ -32,7 +32,7 @@ def simulate(
     running: Running,
     as_json: AsJson = False,
 ) -> None:
-    """Simulate fields of sky and the shear that galaxies show of them."""
+    """Simulate convergence fields and the noisy shear of their galaxies."""
     from lensdask.massmap.runs import simulate_run
 
     options = running.options
@@ -44,44 +44,49 @@ def simulate(
 def bin_(
     catalogue: Annotated[Path, typer.Argument(help="FITS table of galaxies.")],
     maps: Annotated[Path, typer.Argument(metavar="MAPS", help="Store of shear maps to write.")],
-    pixel_scale: Annotated[float, typer.Option(help="Side of a pixel, arcmin; 0.82 for the shipped networks.")] = 0.41,
+    pixel_scale: Annotated[float, typer.Option(help="Pixel scale, arcmin; the shipped networks need 0.82.")] = 0.41,
     columns: Annotated[
-        str, typer.Option(help="Names in the table, in this order; weight and measurement error may be left out.")
+        str, typer.Option(help="Column names, in this order; weight and measurement error are optional.")
     ] = "ra,dec,g1,g2,weight",
     flat: Annotated[bool, typer.Option(help="Positions are x and y in arcmin, not RA and Dec in degrees.")] = False,
     flip_g2: Annotated[
-        bool, typer.Option(help="Reverse g2, of catalogues whose x grows with RA: else there is no E mode.")
+        bool,
+        typer.Option(help="Flip the sign of g2, for catalogues whose x grows with RA."),
     ] = False,
     sigma_e: Annotated[
-        float | None, typer.Option(help="Dispersion of each component of the ellipticity. Default: measured.")
+        float | None, typer.Option(help="Ellipticity dispersion per component. Default: measured from the catalogue.")
     ] = None,
     source: Annotated[
-        str | None, typer.Option(help="What galaxies they are, for the Wiener filter, such as lsst or cosmos.")
+        str | None, typer.Option(help="Source redshifts, for the Wiener filter: lsst or cosmos, for example.")
     ] = None,
     shape: Annotated[
-        str | None, typer.Option(metavar="Y,X", help="Pixels of the field, or of a tile. Default: all galaxies in one.")
+        str | None,
+        typer.Option(metavar="Y,X", help="Pixels of a field or tile. Default: one field around all galaxies."),
     ] = None,
     centre: Annotated[
         str | None,
-        typer.Option(metavar="X,Y", help="Its centre, as positions are given. Default: of the mask, or the galaxies."),
+        typer.Option(
+            metavar="X,Y",
+            help="Field centre, in the units of the positions. Default: of mask or galaxies.",
+        ),
     ] = None,
     mask: Annotated[
         Path | None,
-        typer.Option(help="FITS or .npy map of the field, 1 inside the survey and 0 outside, about --centre."),
+        typer.Option(help="FITS or .npy mask centred on --centre: 1 inside the survey, 0 outside."),
     ] = None,
     drop_outside: Annotated[
-        bool, typer.Option(help="Leave out galaxies off the field or the mask, an error otherwise.")
+        bool, typer.Option(help="Drop galaxies outside the field or mask instead of stopping.")
     ] = False,
     tiles: Annotated[
-        bool, typer.Option(help="Many fields of --shape that cover a wide catalogue, each about its own centre.")
+        bool, typer.Option(help="Cover a wide catalogue with fields of --shape, each projected about its own centre.")
     ] = False,
     overlap: Annotated[
-        float | None, typer.Option(help="Arcmin that neighbouring tiles share at least; trim half from each edge.")
+        float | None, typer.Option(help="Minimum overlap of neighbouring tiles, arcmin; trim half from each edge.")
     ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Average the shear of a catalogue in the pixels of one field, or of tiles of the sky."""
+    """Bin a shear catalogue into the pixels of one field, or of tiles that cover the sky."""
     from lensdask.cli.binning import Grid, bin_table, used_galaxies
     from lensdask.cli.terminal import counted
     from lensdask.data import write
@@ -128,13 +133,14 @@ def reconstruct(
     mass: Annotated[Path, typer.Argument(metavar="MASS", help="Store of mass maps to write.")],
     *,
     method: MassMethod = "wiener",
-    b_mode: Annotated[bool, typer.Option(help="Also the B mode, which lensing does not make.")] = False,
+    b_mode: Annotated[bool, typer.Option(help="Also map the B mode, a null test.")] = False,
     significance: Annotated[
-        int, typer.Option(help="Also the signal-to-noise ratio, from so many maps of randomly turned shear.")
+        int,
+        typer.Option(help="Also map the signal-to-noise ratio, from this many random rotations of the shear."),
     ] = 0,
-    n_eff: Annotated[bool, typer.Option(help="Also the effective number of galaxies per arcmin².")] = False,
+    n_eff: Annotated[bool, typer.Option(help="Also map the effective number density, galaxies per arcmin².")] = False,
     symmetrised: Annotated[
-        bool, typer.Option(help="Mean over the eight turns and mirrors of the field: eight times the work.")
+        bool, typer.Option(help="Average over the eight rotations and reflections of the field; eight times slower.")
     ] = False,
     seed: Seed = 0,
     running: Running,
@@ -169,7 +175,7 @@ def evaluate(
     out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Directory of the results.")],
     *,
     truth: Annotated[Path, typer.Option(metavar="MAPS", help="Store of shear maps with the true convergence.")],
-    smoothing: Annotated[float, typer.Option(help="Gaussian of the smoothed statistics, arcmin.")] = 1.0,
+    smoothing: Annotated[float, typer.Option(help="Gaussian sigma of the smoothed statistics, arcmin.")] = 1.0,
     running: Running,
     as_json: AsJson = False,
 ) -> None:
@@ -220,7 +226,7 @@ def train(
     maps: Annotated[
         Path | None, typer.Option(help="Store of shear maps to learn from; fields simulated on the way without it.")
     ] = None,
-    fields: Annotated[int | None, typer.Option(help="Simulated fields of an epoch.")] = None,
+    fields: Annotated[int | None, typer.Option(help="Simulated fields per epoch.")] = None,
     training: Training,
     as_json: AsJson = False,
 ) -> None:

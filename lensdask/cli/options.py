@@ -34,10 +34,10 @@ __all__ = [
     "with_groups",
 ]
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, alone, on stdout.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print only the result, as JSON, on stdout.")]
 """Output for programs."""
 
-Catalogue = Annotated[Path | None, typer.Option(help="Your CatSim FITS file; a parametric mock without it.")]
+Catalogue = Annotated[Path | None, typer.Option(help="CatSim FITS file. Default: a parametric mock.")]
 """Galaxies to draw."""
 
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
@@ -55,7 +55,7 @@ Estimator = Annotated[
 Fields = Annotated[int, typer.Option(help="Number of fields.")]
 """How many to simulate."""
 
-Galaxies = Annotated[int, typer.Option(help="Number of galaxies, even: they come in orthogonal pairs.")]
+Galaxies = Annotated[int, typer.Option(help="Number of galaxies; even, since they come in orthogonal pairs.")]
 """How many to simulate."""
 
 MassMethod = Annotated[
@@ -67,10 +67,10 @@ MassMethod = Annotated[
 ]
 """What reconstructs the convergence."""
 
-Overwrite = Annotated[bool, typer.Option(help="Replace an output that exists.")]
+Overwrite = Annotated[bool, typer.Option(help="Replace existing output.")]
 """What to do with an output that exists."""
 
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(help="Random seed.")]
 """Of galaxies, orientations, noise, resamplings."""
 
 Workers = Annotated[
@@ -84,22 +84,22 @@ class Simulation:
     """Options of commands that simulate galaxies."""
 
     catalogue: Catalogue = None
-    magnitude_limit: Annotated[float, typer.Option(help="Galaxies are brighter than this in i.")] = 25.3
+    magnitude_limit: Annotated[float, typer.Option(help="Faint limit in i.")] = 25.3
     noise_sigma: Annotated[
         float | None, typer.Option(help="Noise per pixel at zero point 30; 0 for none. Default: LSST year 10.")
     ] = None
     noise: Annotated[
         str,
-        typer.Option(help="independent, or exchanged within orthogonal pairs: far smaller errors of m."),
+        typer.Option(help="independent, or exchanged within orthogonal pairs, which shrinks the error on m."),
     ] = "independent"
     noise_fwhm: Annotated[
-        float, typer.Option(help="FWHM of the kernel that correlates the noise, arcsec; 0 for white.")
+        float, typer.Option(help="FWHM of the noise correlation kernel, arcsec; 0 for white noise.")
     ] = 0.0
     psf_e1: Annotated[float, typer.Option(help="PSF ellipticity e1.")] = 0.0
     psf_e2: Annotated[float, typer.Option(help="PSF ellipticity e2.")] = 0.0
     shear: Annotated[float, typer.Option(help="Amplitude of the applied shears.")] = 0.02
     renderer: Annotated[
-        str, typer.Option(help="batched, or galsim: the same to 1e-4 of the peak, seven times slower.")
+        str, typer.Option(help="batched, or galsim (agrees to 1e-4 of the peak, seven times slower).")
     ] = "batched"
 
     @property
@@ -119,25 +119,27 @@ class Survey:
     """Options of commands that simulate fields of sky and what galaxies show of them."""
 
     generator: Annotated[
-        str, typer.Option(help="lognormal, quick; or halo, with haloes of known mass, redshift and place.")
+        str, typer.Option(help="lognormal (fast), or halo (haloes of known mass, redshift and position).")
     ] = "lognormal"
     source: Annotated[
-        str, typer.Option(help="Galaxies: zs1.0, zs1.5, zs2.5 (all at one redshift), lsst or cosmos.")
+        str, typer.Option(help="Source redshifts: zs1.0, zs1.5, zs2.5 (one source plane), lsst or cosmos.")
     ] = "zs1.0"
-    size: Annotated[int, typer.Option(help="Pixels on a side of a field.")] = 512
-    pixel_scale: Annotated[float, typer.Option(help="Side of a pixel, arcmin; 0.82 for the shipped networks.")] = (
+    size: Annotated[int, typer.Option(help="Pixels on each side of a field.")] = 512
+    pixel_scale: Annotated[float, typer.Option(help="Pixel scale, arcmin; the shipped networks need 0.82.")] = (
         0.41015625
     )
-    resolution: Annotated[float, typer.Option(help="Gaussian that smooths the convergence, arcmin; 0 for none.")] = 0.45
+    resolution: Annotated[
+        float, typer.Option(help="Gaussian sigma that smooths the convergence, arcmin; 0 for none.")
+    ] = 0.45
     density: Annotated[float, typer.Option(help="Galaxies per arcmin².")] = 33.0
-    sigma_e: Annotated[float, typer.Option(help="Dispersion of each component of the ellipticity.")] = 0.24
+    sigma_e: Annotated[float, typer.Option(help="Ellipticity dispersion per component.")] = 0.24
     measurement_error: Annotated[
-        float, typer.Option(help="Error of each component for the faintest galaxies; 0 for none.")
+        float, typer.Option(help="Shear measurement error per component of the faintest galaxies; 0 for none.")
     ] = 0.0
-    mask_fraction: Annotated[float, typer.Option(help="Part of each field behind discs, as of bright stars.")] = 0.0
-    mask_radius: Annotated[float, typer.Option(help="Largest of these discs, arcmin.")] = 2.7
+    mask_fraction: Annotated[float, typer.Option(help="Fraction of each field masked by circular star masks.")] = 0.0
+    mask_radius: Annotated[float, typer.Option(help="Radius of the largest star mask, arcmin.")] = 2.7
     footprint: Annotated[
-        Path | None, typer.Option(help="FITS or .npy map of the field, 1 inside the survey and 0 outside.")
+        Path | None, typer.Option(help="FITS or .npy mask of the field: 1 inside the survey, 0 outside.")
     ] = None
 
     @property
@@ -168,10 +170,10 @@ class Running:
     cluster: Annotated[str, typer.Option(help="local, threads, cuda, tcp://…, tls://…, or a scheduler file.")] = "local"
     insecure: Annotated[bool, typer.Option(help="Allow an unencrypted scheduler on another machine.")] = False
     device: Device = "auto"
-    resume: Annotated[bool, typer.Option(help="Continue a run that was interrupted.")] = False
+    resume: Annotated[bool, typer.Option(help="Continue an interrupted run.")] = False
     overwrite: Overwrite = False
     performance_report: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Write what the cluster did, with plots, to this file.")
+        Path | None, typer.Option(metavar="FILE.html", help="Write Dask's performance report to this file.")
     ] = None
 
     @property

@@ -107,7 +107,7 @@ def root(version: Version = False) -> None:
 def finish(quarantined: int) -> None:
     """Exit with 1 if chunks were given up."""
     if quarantined:
-        print(f"{quarantined} chunks were given up; try them again with --resume", file=sys.stderr)
+        print(f"{quarantined} chunks failed; retry them with --resume", file=sys.stderr)
         raise typer.Exit(1)
 
 

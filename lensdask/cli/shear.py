@@ -89,14 +89,13 @@ def bias(
     simulation: Simulation,
     magnitude_cut: Annotated[
         float | None,
-        typer.Option(help="Keep galaxies that FPFS measures brighter than this; m and c are corrected for it."),
+        typer.Option(help="Keep galaxies brighter than this FPFS magnitude; m and c are corrected for the selection."),
     ] = None,
-    cut_width: Annotated[
-        float, typer.Option(help="Half width of the magnitude cut, a smooth step; 0 for a hard cut.")
-    ] = 0.0,
-    bootstrap: Annotated[int, typer.Option(help="Resamplings; the paper has 20.")] = 1000,
+    cut_width: Annotated[float, typer.Option(help="Half-width of a smooth magnitude cut; 0 for a hard cut.")] = 0.0,
+    bootstrap: Annotated[int, typer.Option(help="Bootstrap resamplings; the paper uses 20.")] = 1000,
     galaxies_per_task: Annotated[
-        int | None, typer.Option(help="Chosen by the size of the run; does not change its result.")
+        int | None,
+        typer.Option(help="Galaxies per task. Default: set by the size of the run. Never changes the result."),
     ] = None,
     seed: Seed = 0,
     running: Running,

@@ -174,7 +174,7 @@ def _state(run: "RunStatus") -> str:
         return "at work"
     if run.left:
         return "stopped; continue with --resume"
-    return "finished but for quarantined chunks; try them again with --resume" if run.quarantined else "finished"
+    return "finished except for quarantined chunks; retry them with --resume" if run.quarantined else "finished"
 
 
 def _times(run: "RunStatus") -> str:

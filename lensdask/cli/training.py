@@ -33,7 +33,7 @@ class Training:
     epochs: Annotated[int | None, typer.Option(help="Maximum number of passes over the training set.")] = None
     seed: Annotated[int | None, typer.Option(help="Seed of weights, simulations and noise.")] = None
     device: Device = "auto"
-    resume: Annotated[bool, typer.Option(help="Continue a training that was interrupted.")] = False
+    resume: Annotated[bool, typer.Option(help="Continue an interrupted training.")] = False
     overwrite: Overwrite = False
 
 

@@ -49,7 +49,7 @@ def scheduler_address(cluster: str) -> str:
         )
     if not _ADDRESS.fullmatch(address):
         scheme = address.partition("://")[0]
-        raise InputError(f"{where}: {scheme!r} begins no such address; expected an address tcp://… or tls://HOST:PORT")
+        raise InputError(f"{where}: {scheme!r} is not a known protocol; expected tcp://HOST:PORT or tls://HOST:PORT")
     if not 1 <= _host_and_port(address)[1] <= _LAST_PORT:
         raise InputError(f"{where}: an address with port {_host_and_port(address)[1]}; expected 1 to {_LAST_PORT}")
     return address

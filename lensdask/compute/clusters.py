@@ -207,7 +207,7 @@ def _start_cuda(options: dict[str, Any], workers: int | None) -> Any:
 def _connect(cluster: str, workers: int | None, insecure: bool) -> distributed.Client:
     address = scheduler_address(cluster)
     if workers is not None:
-        raise InputError(f"workers is for clusters started here; {cluster} has its own")
+        raise InputError(f"workers applies to clusters that lensdask starts; {cluster} has its own")
     if address.startswith("tcp:") and not is_loopback(address) and not insecure:
         raise InputError(f"cluster {address} is another machine without encryption; use tls://… or insecure=True")
     try:

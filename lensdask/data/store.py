@@ -235,7 +235,7 @@ def require_store(path: PathLike) -> None:
     """
     _read_group(Path(path), "r")
     if Path(path).is_symlink():
-        raise InputError(f"{path} is a link, which is not deleted; expected the store itself")
+        raise InputError(f"{path} is a link, which lensdask does not delete; expected the store itself")
 
 
 def remove(path: PathLike) -> None:

@@ -119,7 +119,7 @@ def find_method(
         chosen = setting if colon else source
         if chosen is None:
             raise InputError(
-                "method wiener: the maps do not say what galaxies they are; expected wiener:SOURCE, such as wiener:lsst"
+                "method wiener: the maps do not name their source; expected wiener:SOURCE, such as wiener:lsst"
             )
         _check_source(chosen)
         return Method(str(name), kind, source=chosen, resolution=float(resolution), symmetrised=symmetrised)
@@ -140,7 +140,7 @@ def _check_source(source: str) -> None:
     try:
         convergence_power(source)
     except InputError as error:
-        raise InputError(f"method wiener: {error}; say what galaxies they are, as in wiener:lsst") from error
+        raise InputError(f"method wiener: {error}; name the source redshifts, as in wiener:lsst") from error
 
 
 def _find_network(name: str, symmetrised: bool) -> Method:

@@ -124,7 +124,8 @@ def _wiener(maps: ShearMaps, method: Method, pixel_scale: float) -> Array:
     residual = float(to_numpy(found.residual).max())
     if residual > _SOLVED:
         raise InputError(
-            f"wiener: residual {residual:.1g} after {found.iterations} steps; expected noisier shear or ks93"
+            f"wiener: residual {residual:.1g} after {found.iterations} steps; "
+            "the filter did not converge: the shear noise is too low for this prior; use ks93"
         )
     return found.kappa
 
@@ -202,7 +203,7 @@ def reconstruct_maps(
         found["significance"] = np.divide(found["kappa"], noise, out=np.zeros(noise.shape), where=noise > 0)
     if products.n_eff:
         if sigma_e is None:
-            raise InputError("n_eff: the dispersion sigma_e of the shapes is unknown; expected it in the shear maps")
+            raise InputError("n_eff: the shear maps have no sigma_e; expected the ellipticity dispersion per component")
         found["n_eff"] = effective_density(known_shear(maps).weight, sigma_e=sigma_e, pixel_scale=pixel_scale)
     return {name: np.ascontiguousarray(values, dtype=np.float32) for name, values in found.items()}
 

@@ -134,7 +134,7 @@ def reconstruct_run(
     """
     maps = open_maps(maps_path, SHEAR_MAPS)
     if path.resolve() == maps_path.resolve():
-        raise InputError(f"{path}: both the shear maps and the mass maps to write; expected two stores")
+        raise InputError(f"{path} is both input and output; expected two different stores")
     chosen, products = method_for(maps, method, symmetrised=symmetrised, warn=warn), products or Products()
     task = ReconstructFields(refer_to(maps_path, maps), chosen, products, seed)
     store = NewStore(

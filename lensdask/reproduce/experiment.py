@@ -43,7 +43,7 @@ class Job:
     size: str
     """One of `SIZES`."""
     seed: int = 0
-    """Seed of everything random."""
+    """Random seed."""
     options: RunOptions = field(default_factory=RunOptions)
     """Cluster, device, resumption."""
 
@@ -148,7 +148,7 @@ def _finished(experiment: Experiment, job: Job) -> bool:
     """
     directory, how = job.directory, job.options.if_exists
     if directory.exists() and not directory.is_dir():
-        raise InputError(f"{directory}: a file; expected a directory for the results")
+        raise InputError(f"{directory} is a file; expected a directory for the results")
     if not directory.exists() or not any(directory.iterdir()):
         return False
     if how == "refuse":

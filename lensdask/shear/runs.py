@@ -126,7 +126,7 @@ def measure_run(
     if stamps.attrs["schema"] != STAMPS.name:
         raise InputError(f"{stamps_path}: a store of {stamps.attrs['schema']}; expected one of stamps")
     if path.resolve() == stamps_path.resolve():
-        raise InputError(f"{path}: both the stamps and the shapes to write; expected two stores")
+        raise InputError(f"{path} is both input and output; expected two different stores")
     chosen = find_estimator(estimator)
     task = MeasureStamps(refer_to(stamps_path, stamps), chosen, stamps.attrs["seed"] or 0)
     store = NewStore(
@@ -195,7 +195,7 @@ def run_bias(
     if replicas < 2:
         raise InputError(f"bootstrap: {replicas} resamplings; expected at least 2")
     if directory.exists() and not directory.is_dir():
-        raise InputError(f"{directory}: a file; expected a directory for the results")
+        raise InputError(f"{directory} is a file; expected a directory for the results")
     observation, chosen = observation or Observation(), find_estimator(estimator)
     per_block, chunk = blocks_and_tasks(galaxies, galaxies_per_task)
     source = galaxy_source(catalogue, magnitude_limit)
@@ -225,5 +225,5 @@ def _biases(done: RunResult, task: MeasureBias, store: NewStore, replicas: int) 
     except InputError as error:
         # Only the cut was wrong: what is measured serves for another one.
         raise InputError(
-            f"{error}; the shapes are in {store.path}, try another cut with lensdask.shear.bias"
+            f"{error}; the shapes are in {store.path}, apply another cut with lensdask.shear.bias"
         ) from error

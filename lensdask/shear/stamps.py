@@ -97,7 +97,7 @@ def make_stamps(
 
 def _check_images(images: Array) -> npt.NDArray[np.float32]:
     if np.ma.isMaskedArray(images):
-        raise InputError("images: a masked array; expected every pixel to be measured")
+        raise InputError("images: masked arrays are not supported; expected a value in every pixel")
     pixels = np.asarray(to_numpy(images), dtype=np.float32)
     if pixels.ndim != 3 or pixels.shape[-1] != pixels.shape[-2]:
         raise InputError(f"images: shape {pixels.shape}; expected (galaxy, n, n), square stamps")
@@ -150,13 +150,13 @@ def _check_psf(psf: npt.NDArray[np.float64], stamp: tuple[int, ...], count: int)
     sums = np.atleast_1d(psf.sum(axis=(-2, -1)))
     worst = sums[np.argmax(np.abs(sums - 1))]
     if abs(worst - 1) > _NORMALISATION:
-        raise InputError(f"psf: its pixels add up to {worst:.4g}; expected 1 within {_NORMALISATION:.0%}")
+        raise InputError(f"psf: the pixels sum to {worst:.4g}; expected 1 within {_NORMALISATION:.0%}")
     worst_offset = _off_centre(psf)
     if worst_offset > _CENTRING:
         middle = stamp_origin(psf.shape[-1])
         raise InputError(
-            f"psf: its centre is {worst_offset:.2f} pixels from ({middle}, {middle}); expected the geometric centre of "
-            "the stamp, on both axes: shift stamps and PSF by half a pixel if they are centred on a pixel"
+            f"psf: its centroid is {worst_offset:.2f} pixels from ({middle}, {middle}); expected the geometric centre "
+            "of the stamp, on both axes: shift stamps and PSF by half a pixel if they are centred on a pixel"
         )
 
 

@@ -51,7 +51,7 @@ class SkyConfig:
     source: str = "zs1.0"
     """Redshifts of the sources, one of `lensdask.sky.sources.SOURCES`."""
     size: int = 512
-    """Pixels on a side of a field."""
+    """Pixels on each side of a field."""
     pixel_scale: float = 0.41015625
     """Arcmin per pixel; 512 of the default are 3.5 degrees."""
     padding: float = 2.0

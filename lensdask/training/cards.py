@@ -87,4 +87,4 @@ def network_from_weights(path: Path, config: Any, architectures: Architectures[N
         if network.config == config:
             load_into(network, path)
             return network
-    raise InputError(f"{path}: weights of another network; expected that of the recipe")
+    raise InputError(f"{path}: weights of a different network; expected the network of the recipe")

@@ -1,4 +1,4 @@
-"""A training that was cut off: all it needs to go on to the same bits, in one file.
+"""A training that was cut off: all it needs to continue, with bit-identical results, in one file.
 
 The file is safetensors, the tensors under numbers and everything else as JSON in its header, so that one rename
 replaces the whole: there is no moment at which weights and optimiser are of different epochs.

@@ -38,7 +38,7 @@ class AnyRecipe(Protocol):
 
     @property
     def seed(self) -> int:
-        """Seed of everything random."""
+        """Random seed."""
 
 
 class Examples(NamedTuple):

@@ -28,7 +28,7 @@ class TrainingConfig:
     """Hyperparameters; the defaults are Table 1 of Lin, Li et al. 2026."""
 
     epochs: int = 50
-    """Passes over the training set at the most."""
+    """Maximum number of epochs."""
     batch: int = 500
     """Objects per step."""
     learning_rate: float = 1e-3

@@ -175,7 +175,7 @@ def test_training_goes_on_from_weights(tmp_path: Path) -> None:
     before, after = (load_weights(tmp_path / f"{name}.safetensors") for name in ("first", "second"))
     for name, weights in before.items():
         torch.testing.assert_close(after[name], weights, rtol=1e-5, atol=1e-8)
-    with pytest.raises(InputError, match="weights of another network; expected that of the recipe"):
+    with pytest.raises(InputError, match="weights of a different network; expected the network of the recipe"):
         train(tmp_path / "third.safetensors", TINY_MIU2NET, start=first, device="cpu", on_epoch=never)
 
 

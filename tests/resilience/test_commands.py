@@ -69,7 +69,7 @@ def test_a_chunk_that_is_given_up_is_named_and_tried_again(here, monkeypatch, ca
     named, summary, advice = printed.err.splitlines()
     assert named == f"bias fpfs: chunk {chunk} (galaxies {start} to {stop - 1}) was given up: RuntimeError: poisoned"
     assert summary.endswith(", 2 retries, 1 quarantined")
-    assert advice == "1 chunks were given up; try them again with --resume"
+    assert advice == "1 chunks failed; retry them with --resume"
     # The rest is what it would have been.
     table, sums, _ = undisturbed_bias
     found, found_sums, _ = outcome(here)
@@ -80,7 +80,7 @@ def test_a_chunk_that_is_given_up_is_named_and_tried_again(here, monkeypatch, ca
         assert one[:start].tobytes() + one[stop:].tobytes() == whole[:start].tobytes() + whole[stop:].tobytes()
     assert call(monkeypatch, "status", "run") == 0
     lines = capfd.readouterr().out.splitlines()
-    assert lines[0].startswith("bias fpfs: finished but for quarantined chunks; try them again with --resume")
+    assert lines[0].startswith("bias fpfs: finished except for quarantined chunks; retry them with --resume")
     assert lines[-1] == f"  chunk {chunk}, galaxies {start} to {stop - 1}: RuntimeError: poisoned"
     assert call(monkeypatch, *BIAS, *THREADS, "--resume", "--json") == 0
     record = json.loads(capfd.readouterr().out)["run"]
@@ -99,7 +99,7 @@ def test_a_full_disk(here, monkeypatch, capfd, undisturbed_bias):
     done, chunks = status("run").done, status("run").chunks
     assert 1 <= done < chunks
     place = here / "run" / "shapes.zarr"
-    advice = f"no space left on the device, {done} of {chunks} chunks done; free some and continue with --resume"
+    advice = f"no space left on the device, {done} of {chunks} chunks done; free some space and continue with --resume"
     assert line == f"lensdask: {place}: {advice}"
     assert not Path("run/result.json").exists()
     assert call(monkeypatch, *BIAS, *THREADS, "--resume") == 0
@@ -133,7 +133,9 @@ def test_a_second_run_in_one_place_is_refused_and_harms_nothing(monkeypatch, cap
         for how in ("--resume", "--overwrite"):
             assert call(monkeypatch, *few, how) == 2
             (line,) = capfd.readouterr().err.splitlines()
-            assert line.endswith(f"{JOURNAL.name}: another run is writing here; wait for it or choose another place")
+            assert line.endswith(
+                f"{JOURNAL.name}: another run is writing here; wait for it to finish or choose another path"
+            )
     assert {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()} == before
 
 

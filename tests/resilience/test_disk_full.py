@@ -23,9 +23,8 @@ def check_stopped(folder: Path, error: OSError) -> int:
     """Check what a full disk leaves; return how many chunks were done."""
     assert error.errno in (errno.ENOSPC, errno.EDQUOT)
     done = status(folder).done
-    assert error.strerror == (
-        f'no space left on the device, {done} of {CHUNKS} chunks done; free some and continue with if_exists="resume"'
-    )
+    advice = 'free some space and continue with if_exists="resume"'
+    assert error.strerror == f"no space left on the device, {done} of {CHUNKS} chunks done; {advice}"
     assert Path(error.filename).is_relative_to(folder)
     found = status(folder)
     assert (found.quarantined, found.running) == ((), False)

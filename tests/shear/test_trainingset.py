@@ -285,7 +285,7 @@ def test_training_goes_on_from_weights(tmp_path: Path) -> None:
         torch.testing.assert_close(after[name], weights, rtol=1e-5, atol=1e-8)
     larger = dataclasses.replace(TINY, network=dataclasses.replace(TINY.network, hidden=5))
     with pytest.raises(
-        InputError, match=r"first\.safetensors: weights of another network; expected that of the recipe"
+        InputError, match=r"first\.safetensors: weights of a different network; expected the network of the recipe"
     ):
         train(tmp_path / "third.safetensors", larger, start=first, device="cpu", on_epoch=never)
 

@@ -70,5 +70,5 @@ def test_weights_to_start_from(tmp_path) -> None:
     assert torch.equal(torch.get_rng_state(), state)
     torch.testing.assert_close(found.state_dict(), first.state_dict(), rtol=0, atol=0)
     for other in (WideConfig((4, 6)), DeepConfig()):
-        with pytest.raises(InputError, match=r"a\.safetensors: weights of another network; expected that of the reci"):
+        with pytest.raises(InputError, match=r"a\.safetensors: weights of a different network; expected the net"):
             network_from_weights(path, other, ARCHITECTURES)

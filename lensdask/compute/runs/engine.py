@@ -197,7 +197,9 @@ def _continuable(book: Journal, job: _Job, label: str) -> Iterator[None]:
             raise
         if job.store is not None:
             sweep_partial(job.store)
-        message = f'no space left on the device, {_done(book, job)}; free some and continue with if_exists="resume"'
+        message = (
+            f'no space left on the device, {_done(book, job)}; free some space and continue with if_exists="resume"'
+        )
         raise OSError(error.errno, message, error.filename or str(job.store or book.path)) from error
     except KeyboardInterrupt:
         message = f'{label}: interrupted with {_done(book, job)}; continue with if_exists="resume"'

@@ -25,7 +25,7 @@ __all__ = ["AT_WORK", "Journal", "fingerprint", "is_locked", "journal_path"]
 _LOCK_SECONDS = 0.3
 """How long to try for the lock: whoever asks whether a run is at work holds it for an instant."""
 
-AT_WORK = "another run is writing here; wait for it or choose another place"
+AT_WORK = "another run is writing here; wait for it to finish or choose another path"
 """Why a journal is refused that another process has locked."""
 
 _IDENTITY = ("event", "fingerprint", "size", "chunk")
