@@ -75,7 +75,7 @@ def test_a_network_sees_pixels_of_the_size_it_was_trained_on(tmp_path):
     network = save_network(tmp_path / "net.safetensors", pixel_scale=PIXEL_SCALE * 1.01)
     assert method_for(maps, network).kind == "network"
     network = save_network(tmp_path / "coarse.safetensors", pixel_scale=2 * PIXEL_SCALE)
-    with pytest.raises(InputError, match=r"pixels of 0\.82 arcmin; expected 1\.64, .* with --pixel-scale 1\.64\)"):
+    with pytest.raises(InputError, match=r"pixels of 0\.82 arcmin; expected 1\.64, .* with pixel_scale=1\.64\)"):
         method_for(maps, network)
 
 
