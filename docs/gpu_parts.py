@@ -180,13 +180,13 @@ def _mass_maps(maps: Any, device: str) -> Iterator[tuple[str, Callable[[], np.nd
 
 def training(device: str, tiny: bool) -> dict[str, Any]:
     """Time one epoch of each network of stamps, batches as large as the paper's, on images of noise."""
-    from lensdask.shear.shapes.d4cnn import D4CNN, PAPER, SHIPPED
+    from lensdask.shear.shapes.d4cnn import D4CNN, PAPER, SMALL
     from lensdask.training import TrainingConfig, train
 
     stamps, batch = (16, 8) if tiny else (10_000, 500)
     config = TrainingConfig(epochs=1, batch=batch, micro_batch=batch, validate_every=max(1, stamps // batch))
     rows = []
-    for name, architecture in {"d4cnn": SHIPPED}.items() if tiny else {"d4cnn": SHIPPED, "d4cnn-paper": PAPER}.items():
+    for name, architecture in {"d4cnn": SMALL}.items() if tiny else {"d4cnn": SMALL, "d4cnn-paper": PAPER}.items():
         images = torch.randn(stamps, architecture.grid_points, architecture.grid_points, device=device)
         labels, network = 0.3 * torch.randn(stamps, 2, device=device), D4CNN(architecture).to(device)
         batches = list(zip(images.split(batch), labels.split(batch), strict=True))
