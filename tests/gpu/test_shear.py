@@ -11,7 +11,7 @@ from lensdask.shear import Instrument, Observation, RunOptions, find_estimator, 
 from lensdask.shear.instrument import instrument_of_observation
 from lensdask.shear.shapes.d4cnn import D4CNN, D4CNNConfig
 from lensdask.shear.simulation.observation import draw_psfs
-from lensdask.shear.stamps import observed_stamps
+from lensdask.shear.simulation.simulated import observed_stamps
 from lensdask.training import TrainingConfig, train
 
 IDS = np.arange(12)
