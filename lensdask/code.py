@@ -18,9 +18,12 @@ from typing import Any, Self
 from lensdask.errors import InputError
 from lensdask.version import code_version
 
-__all__ = ["Code", "changed_files", "code_files"]
+__all__ = ["Code", "changed_files", "code_files", "code_now", "refuse_changed_code"]
 
 _PACKAGE = Path(__file__).parent
+
+_NAMED = 3
+"""Changed files that are named."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,40 @@ def code_files(module: str) -> dict[str, str]:
     return {_name(path): hashes[path] for path in sorted(hashes)}
 
 
+def code_now(module: str) -> dict[str, Any]:
+    """Return version and files of the code of a module, as `refuse_changed_code` compares them."""
+    return {"version": code_version(), "files": code_files(module)}
+
+
 def changed_files(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Return the files whose code differs, that are gone, or that are new."""
     return sorted(path for path in before.keys() | now.keys() if before.get(path) != now.get(path))
+
+
+def refuse_changed_code(then: Mapping[str, Any], now: Mapping[str, Any], what: str, advice: str) -> None:
+    """Refuse to continue what other code began.
+
+    Parameters
+    ----------
+    then, now
+        ``{"version": …, "files": {…}}``, with the files from `code_files`.
+    what
+        What is to be continued: a file, and what it is of.
+    advice
+        What to do instead.
+
+    Raises
+    ------
+    InputError
+        A file differs; the message names it.
+    """
+    changed = changed_files(then["files"], now["files"])
+    if changed:
+        more = f" and {len(changed) - _NAMED} more files" * (len(changed) > _NAMED)
+        raise InputError(
+            f"{what}: {', '.join(changed[:_NAMED])}{more} changed since the run began "
+            f"(lensdask {then['version']} then, {now['version']} now); {advice}"
+        )
 
 
 def _name(path: Path) -> str:

@@ -12,7 +12,7 @@ from lensdask.cli.options import Device, Overwrite
 from lensdask.errors import InputError
 
 if TYPE_CHECKING:
-    from lensdask.training import History
+    from lensdask.training import Trained
 
 __all__ = ["Config", "Model", "Training", "train_and_report"]
 
@@ -38,7 +38,7 @@ class Training:
 
 
 def train_and_report(
-    train: "Callable[..., History]",
+    train: "Callable[..., Trained]",
     model: Path,
     recipe: Any,
     options: Training,
@@ -74,7 +74,7 @@ def train_and_report(
     from lensdask.cli.terminal import epochs_shown
 
     with epochs_shown(loop.epochs, begins_with) as on_epoch:
-        train(
+        card = train(
             model,
             recipe,
             start=options.start,
@@ -82,8 +82,7 @@ def train_and_report(
             resume=options.resume,
             overwrite=options.overwrite,
             on_epoch=on_epoch,
-        )
-    card = json.loads(model.with_suffix(".json").read_text())
+        ).card
     if as_json:
         print(json.dumps(card, indent=2))
     else:

@@ -44,12 +44,15 @@ def scheduler_address(cluster: str) -> str:
         address, where = _read_scheduler_file(Path(cluster)), f"cluster {cluster!r}"
     if "@" in address:
         raise InputError(
-            f"{where}: an address with a user or a password, which Dask does not know; "
-            "expected tls://HOST:PORT, where certificates say who may enter"
+            f"{where}: the address has a user name or password, which Dask does not take; "
+            "expected tls://HOST:PORT, which authenticates by certificate"
         )
     if not _ADDRESS.fullmatch(address):
         scheme = address.partition("://")[0]
-        raise InputError(f"{where}: {scheme!r} is not a known protocol; expected tcp://HOST:PORT or tls://HOST:PORT")
+        raise InputError(
+            f"{where}: no host and port after {scheme}://, or an unknown protocol; "
+            "expected an address tcp://HOST:PORT or tls://HOST:PORT"
+        )
     if not 1 <= _host_and_port(address)[1] <= _LAST_PORT:
         raise InputError(f"{where}: an address with port {_host_and_port(address)[1]}; expected 1 to {_LAST_PORT}")
     return address

@@ -22,8 +22,8 @@ __all__ = ["load_card", "load_into", "load_weights", "save_weights"]
 PathLike = str | os.PathLike[str]
 
 
-def save_weights(path: PathLike, state_dict: "Mapping[str, torch.Tensor]", card: Mapping[str, Any]) -> None:
-    """Write weights and their card.
+def save_weights(path: PathLike, state_dict: "Mapping[str, torch.Tensor]", card: Mapping[str, Any]) -> dict[str, Any]:
+    """Write weights and their card, and return the card.
 
     Parameters
     ----------
@@ -45,10 +45,12 @@ def save_weights(path: PathLike, state_dict: "Mapping[str, torch.Tensor]", card:
     path = Path(path)
     _check_card(_card_path(path), card)
     data = save({name: t.detach().cpu().contiguous() for name, t in state_dict.items()})
-    text = json.dumps({**card, "sha256": hashlib.sha256(data).hexdigest()}, indent=2)
+    whole = {**card, "sha256": hashlib.sha256(data).hexdigest()}
+    text = json.dumps(whole, indent=2)
     path.parent.mkdir(parents=True, exist_ok=True)
     _replace(path, data)
     _replace(_card_path(path), f"{text}\n".encode())
+    return whole
 
 
 def load_card(path: PathLike) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from lensdask.training.cards import (
 from lensdask.training.checkpoint import Checkpoint
 from lensdask.training.reading import read_ahead
 from lensdask.training.recipe import find_recipe, recipe_names, recipe_of_file
-from lensdask.training.to_file import AnyRecipe, Examples, Lesson, train_to_file
+from lensdask.training.to_file import AnyRecipe, Examples, Lesson, Trained, train_to_file
 from lensdask.training.trainer import Batch, History, Objective, TrainingConfig, regression, train
 from lensdask.training.weights import FoundWeights, find_weights, weights_file
 
@@ -24,6 +24,7 @@ __all__ = [
     "History",
     "Lesson",
     "Objective",
+    "Trained",
     "TrainingConfig",
     "build_from_card",
     "describe_network",

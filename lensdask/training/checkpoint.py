@@ -15,6 +15,7 @@ import safetensors
 from safetensors.torch import save
 from torch import Tensor
 
+from lensdask.code import refuse_changed_code
 from lensdask.errors import InputError
 
 __all__ = ["Checkpoint"]
@@ -28,6 +29,8 @@ class Checkpoint:
     """The file, which need not exist yet."""
     fingerprint: str
     """What the training is; one with another fingerprint is not continued."""
+    code: Mapping[str, Any] | None = None
+    """The code that trains, from `lensdask.code.code_now`; a training that other code began is not continued."""
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Replace the file.
@@ -38,7 +41,7 @@ class Checkpoint:
             Mappings and lists of tensors and of plain values, nested.
         """
         tensors: dict[str, Tensor] = {}
-        text = json.dumps({"fingerprint": self.fingerprint, "state": _packed(state, tensors)})
+        text = json.dumps({"fingerprint": self.fingerprint, "code": self.code, "state": _packed(state, tensors)})
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_name(f".{self.path.name}.partial")
         with partial.open("wb") as file:
@@ -65,6 +68,9 @@ class Checkpoint:
             raise InputError(f"{self.path} is damaged ({error}); expected the checkpoint of a training") from error
         if content["fingerprint"] != self.fingerprint:
             raise InputError(f"{self.path} is of a training with another recipe; expected the same, or overwrite=True")
+        # One of lensdask 0.1 does not say.
+        if self.code is not None and content.get("code") is not None:
+            refuse_changed_code(content["code"], self.code, str(self.path), "expected the same code, or overwrite=True")
         state: dict[str, Any] = _unpacked(content["state"], tensors)
         return state
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import torch
 from torch import nn
 
+from lensdask.code import code_now
 from lensdask.compute import choose_device, describe_device
 from lensdask.data import code_version, configuration_hash, load_card, save_weights
 from lensdask.errors import InputError
@@ -20,7 +21,7 @@ from lensdask.training.checkpoint import Checkpoint
 from lensdask.training.recipe import check_output
 from lensdask.training.trainer import Batch, History, Objective, TrainingConfig, train
 
-__all__ = ["AnyRecipe", "Examples", "Lesson", "train_to_file"]
+__all__ = ["AnyRecipe", "Examples", "Lesson", "Trained", "train_to_file"]
 
 
 class AnyRecipe(Protocol):
@@ -39,6 +40,21 @@ class AnyRecipe(Protocol):
     @property
     def seed(self) -> int:
         """Random seed."""
+
+
+class Trained(NamedTuple):
+    """What came of a training.
+
+    Parameters
+    ----------
+    card
+        The card of the weights, as it was written.
+    history
+        Loss curves.
+    """
+
+    card: dict[str, Any]
+    history: History
 
 
 class Examples(NamedTuple):
@@ -84,7 +100,7 @@ def train_to_file(
     overwrite: bool = False,
     resume: bool = False,
     on_epoch: Callable[[int, History], None] | None = None,
-) -> History:
+) -> Trained:
     """Train a network and write ``path`` (safetensors) with its card, a JSON file beside it.
 
     After every epoch the state is kept in ``NAME.checkpoint`` beside the weights until they are written. An interrupted
@@ -120,7 +136,10 @@ def train_to_file(
     chosen = choose_device(device)
     lesson = prepare(chosen)
     started_from = None if start is None else load_card(start)
-    checkpoint = _checkpoint(path, _fingerprint(recipe, lesson, started_from), resume=resume, overwrite=overwrite)
+    checkpoint = Checkpoint(
+        _checkpoint_of(path), _fingerprint(recipe, lesson, started_from), code_now(prepare.__module__)
+    )
+    _refuse_or_load(checkpoint, resume=resume, overwrite=overwrite)
     network = _initial_network(recipe, lesson, start).to(chosen)
     report = on_epoch or (lambda _done, _history: None)
     report(0, History())
@@ -144,9 +163,10 @@ def train_to_file(
         "date": datetime.now(UTC).date().isoformat(),
         "lensdask": code_version(),
     }
-    save_weights(path, network.state_dict(), _intended(recipe, lesson) | {"started_from": started_from} | done)
+    whole = _intended(recipe, lesson) | {"started_from": started_from} | done
+    card = save_weights(path, network.state_dict(), whole)
     checkpoint.remove()
-    return history
+    return Trained(card, history)
 
 
 def _intended(recipe: AnyRecipe, lesson: Lesson) -> dict[str, Any]:
@@ -180,9 +200,8 @@ def _checkpoint_of(path: Path) -> Path:
     return path.with_suffix(".checkpoint")
 
 
-def _checkpoint(path: Path, fingerprint: str, *, resume: bool, overwrite: bool) -> Checkpoint:
-    """Return where the state of a training is kept, after a look at what is there."""
-    checkpoint = Checkpoint(_checkpoint_of(path), fingerprint)
+def _refuse_or_load(checkpoint: Checkpoint, *, resume: bool, overwrite: bool) -> None:
+    """Look at what an interrupted training left, before anything is computed."""
     if checkpoint.path.exists() and not resume:
         if not overwrite:
             raise InputError(
@@ -192,4 +211,3 @@ def _checkpoint(path: Path, fingerprint: str, *, resume: bool, overwrite: bool) 
         checkpoint.remove()
     if resume:
         checkpoint.load()
-    return checkpoint

@@ -71,7 +71,7 @@ def test_training_writes_weights_and_their_card(tmp_path: Path) -> None:
     path = tmp_path / "new" / "tiny.safetensors"
     history = train(
         path, TINY, device="cpu", on_epoch=lambda done, history: reports.append((done, len(history.training)))
-    )
+    ).history
     assert reports == [(0, 0), (1, 1), (2, 2), (3, 3)]
     card = load_card(path)
     assert card["sha256"] == file_sha256(path)
@@ -142,7 +142,7 @@ def test_a_small_network_learns_to_map_mass(tmp_path: Path) -> None:
         validation=16,
     )
     path = tmp_path / "a.safetensors"
-    history = train(path, recipe, device="cpu")
+    history = train(path, recipe, device="cpu").history
     assert min(history.validation) < 0.8 * history.validation[0]
     ids = np.arange(8)
     sky = simulate_sky(ids, recipe.sky, 77)
@@ -158,7 +158,7 @@ def test_starting_as_a_wiener_filter_begins_lower(tmp_path: Path) -> None:
         still = dataclasses.replace(TINY.training, epochs=1, learning_rate=1e-12, minimum_rate=0.0)
         network = dataclasses.replace(TINY.network, inputs="weighted+weight", output_scale=0.02)
         recipe = dataclasses.replace(TINY, network=network, training=still, start=start, exponent=0.0)
-        losses[start] = train(tmp_path / f"{start}.safetensors", recipe, device="cpu").validation[0]
+        losses[start] = train(tmp_path / f"{start}.safetensors", recipe, device="cpu").history.validation[0]
     assert losses["wiener"] < 0.9 * losses["random"]
 
 

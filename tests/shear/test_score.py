@@ -203,7 +203,7 @@ def test_training_by_score_lowers_the_loss_and_is_on_the_card(tmp_path: Path) ->
         galaxies=200,
         validation=50,
     )
-    history = train(tmp_path / "score.safetensors", recipe, device="cpu")
+    history = train(tmp_path / "score.safetensors", recipe, device="cpu").history
     assert min(history.validation) < history.validation[0] - 0.02
     card = load_card(tmp_path / "score.safetensors")
     assert card["recipe"]["label"] == "score"

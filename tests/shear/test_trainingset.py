@@ -193,7 +193,7 @@ def test_training_writes_weights_and_their_card(tmp_path: Path, monkeypatch, lab
     path = tmp_path / "new" / "tiny.safetensors"
     recipe = dataclasses.replace(TINY, label=label)
     days = {datetime.now(UTC).date().isoformat()}
-    history = train(path, recipe, device="cpu", on_epoch=on_epoch)
+    history = train(path, recipe, device="cpu", on_epoch=on_epoch).history
     days.add(datetime.now(UTC).date().isoformat())
     assert reports == [(0, 0), (1, 1), (2, 2)]
 

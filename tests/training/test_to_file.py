@@ -11,7 +11,7 @@ from torch import nn
 
 from lensdask.data import load_card, load_weights
 from lensdask.errors import InputError
-from lensdask.training import Examples, History, Lesson, TrainingConfig, regression, train_to_file
+from lensdask.training import Examples, History, Lesson, Trained, TrainingConfig, regression, train_to_file
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def lesson(recipe: Recipe, made: list[str], **changes: Any) -> Callable[[str], L
     )
 
 
-def trained(path: Path, recipe: Recipe = Recipe(), made: list[str] | None = None, **options: Any) -> History:
+def trained(path: Path, recipe: Recipe = Recipe(), made: list[str] | None = None, **options: Any) -> Trained:
     changes = {name: options.pop(name) for name in ("data", "notes", "initialise") if name in options}
     prepare = lesson(recipe, [] if made is None else made, **changes)
     return train_to_file(path, recipe, prepare, device="cpu", **options)
@@ -70,17 +70,18 @@ def cut_off(done: int, _history: History) -> None:
 def test_the_card_says_what_was_done(tmp_path) -> None:
     made: list[str] = []
     reports: list[int] = []
-    history = trained(
+    result = trained(
         tmp_path / "a.safetensors", made=made, on_epoch=lambda done, _: reports.append(done) or made.append(str(done))
     )
     # The examples, which may take long, are made once the input is accepted.
     assert made == ["cpu", "0", "examples", "1", "2", "3"]
     card = load_card(tmp_path / "a.safetensors")
+    assert result.card == card
     assert (card["architecture"], card["config"]) == ("slope", {"inputs": 1})
     assert (card["note"], card["data"], card["started_from"]) == ("ours", "a line", None)
     assert set(card["recipe"]) == {"training", "slope", "seed"}
     assert (card["parameters"], card["epochs_done"]) == (1, 3)
-    assert card["loss"]["training"] == history.training
+    assert card["loss"]["training"] == result.history.training
 
 
 def test_initial_weights_are_those_of_the_seed_unless_changed(tmp_path) -> None:
@@ -109,7 +110,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path) -> None:
         trained(path, on_epoch=cut_off)
     assert [file.name for file in tmp_path.glob("b.*")] == ["b.checkpoint"]
     # What decides nothing may change.
-    assert trained(path, notes={"note": "theirs"}, resume=True) == whole
+    assert trained(path, notes={"note": "theirs"}, resume=True).history == whole.history
     assert load_card(path)["sha256"] == load_card(tmp_path / "a.safetensors")["sha256"]
     assert {file.suffix for file in tmp_path.iterdir()} == {".safetensors", ".json"}
 
@@ -149,3 +150,15 @@ def test_weights_that_are_there_are_kept(tmp_path) -> None:
         trained(path, overwrite=True, on_epoch=cut_off)
     trained(path, resume=True)
     assert load_card(path)["sha256"] == before
+
+
+def test_a_training_does_not_go_on_with_other_code(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(CutOffError):
+        trained(path, on_epoch=cut_off)
+    files = {"lensdask/training/trainer.py": "0"}
+    with monkeypatch.context() as patch:
+        patch.setattr("lensdask.training.to_file.code_now", lambda _module: {"version": "9", "files": files})
+        with pytest.raises(InputError, match=r"a\.checkpoint: .* changed since the run began \(lensdask .* 9 now\)"):
+            trained(path, resume=True)
+    assert trained(path, resume=True).card["epochs_done"] == 3

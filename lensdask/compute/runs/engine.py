@@ -20,7 +20,7 @@ from typing import Any
 import distributed
 import numpy as np
 
-from lensdask.code import Code, code_files
+from lensdask.code import Code, code_now
 from lensdask.compute.clusters import quiet_client, settle_device
 from lensdask.compute.devices import choose_device, describe_device, torch_settings
 from lensdask.compute.results import run_record
@@ -239,8 +239,7 @@ def _prepare(book: Journal, job: _Job, output: NewStore | Path, label: str, if_e
     if book.empty and store is not None and store.exists():
         raise InputError(f'{store} has no journal to resume from; replace it with if_exists="overwrite"')
     identity = fingerprint(job.task.settings(), output.schema if isinstance(output, NewStore) else None)
-    code = {"version": job.code.version, "files": code_files(job.code.module)}
-    header = {"fingerprint": identity, "label": label, "unit": chunks.unit, "code": code}
+    header = {"fingerprint": identity, "label": label, "unit": chunks.unit, "code": code_now(job.code.module)}
     book.begin({"size": chunks.size, "chunk": chunks.length, **header})
     if store is None:
         return

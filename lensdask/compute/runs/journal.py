@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from lensdask.code import changed_files
+from lensdask.code import refuse_changed_code
 from lensdask.compute.runs.journal_format import VERSION, Session, Sums, decode, encode, read_lines
 from lensdask.data import Schema, configuration_hash
 from lensdask.errors import InputError
@@ -33,9 +33,6 @@ _IDENTITY = ("event", "fingerprint", "size", "chunk")
 
 
 _ANEW = 'start again with if_exists="overwrite", or in another place'
-
-_NAMED = 3
-"""How many of the files that changed are named."""
 
 
 def journal_path(store: str | os.PathLike[str]) -> Path:
@@ -253,16 +250,7 @@ class Journal:
                 'use the same one, another place, or if_exists="overwrite"'
             )
         if "code" in header:
-            self._check_code(found["code"], header["code"])
-
-    def _check_code(self, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-        changed = changed_files(then["files"], now["files"])
-        if changed:
-            more = f" and {len(changed) - _NAMED} more files" * (len(changed) > _NAMED)
-            raise InputError(
-                f"{self.path}: {', '.join(changed[:_NAMED])}{more} changed since the run began "
-                f"(lensdask {then['version']} then, {now['version']} now); {_ANEW}"
-            )
+            refuse_changed_code(found["code"], header["code"], str(self.path), _ANEW)
 
 
 def _now() -> float:

@@ -30,7 +30,7 @@ from lensdask.massmap.networks.wiener_start import start_as_wiener
 from lensdask.random import Stream, generator
 from lensdask.sky.power import convergence_power
 from lensdask.sky.simulate import check_sky
-from lensdask.training import Batch, Examples, History, Lesson, read_ahead, train_to_file
+from lensdask.training import Batch, Examples, History, Lesson, Trained, read_ahead, train_to_file
 
 __all__ = ["train"]
 
@@ -124,7 +124,7 @@ def train(
     overwrite: bool = False,
     resume: bool = False,
     on_epoch: Callable[[int, History], None] | None = None,
-) -> History:
+) -> Trained:
     """Train a network and write ``path`` (safetensors) with its card, a JSON file beside it.
 
     After every epoch the state is kept in ``NAME.checkpoint`` beside the weights until they are written. An interrupted

@@ -13,7 +13,7 @@ from lensdask.shear.networks.score import ScoreSet, make_score_set, score_object
 from lensdask.shear.networks.trainingset import TrainingSet, make_training_set
 from lensdask.shear.shapes.d4cnn import ARCHITECTURES
 from lensdask.shear.simulation.catalogue import Catalogue, MockCatalogue, read_catalogue
-from lensdask.training import Batch, Examples, History, Lesson, Objective, regression, train_to_file
+from lensdask.training import Batch, Examples, History, Lesson, Objective, Trained, regression, train_to_file
 
 __all__ = ["train"]
 
@@ -69,7 +69,7 @@ def train(
     overwrite: bool = False,
     resume: bool = False,
     on_epoch: Callable[[int, History], None] | None = None,
-) -> History:
+) -> Trained:
     """Train a network and write ``path`` (safetensors) with its card, a JSON file beside it.
 
     After every epoch the state is kept in ``NAME.checkpoint`` beside the weights until they are written. An interrupted
