@@ -8,7 +8,7 @@ from lensdask.errors import InputError
 from lensdask.maps.mock import NoiseModel
 from lensdask.massmap.method import Method
 from lensdask.massmap.products import Products
-from lensdask.shear.instrument import Instrument
+from lensdask.shear.imaging import Imaging
 from lensdask.shear.noise import Noise
 from lensdask.shear.shapes.fpfs import FPFS
 from lensdask.shear.simulation.observation import Observation
@@ -32,8 +32,8 @@ PSF = np.ones((2, 2)) / 4
         (FPFS, {"sigma": 0}, "fpfs sigma: 0; expected a positive number"),
         (FPFS, {"C": -1}, "fpfs C: -1; expected a number of at least 0"),
         (Noise, {"sigma": 1.0, "of_pairs": "same"}, "noise_of_pairs: 'same'; expected independent or exchanged"),
-        (Instrument, {"psf": PSF, "pixel_scale": 0, "noise_sigma": 0}, "pixel_scale: 0; expected a positive number"),
-        (Instrument, {"psf": PSF, "pixel_scale": 1, "noise_sigma": -1}, "noise_sigma: -1; expected a number of"),
+        (Imaging, {"psf": PSF, "pixel_scale": 0, "noise_sigma": 0}, "pixel_scale: 0; expected a positive number"),
+        (Imaging, {"psf": PSF, "pixel_scale": 1, "noise_sigma": -1}, "noise_sigma: -1; expected a number of"),
         (Method, {"name": "glimpse", "kind": "glimpse"}, "method glimpse: 'glimpse'; expected ks93, ksplus"),
         (Method, {"name": "ks93:-1", "kind": "ks93", "scale": -1}, "method ks93:-1: scale: -1; expected a number of"),
         (Products, {"significance": 2.5}, "significance: 2.5; expected a whole number"),

@@ -24,7 +24,7 @@ def plot_catalogue(galaxies_by_label: Mapping[str, Galaxies], path: str | Path) 
     Parameters
     ----------
     galaxies_by_label
-        CatSim galaxies (structured arrays, as in ``lensdask.shear.simulation.catalogue``) by the name in the
+        CatSim galaxies (structured arrays, as in ``lensdask.shear.simulation.catsim``) by the name in the
         legend, up to four.
     path
         The image file to write; its ending chooses the format.

@@ -10,25 +10,25 @@ if TYPE_CHECKING:
     from lensdask.shear.calibration.estimate import Bias, Calibration, bias, calibrate, calibrations
     from lensdask.shear.calibration.selection import Selection, magnitude_cut
     from lensdask.shear.comparison import Comparison, compare
-    from lensdask.shear.instrument import Instrument
+    from lensdask.shear.imaging import Imaging
     from lensdask.shear.networks.recipe import read_recipe
     from lensdask.shear.networks.training import train
     from lensdask.shear.results import BiasRun
     from lensdask.shear.runs import measure_run, run_bias, simulate_run
     from lensdask.shear.shapes.estimator import estimators, find_estimator
     from lensdask.shear.shapes.measurement import measure, measure_stamps
-    from lensdask.shear.simulation.catalogue import mock_galaxies, read_catalogue
+    from lensdask.shear.simulation.catsim import mock_galaxies, read_catsim
     from lensdask.shear.simulation.observation import Observation, draw_psf, draw_stamps
     from lensdask.shear.stamps import make_stamps
 else:
-    __getattr__, __dir__ = lazy_names(__name__)
+    __getattr__, __dir__ = lazy_names(__name__, {"Instrument": "Imaging", "read_catalogue": "read_catsim"})
 
 __all__ = [
     "Bias",
     "BiasRun",
     "Calibration",
     "Comparison",
-    "Instrument",
+    "Imaging",
     "Observation",
     "RunOptions",
     "Selection",
@@ -47,7 +47,7 @@ __all__ = [
     "measure_run",
     "measure_stamps",
     "mock_galaxies",
-    "read_catalogue",
+    "read_catsim",
     "read_recipe",
     "run_bias",
     "simulate_run",

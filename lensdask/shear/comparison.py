@@ -19,7 +19,7 @@ from lensdask.shear.calibration.selection import Selection
 from lensdask.shear.calibration.shape_sums import check_selected, shape_noise
 from lensdask.shear.runs import blocks_and_tasks
 from lensdask.shear.shapes.estimator import find_estimator
-from lensdask.shear.simulation.catalogue import MAGNITUDE_LIMIT
+from lensdask.shear.simulation.catsim import MAGNITUDE_LIMIT
 from lensdask.shear.simulation.observation import Observation
 from lensdask.shear.simulation.simulated import galaxy_source
 from lensdask.shear.tasks import CompareEstimators

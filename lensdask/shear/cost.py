@@ -5,10 +5,10 @@ import time
 import numpy as np
 
 from lensdask.compute.devices import torch_settings
-from lensdask.shear.instrument import instrument_of_observation
+from lensdask.shear.imaging import imaging_of_observation
 from lensdask.shear.shapes.estimator import find_estimator
 from lensdask.shear.shapes.measurement import measure_stamps
-from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.catsim import mock_galaxies
 from lensdask.shear.simulation.observation import Observation
 from lensdask.shear.simulation.simulated import observed_stamps
 
@@ -30,10 +30,10 @@ def milliseconds_per_galaxy(name: str, stamps: int = 256, device: str = "cpu") -
     observation = Observation()
     ids = np.arange(stamps)
     images = observed_stamps(mock_galaxies(0, ids), ids, observation, 0)[:, 0]
-    instrument = instrument_of_observation(observation, ids, 0)
+    imaging = imaging_of_observation(observation, ids, 0)
     chosen = find_estimator(name)
     with torch_settings():
-        measure_stamps(images, ids, instrument, chosen, seed=0, device=device)  # loads the network, fills caches
+        measure_stamps(images, ids, imaging, chosen, seed=0, device=device)  # loads the network, fills caches
         began = time.perf_counter()
-        measure_stamps(images, ids, instrument, chosen, seed=0, device=device)
+        measure_stamps(images, ids, imaging, chosen, seed=0, device=device)
     return 1e3 * (time.perf_counter() - began) / stamps

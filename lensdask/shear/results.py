@@ -10,7 +10,7 @@ import numpy as np
 from lensdask.compute import Row, RunResult, recorded, row, write_json
 from lensdask.data import load_card
 from lensdask.shear.calibration.estimate import BIAS_QUANTITIES, Bias
-from lensdask.shear.simulation.catalogue import MAGNITUDE_LIMIT
+from lensdask.shear.simulation.catsim import MAGNITUDE_LIMIT
 from lensdask.shear.simulation.observation import Observation
 from lensdask.shear.tasks import MeasureBias
 from lensdask.stats import MINIMUM_BLOCKS

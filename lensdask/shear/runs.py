@@ -12,10 +12,10 @@ from lensdask.data import open as open_store
 from lensdask.errors import InputError
 from lensdask.shear.calibration.estimate import Bias, bias_of_sums
 from lensdask.shear.calibration.selection import Selection
-from lensdask.shear.instrument import instrument_of_observation
+from lensdask.shear.imaging import imaging_of_observation
 from lensdask.shear.results import BiasRun, write_results
 from lensdask.shear.shapes.estimator import find_estimator
-from lensdask.shear.simulation.catalogue import MAGNITUDE_LIMIT
+from lensdask.shear.simulation.catsim import MAGNITUDE_LIMIT
 from lensdask.shear.simulation.observation import Observation, four_shears
 from lensdask.shear.simulation.simulated import galaxy_source
 from lensdask.shear.tasks import MeasureBias, MeasureStamps, SimulateStamps
@@ -82,7 +82,7 @@ def simulate_run(
 def _stamps_store(path: Path, task: SimulateStamps, count: int) -> NewStore:
     """Return the store of simulated stamps to write."""
     observation, ids = task.observation, np.arange(count)
-    shears, instrument = four_shears(observation.shear), instrument_of_observation(observation, ids, task.seed)
+    shears, imaging = four_shears(observation.shear), imaging_of_observation(observation, ids, task.seed)
     attributes = {
         "pixel_scale": observation.pixel_scale,
         "noise_sigma": observation.noise_sigma,
@@ -92,12 +92,12 @@ def _stamps_store(path: Path, task: SimulateStamps, count: int) -> NewStore:
     }
     sizes = {"galaxy": count, "shear": 4, "y": observation.size, "x": observation.size}
     coords = {"galaxy": ids, "g1": shears[:, 0], "g2": shears[:, 1]}
-    fixed = {"psf": instrument.psf}
-    if instrument.psf_index is not None:
-        sizes, coords = sizes | {"psf_number": observation.psfs}, coords | {"psf_index": instrument.psf_index}
-    if instrument.noise_correlation is not None:
+    fixed = {"psf": imaging.psf}
+    if imaging.psf_index is not None:
+        sizes, coords = sizes | {"psf_number": observation.psfs}, coords | {"psf_index": imaging.psf_index}
+    if imaging.noise_correlation is not None:
         sizes |= {"lag_y": observation.size, "lag_x": observation.size}
-        fixed |= {"noise_correlation": instrument.noise_correlation}
+        fixed |= {"noise_correlation": imaging.noise_correlation}
     return NewStore(path, STAMPS, sizes, coords, attributes, fixed)
 
 

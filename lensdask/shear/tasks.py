@@ -10,7 +10,7 @@ from lensdask.arrays import Array
 from lensdask.compute import Device, StoreReference, Sums, Table, Task
 from lensdask.shear.calibration.selection import Selection
 from lensdask.shear.calibration.shape_sums import shape_sums
-from lensdask.shear.instrument import instrument_of_observation, instrument_of_stamps
+from lensdask.shear.imaging import imaging_of_observation, imaging_of_stamps
 from lensdask.shear.shapes.estimator import Estimator
 from lensdask.shear.shapes.measurement import as_table, measure_parts, measure_stamps
 from lensdask.shear.simulation.simulated import Simulation, observed_stamps
@@ -43,8 +43,8 @@ class MeasureStamps(Task):
         """Return the shapes of some galaxies."""
         stamps = self.stamps.load(slice(start, stop))
         images, ids = stamps["image"].values, stamps["galaxy"].values
-        instrument = instrument_of_stamps(stamps)
-        columns = measure_stamps(images, ids, instrument, self.estimator, seed=self.seed, device=device)
+        imaging = imaging_of_stamps(stamps)
+        columns = measure_stamps(images, ids, imaging, self.estimator, seed=self.seed, device=device)
         return dict(as_table(columns)), None
 
 
@@ -94,5 +94,5 @@ def _simulated_shapes(
     def draw(part: slice) -> Array:
         return observed_stamps(rows[part], ids[part], observation, seed, device)
 
-    instrument = instrument_of_observation(observation, ids, seed)
-    return measure_parts(draw, ids, instrument, list(estimators), seed=seed, device=device)
+    imaging = imaging_of_observation(observation, ids, seed)
+    return measure_parts(draw, ids, imaging, list(estimators), seed=seed, device=device)

@@ -16,7 +16,7 @@ from lensdask.arrays import held_on, like, to_torch
 from lensdask.compute import Journal, cached_model
 from lensdask.data import SHAPES, create, write_chunk
 from lensdask.shear.calibration.shape_sums import shape_sums
-from lensdask.shear.instrument import Instrument, instrument_of_observation
+from lensdask.shear.imaging import Imaging, imaging_of_observation
 from lensdask.shear.noise import draw_image_noise, draw_renoise
 from lensdask.shear.runs import blocks_and_tasks
 from lensdask.shear.shapes.d4cnn import build_d4cnn
@@ -25,7 +25,7 @@ from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.shapes.measurement import BATCH, COLUMNS, PART, as_table
 from lensdask.shear.shapes.resmooth import make_resmoother, resmooth
 from lensdask.shear.shapes.response import shapes_with_response
-from lensdask.shear.simulation.catalogue import MAGNITUDE_LIMIT
+from lensdask.shear.simulation.catsim import MAGNITUDE_LIMIT
 from lensdask.shear.simulation.observation import Observation, four_shears, noise_of
 from lensdask.shear.simulation.render import _scene, render_stamps
 from lensdask.shear.simulation.simulated import Simulation, galaxy_source, observed_stamps
@@ -60,15 +60,15 @@ def stages(device: str, folder: Path, networks: Sequence[str] = NETWORKS, galaxi
     observation = Observation()
     simulation = Simulation(observation, galaxy_source(None, MAGNITUDE_LIMIT), SEED)
     rows, _ = simulation.galaxies(0, len(ids))
-    instrument = instrument_of_observation(observation, ids, SEED)
+    imaging = imaging_of_observation(observation, ids, SEED)
     images = to_torch(observed_stamps(rows, ids, replace(observation, renderer="batched"), SEED, device), device)
     images = images.reshape(-1, *images.shape[-2:])[: BATCH[device]]
-    renoise = to_torch(draw_renoise(np.arange(len(images)), observation.size, instrument.noise, SEED), device)
+    renoise = to_torch(draw_renoise(np.arange(len(images)), observation.size, imaging.noise, SEED), device)
     return [
         Stage("catalogue", "galaxy", len(ids), partial(simulation.galaxies, 0, len(ids))),
         *_rendering(rows, ids, observation, device),
         *_noise(ids, observation, device),
-        *_measurement(images, renoise, instrument, device, networks),
+        *_measurement(images, renoise, imaging, device, networks),
         *_output(folder),
     ]
 
@@ -95,16 +95,16 @@ def _noise(ids: np.ndarray, observation: Observation, device: str) -> Iterator[S
 
 
 def _measurement(
-    images: torch.Tensor, renoise: torch.Tensor, instrument: Instrument, device: str, networks: Sequence[str]
+    images: torch.Tensor, renoise: torch.Tensor, imaging: Imaging, device: str, networks: Sequence[str]
 ) -> Iterator[Stage]:
-    moments = _placed(make_moments(instrument.psf, pixel_scale=instrument.pixel_scale), images)
+    moments = _placed(make_moments(imaging.psf, pixel_scale=imaging.pixel_scale), images)
     fpfs = partial(fpfs_shapes, images, moments, renoise)
     yield Stage("FPFS", "stamp", len(images), fpfs, fpfs)
     for name in networks:
         chosen = find_estimator(name)
         network = cached_model(build_d4cnn, chosen.weights, str(chosen.sha256), device)
         grid, fwhm = network.config.grid, network.config.kernel_fwhm
-        resmoother = make_resmoother(instrument.psf, pixel_scale=instrument.pixel_scale, fwhm=fwhm, grid=grid)
+        resmoother = make_resmoother(imaging.psf, pixel_scale=imaging.pixel_scale, fwhm=fwhm, grid=grid)
         some = 8 if name in SLOW and device == "cpu" else len(images)
         smooth = partial(resmooth, images, _placed(resmoother, images), renoise)
         smoothed = type(smooth())(*(plane[:some] for plane in smooth()))

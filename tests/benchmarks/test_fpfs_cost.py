@@ -9,7 +9,7 @@ import pytest
 from lensdask.conventions import LSST_Y10_NOISE
 from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.shapes.measurement import BATCH
-from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.catsim import mock_galaxies
 from lensdask.shear.simulation.observation import Observation, draw_psf, draw_stamps
 
 SIZE, SCALE, SIDE = 64, 0.2, 16

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lensdask.compute.devices import torch_settings
-from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.catsim import mock_galaxies
 from lensdask.shear.simulation.observation import Observation, draw_stamps
 from lensdask.shear.simulation.render import render_stamps
 

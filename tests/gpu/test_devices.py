@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lensdask.random import Stream
-from lensdask.shear import Instrument, Observation, draw_psf, draw_stamps, find_estimator, measure_stamps, mock_galaxies
+from lensdask.shear import Imaging, Observation, draw_psf, draw_stamps, find_estimator, measure_stamps, mock_galaxies
 from lensdask.shear.noise import draw_noise
 from lensdask.shear.shapes.resmooth import Grid, make_resmoother, resmooth
 
@@ -23,9 +23,9 @@ def stamps():
 @pytest.mark.parametrize("name", ["d4cnn", "fpfs"])
 def test_shapes_agree(cuda, stamps, name):
     observation = Observation()
-    instrument = Instrument(draw_psf(observation), observation.pixel_scale, observation.noise_sigma)
+    imaging = Imaging(draw_psf(observation), observation.pixel_scale, observation.noise_sigma)
     here, there = (
-        measure_stamps(stamps, IDS, instrument, find_estimator(name), seed=0, device=device) for device in ("cpu", cuda)
+        measure_stamps(stamps, IDS, imaging, find_estimator(name), seed=0, device=device) for device in ("cpu", cuda)
     )
     np.testing.assert_allclose(there, here, rtol=1e-4, atol=2e-5)
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from lensdask.arrays import to_numpy, to_torch
-from lensdask.shear import Instrument, Observation, RunOptions, find_estimator, measure_stamps, mock_galaxies, run_bias
-from lensdask.shear.instrument import instrument_of_observation
+from lensdask.shear import Imaging, Observation, RunOptions, find_estimator, measure_stamps, mock_galaxies, run_bias
+from lensdask.shear.imaging import imaging_of_observation
 from lensdask.shear.shapes.d4cnn import D4CNN, D4CNNConfig
 from lensdask.shear.simulation.observation import draw_psfs
 from lensdask.shear.simulation.simulated import observed_stamps
@@ -28,24 +28,24 @@ def on_the_cpu():
 @pytest.mark.parametrize("estimator", ["fpfs", "d4cnn"])
 def test_a_psf_for_each_galaxy(device, on_the_cpu, estimator):
     psf = draw_psfs(Observation(psfs=len(IDS), psf_scatter=0.05), 3)
-    instrument, chosen = Instrument(psf, 0.2, CORRELATED.noise_sigma), find_estimator(estimator)
+    imaging, chosen = Imaging(psf, 0.2, CORRELATED.noise_sigma), find_estimator(estimator)
     images = on_the_cpu[CORRELATED]
-    there = measure_stamps(images, IDS, instrument, chosen, seed=3, device=device)
+    there = measure_stamps(images, IDS, imaging, chosen, seed=3, device=device)
     # One galaxy at a time, with a PSF that is prepared by NumPy.
     for i in (0, 7):
-        alone = Instrument(psf[i], 0.2, CORRELATED.noise_sigma)
+        alone = Imaging(psf[i], 0.2, CORRELATED.noise_sigma)
         here = measure_stamps(images[i : i + 1], IDS[i : i + 1], alone, chosen, seed=3)
         np.testing.assert_allclose(there[i : i + 1], here, rtol=1e-4, atol=3e-5 * np.abs(here).max())
 
 
 @pytest.mark.parametrize("estimator", ["fpfs", "d4cnn"])
 def test_correlated_noise(device, on_the_cpu, estimator):
-    instrument, chosen = instrument_of_observation(CORRELATED, IDS, 3), find_estimator(estimator)
+    imaging, chosen = imaging_of_observation(CORRELATED, IDS, 3), find_estimator(estimator)
     here = on_the_cpu[CORRELATED]
     there = observed_stamps(ROWS, IDS, CORRELATED, 3, device)
     assert there.device.type == device
     np.testing.assert_allclose(to_numpy(there), here, atol=2e-5 * np.abs(here).max())
-    found = [measure_stamps(images, IDS, instrument, chosen, seed=3, device=device) for images in (here, there)]
+    found = [measure_stamps(images, IDS, imaging, chosen, seed=3, device=device) for images in (here, there)]
     np.testing.assert_allclose(*found, rtol=1e-4, atol=3e-5 * np.abs(found[0]).max())
 
 

@@ -6,7 +6,7 @@ import pytest
 from lensdask.random import Stream
 from lensdask.shear.noise import draw_image_noise, draw_noise, draw_renoise
 from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
-from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.catsim import mock_galaxies
 from lensdask.shear.simulation.observation import Observation, draw_psf, draw_stamps, noise_of
 
 G = 0.02

@@ -10,14 +10,14 @@ from lensdask.compute import cached_model
 from lensdask.compute.devices import torch_settings
 from lensdask.shear.calibration.estimate import bias_of_sums
 from lensdask.shear.calibration.shape_sums import shape_sums
-from lensdask.shear.instrument import instrument_of_observation
+from lensdask.shear.imaging import imaging_of_observation
 from lensdask.shear.noise import draw_renoise
 from lensdask.shear.shapes import response
 from lensdask.shear.shapes.d4cnn import build_d4cnn
 from lensdask.shear.shapes.estimator import find_estimator
 from lensdask.shear.shapes.measurement import COLUMNS
 from lensdask.shear.shapes.resmooth import make_resmoother, resmooth
-from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.catsim import mock_galaxies
 from lensdask.shear.simulation.observation import Observation
 from lensdask.shear.simulation.simulated import observed_stamps
 
@@ -53,19 +53,19 @@ def stamps():
     """Images and renoise of pairs with exchanged noise, in which m is known to 1e-5: shape (galaxy, 4, n, n)."""
     ids, observation = np.arange(GALAXIES), Observation(noise="exchanged")
     images = observed_stamps(mock_galaxies(0, ids // 2), ids, observation, 0)
-    instrument = instrument_of_observation(observation, ids, 0)
-    renoise = np.broadcast_to(draw_renoise(ids, observation.size, instrument.noise, 0)[:, None], images.shape)
-    return instrument, torch.from_numpy(images), torch.from_numpy(renoise.copy())
+    imaging = imaging_of_observation(observation, ids, 0)
+    renoise = np.broadcast_to(draw_renoise(ids, observation.size, imaging.noise, 0)[:, None], images.shape)
+    return imaging, torch.from_numpy(images), torch.from_numpy(renoise.copy())
 
 
 def shapes(stamps, name: str, dtype: torch.dtype) -> np.ndarray:
     """Return e and R of all stamps with everything in one precision, shape (galaxy, 4, 6)."""
-    instrument, *arrays = stamps
+    imaging, *arrays = stamps
     chosen = find_estimator(name)
     network = copy.deepcopy(cached_model(build_d4cnn, chosen.weights, str(chosen.sha256), "cpu")).to(dtype)
     config = network.config
     resmoother = make_resmoother(
-        instrument.psf, pixel_scale=instrument.pixel_scale, fwhm=config.kernel_fwhm, grid=config.grid
+        imaging.psf, pixel_scale=imaging.pixel_scale, fwhm=config.kernel_fwhm, grid=config.grid
     )
     rows = []
     with torch_settings():

@@ -7,7 +7,7 @@ from lensdask.conventions import LSST_Y10_NOISE
 from lensdask.random import Stream
 from lensdask.shear.noise import draw_noise
 from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
-from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.catsim import mock_galaxies
 from lensdask.shear.simulation.observation import Observation, draw_psf, draw_stamps
 
 G = 0.02

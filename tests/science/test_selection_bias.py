@@ -13,7 +13,7 @@ from lensdask.random import Stream
 from lensdask.shear import Observation, Selection, draw_psf, draw_stamps, measure_stamps, mock_galaxies
 from lensdask.shear.calibration.estimate import Bias, bias_of_sums
 from lensdask.shear.calibration.shape_sums import shape_sums
-from lensdask.shear.instrument import Instrument
+from lensdask.shear.imaging import Imaging
 from lensdask.shear.noise import draw_noise
 from lensdask.shear.shapes.estimator import find_estimator
 from lensdask.shear.shapes.measurement import COLUMNS
@@ -36,14 +36,14 @@ def measured() -> dict[tuple[str, bool], Bias]:
     ids = np.arange(GALAXIES)
     rows = np.repeat(mock_galaxies(SEED, np.arange(GALAXIES // 2)), 2)
     stamps = draw_stamps(rows, ids, observation, SEED)
-    instrument = Instrument(draw_psf(observation), observation.pixel_scale, observation.noise_sigma)
-    noiseless = measure_stamps(stamps, ids, replace(instrument, noise_sigma=0.0), find_estimator("fpfs"), seed=SEED)
+    imaging = Imaging(draw_psf(observation), observation.pixel_scale, observation.noise_sigma)
+    noiseless = measure_stamps(stamps, ids, replace(imaging, noise_sigma=0.0), find_estimator("fpfs"), seed=SEED)
     stamps *= np.float32(BRIGHTNESS / noiseless[..., FLUX].mean(axis=1))[:, None, None, None]
     tables = []
     for first in range(0, GALAXIES * REALISATIONS, GALAXIES):
         noise = draw_noise(first + ids, observation.size, observation.noise_sigma, SEED, Stream.NOISE)
         noisy = stamps + noise[:, None]
-        tables.append(measure_stamps(noisy, first + ids, instrument, find_estimator("fpfs"), seed=SEED))
+        tables.append(measure_stamps(noisy, first + ids, imaging, find_estimator("fpfs"), seed=SEED))
     table = np.concatenate(tables)
     flux = table[..., FLUX]
     cut, scatter = float(np.median(flux)), float(flux.std())

@@ -13,7 +13,7 @@ from astropy.io import fits
 
 from lensdask.data import save_weights
 from lensdask.shear.shapes.d4cnn import D4CNN, D4CNNConfig, describe
-from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.catsim import mock_galaxies
 
 SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI-sentinel",

@@ -7,10 +7,10 @@ import galsim
 import numpy as np
 import pytest
 
-from lensdask.shear.instrument import Instrument
+from lensdask.shear.imaging import Imaging
 from lensdask.shear.shapes.estimator import Estimator
 from lensdask.shear.shapes.measurement import measure_stamps
-from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.catsim import mock_galaxies
 from lensdask.shear.simulation.observation import Observation, draw_psf, draw_stamps
 
 SIZE, SCALE = 64, 0.2
@@ -80,7 +80,7 @@ def noiseless_table() -> Callable[..., np.ndarray]:
     def measured(chosen: Estimator, rows: np.ndarray | None = None, **settings: object) -> np.ndarray:
         observation = Observation(noise_sigma=0.0, **settings)
         stamps = stamps_of(observation, None if rows is None else rows.tobytes())
-        instrument = Instrument(draw_psf(observation), observation.pixel_scale, 0.0)
-        return measure_stamps(stamps, ids, instrument, chosen, seed=1)
+        imaging = Imaging(draw_psf(observation), observation.pixel_scale, 0.0)
+        return measure_stamps(stamps, ids, imaging, chosen, seed=1)
 
     return measured

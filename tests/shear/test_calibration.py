@@ -9,7 +9,7 @@ from lensdask.shear.calibration.estimate import BIAS_QUANTITIES, bias, bias_of_s
 from lensdask.shear.calibration.shape_sums import shape_sums
 from lensdask.shear.shapes.estimator import Estimator, find_estimator
 from lensdask.shear.shapes.measurement import COLUMNS
-from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.catsim import mock_galaxies
 
 ROUND, ELLIPTICAL = (0.0, 0.0), (0.02, -0.02)
 FPFS = Estimator("fpfs")

@@ -6,7 +6,7 @@ import pytest
 from lensdask.errors import InputError
 from lensdask.shear import Observation, RunOptions, Selection, compare, draw_psf, magnitude_cut, run_bias
 from lensdask.shear.calibration.shape_sums import SUMS
-from lensdask.shear.instrument import Instrument
+from lensdask.shear.imaging import Imaging
 from lensdask.shear.shapes.estimator import find_estimator
 from lensdask.shear.shapes.fpfs import FPFS, fpfs_shapes, make_moments
 from lensdask.shear.shapes.measurement import COLUMNS, measure_stamps
@@ -165,14 +165,14 @@ def blank_stamps(count=6):
 def test_settings_of_fpfs_in_its_name():
     images, ids = blank_stamps()
     psf = draw_psf(Observation())
-    instrument = Instrument(psf, 0.2, 0.0)
-    plain, other = (measure_stamps(images, ids, instrument, find_estimator(e), seed=0) for e in ESTIMATORS[:2])
+    imaging = Imaging(psf, 0.2, 0.0)
+    plain, other = (measure_stamps(images, ids, imaging, find_estimator(e), seed=0) for e in ESTIMATORS[:2])
     expected = fpfs_shapes(images, make_moments(psf, pixel_scale=0.2, settings=FPFS(0.7, 25.0)))
     np.testing.assert_allclose(other[:, :6], expected[:6].T, rtol=1e-5, atol=1e-6)
     assert (other[:, :6] != plain[:, :6]).all()
     # The flux is that of the default, so that a cut selects the same galaxies whatever the estimator.
     np.testing.assert_array_equal(other[:, COLUMNS.index("flux") :], plain[:, COLUMNS.index("flux") :])
-    default = measure_stamps(images, ids, instrument, find_estimator("fpfs:0.52,8.4"), seed=0)
+    default = measure_stamps(images, ids, imaging, find_estimator("fpfs:0.52,8.4"), seed=0)
     np.testing.assert_array_equal(default, plain)
 
 

@@ -11,13 +11,13 @@ from lensdask.data import SHAPES
 from lensdask.errors import InputError
 from lensdask.shear import Observation, RunOptions, measure_run, run_bias, simulate_run
 from lensdask.shear.calibration.estimate import BIAS_QUANTITIES, bias_of_sums, shape_sums
-from lensdask.shear.instrument import instrument_of_observation
+from lensdask.shear.imaging import imaging_of_observation
 from lensdask.shear.noise import Noise, draw_image_noise, draw_renoise, gaussian_correlation
 from lensdask.shear.shapes.estimator import find_estimator
 from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.shapes.measurement import measure_stamps
 from lensdask.shear.shapes.resmooth import make_resmoother, resmooth
-from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.catsim import mock_galaxies
 from lensdask.shear.simulation.observation import draw_psf, draw_stamps, four_shears
 from lensdask.shear.simulation.simulated import observed_stamps
 
@@ -79,9 +79,9 @@ def test_resmoothed_images_of_a_pair_are_turned_with_their_noise(psf) -> None:
     observation = Observation(noise="exchanged", **PSFS[psf])
     rows, ids = pairs_of(4)
     galaxies = draw_stamps(rows, ids, observation, 1).astype(float)
-    instrument = instrument_of_observation(observation, ids, 1)
-    noise, second = (draw(ids, 64, instrument.noise, 1).astype(float) for draw in (draw_image_noise, draw_renoise))
-    resmoother = make_resmoother(instrument.psf, pixel_scale=0.2)
+    imaging = imaging_of_observation(observation, ids, 1)
+    noise, second = (draw(ids, 64, imaging.noise, 1).astype(float) for draw in (draw_image_noise, draw_renoise))
+    resmoother = make_resmoother(imaging.psf, pixel_scale=0.2)
     # Version 0, shear (+g, 0), of the first members, and version 1 of the second ones.
     images = np.where(ids[:, None, None] % 2, galaxies[:, 1], galaxies[:, 0])
     full, alone = resmooth(images + noise, resmoother, second), resmooth(noise, resmoother, second)
@@ -103,8 +103,8 @@ def test_ellipticities_of_a_pair_are_opposite(psf, estimator) -> None:
     observation = Observation(noise="exchanged", **PSFS[psf])
     rows, ids = pairs_of(8)
     images = observed_stamps(rows, ids, observation, 1)
-    instrument = instrument_of_observation(observation, ids, 1)
-    table = measure_stamps(images, ids, instrument, find_estimator(estimator), seed=1)
+    imaging = imaging_of_observation(observation, ids, 1)
+    table = measure_stamps(images, ids, imaging, find_estimator(estimator), seed=1)
     first, second = table[::2], table[1::2, OPPOSITE]
     assert np.abs(first[..., :2]).mean() > 0.01
     np.testing.assert_allclose(second[..., :2], -first[..., :2], rtol=0, atol=2e-6)
@@ -124,7 +124,7 @@ def test_mean_response_of_a_pair_is_the_derivative_of_the_noisy_ellipticity() ->
     rows, ids = pairs_of(6)
     psf = draw_psf(observation)
     moments = make_moments(psf, pixel_scale=0.2)
-    law = instrument_of_observation(observation, ids, 1).noise
+    law = imaging_of_observation(observation, ids, 1).noise
     noise, second = (draw(ids, 64, law, 1) for draw in (draw_image_noise, draw_renoise))
 
     def shapes(shears: np.ndarray, members: slice) -> list[np.ndarray]:
@@ -141,8 +141,8 @@ def test_mean_response_of_a_pair_is_the_derivative_of_the_noisy_ellipticity() ->
         np.testing.assert_allclose((R + R_opposite) / 2, derivative, rtol=2e-3, atol=2e-4)
 
 
-def bias_of(images, ids, instrument, galaxies_per_block: int = 2):
-    table = measure_stamps(images, ids, instrument, find_estimator("fpfs"), seed=2)
+def bias_of(images, ids, imaging, galaxies_per_block: int = 2):
+    table = measure_stamps(images, ids, imaging, find_estimator("fpfs"), seed=2)
     return bias_of_sums(shape_sums(table, galaxies_per_block), G, seed=0, replicas=200)
 
 
@@ -159,13 +159,13 @@ def noisy_bias(faint: np.ndarray, mode: str, count: int, factor: float):
     """Return the bias of FPFS that takes the noise for `factor` times what it is."""
     ids = np.arange(count)
     true = Observation(noise=mode, size=32)
-    law = instrument_of_observation(true, ids, 2).noise
+    law = imaging_of_observation(true, ids, 2).noise
     wrong = replace(true, noise_sigma=factor * true.noise_sigma)
-    instrument = instrument_of_observation(wrong, ids, 2)
+    imaging = imaging_of_observation(wrong, ids, 2)
     tables = []
     for some in np.split(ids, count // 1000):
         images = faint[some % 8] + draw_image_noise(some, 32, law, 2)[:, None]
-        tables.append(shape_sums(measure_stamps(images, some, instrument, find_estimator("fpfs"), seed=2), 20))
+        tables.append(shape_sums(measure_stamps(images, some, imaging, find_estimator("fpfs"), seed=2), 20))
     return bias_of_sums(np.concatenate(tables), G, seed=0, replicas=200)
 
 
@@ -184,7 +184,7 @@ def test_offset_after_shear_keeps_its_bias() -> None:
     for sigma in (0.0, Observation().noise_sigma):
         observation = Observation(noise="exchanged", offset="after_shear", noise_sigma=sigma)
         images = observed_stamps(rows, ids, observation, 2)
-        found[sigma] = bias_of(images, ids, instrument_of_observation(observation, ids, 2))
+        found[sigma] = bias_of(images, ids, imaging_of_observation(observation, ids, 2))
     quiet, noisy = found.values()
     assert (np.abs(quiet.values[:2] + 0.05) < 0.015).all()
     assert (np.abs(noisy.values[:2] + 0.05) < 0.015).all()
@@ -197,7 +197,7 @@ def test_errors_shrink_and_the_bias_is_of_third_order() -> None:
     for mode in ("independent", "exchanged"):
         observation = Observation(noise=mode)
         images = observed_stamps(rows, ids, observation, 2)
-        outcome = bias_of(images, ids, instrument_of_observation(observation, ids, 2))
+        outcome = bias_of(images, ids, imaging_of_observation(observation, ids, 2))
         errors[mode] = outcome.errors
     for name in ("m1", "m2", "c1", "c2"):
         i = BIAS_QUANTITIES.index(name)

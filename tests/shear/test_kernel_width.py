@@ -7,7 +7,7 @@ import pytest
 
 from lensdask.errors import InputError
 from lensdask.shear import Observation, draw_stamps, find_estimator, measure_stamps, mock_galaxies
-from lensdask.shear.instrument import instrument_of_observation
+from lensdask.shear.imaging import imaging_of_observation
 
 IDS = np.arange(0, 48, 2)
 STEP = 0.005
@@ -19,8 +19,8 @@ def measured(estimator):
     observation = Observation(noise_sigma=0.0)
     shears = np.array([[-STEP, 0.0], [0.0, 0.0], [STEP, 0.0]])
     stamps = draw_stamps(mock_galaxies(3, IDS), IDS, observation, 3, shears)
-    instrument = instrument_of_observation(observation, IDS, 3)
-    return measure_stamps(stamps, IDS, instrument, find_estimator(estimator), seed=3)
+    imaging = imaging_of_observation(observation, IDS, 3)
+    return measure_stamps(stamps, IDS, imaging, find_estimator(estimator), seed=3)
 
 
 @pytest.mark.parametrize("estimator", ["d4cnn:0.765", "d4cnn:0.935"])

@@ -11,7 +11,7 @@ import lensdask
 from lensdask.data import write
 from lensdask.errors import InputError
 from lensdask.random import Stream, normals
-from lensdask.shear import Instrument, Observation, find_estimator, make_stamps, measure, measure_run, measure_stamps
+from lensdask.shear import Imaging, Observation, find_estimator, make_stamps, measure, measure_run, measure_stamps
 from lensdask.shear.noise import Noise, check_correlation, draw_image_noise, draw_renoise, gaussian_correlation
 from lensdask.shear.runs import RunOptions
 from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
@@ -166,8 +166,8 @@ def test_both_estimators_meet_the_correlated_renoise(stamps) -> None:
     psf = stamps["psf"].values
     for name in ("fpfs", "d4cnn"):
         tables = [
-            measure_stamps(images, ids, instrument, find_estimator(name), seed=0)
-            for instrument in (Instrument(psf, SCALE, 0.6, noise_correlation=ELLIPTICAL), Instrument(psf, SCALE, 0.6))
+            measure_stamps(images, ids, imaging, find_estimator(name), seed=0)
+            for imaging in (Imaging(psf, SCALE, 0.6, noise_correlation=ELLIPTICAL), Imaging(psf, SCALE, 0.6))
         ]
         assert not (tables[0][:, 0] == tables[1][:, 0]).any()
 

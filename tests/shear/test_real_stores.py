@@ -12,7 +12,7 @@ from lensdask.data import SHAPES, save_weights, write
 from lensdask.shear import Observation, RunOptions, calibrate, make_stamps, measure, measure_run
 from lensdask.shear.noise import draw_noise
 from lensdask.shear.shapes.d4cnn import D4CNN, D4CNNConfig, describe
-from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.catsim import mock_galaxies
 from lensdask.shear.simulation.observation import draw_psf, draw_stamps
 
 COUNT, CHUNK = 8, 3

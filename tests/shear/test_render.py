@@ -10,11 +10,11 @@ import pytest
 
 from lensdask.arrays import like, to_numpy
 from lensdask.errors import InputError
-from lensdask.shear.instrument import instrument_of_observation
+from lensdask.shear.imaging import imaging_of_observation
 from lensdask.shear.shapes.estimator import find_estimator
 from lensdask.shear.shapes.measurement import COLUMNS, measure_stamps
 from lensdask.shear.simulation import render
-from lensdask.shear.simulation.catalogue import mock_galaxies, read_catalogue
+from lensdask.shear.simulation.catsim import mock_galaxies, read_catsim
 from lensdask.shear.simulation.observation import (
     Observation,
     Poses,
@@ -122,7 +122,7 @@ def test_parts_of_all_sizes_are_those_of_galsim(rows, tight):
 def test_real_galaxies_are_those_of_galsim(tight):
     if not SAMPLE.exists():
         pytest.skip("the CatSim sample is not in ../shared/data")
-    assert error_of(read_catalogue(SAMPLE, 99.0).rows, tight, SHEARS[:1]) < 5e-6
+    assert error_of(read_catsim(SAMPLE, 99.0).rows, tight, SHEARS[:1]) < 5e-6
 
 
 @pytest.mark.parametrize("beta", [1.5, 2.5, 3.3, 10.0])
@@ -157,11 +157,11 @@ def test_transforms_of_half_light_radius(transform, profile, length, precision):
 @pytest.mark.parametrize("psf", [{}, {"psf_e1": 0.1, "psf_e2": 0.05}], ids=["round", "elliptical"])
 def test_fpfs_has_the_same_bias_on_both(psf):
     observation, ids = Observation(noise_sigma=0.0, **psf), np.arange(100)
-    rows, instrument = np.repeat(mock_galaxies(1, np.arange(50)), 2), instrument_of_observation(observation, ids, SEED)
+    rows, imaging = np.repeat(mock_galaxies(1, np.arange(50)), 2), imaging_of_observation(observation, ids, SEED)
 
     def bias(renderer):
         stamps = renderer(rows, ids, observation, SEED)
-        table = measure_stamps(stamps, ids, instrument, find_estimator("fpfs"), seed=SEED).mean(axis=0)
+        table = measure_stamps(stamps, ids, imaging, find_estimator("fpfs"), seed=SEED).mean(axis=0)
         values = []
         for i, (plus, minus) in enumerate(table.reshape(2, 2, -1), 1):
             e, R = COLUMNS.index(f"e{i}"), COLUMNS.index(f"de{i}_dg{i}")

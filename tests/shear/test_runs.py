@@ -25,7 +25,7 @@ from lensdask.shear import (
     simulate_run,
 )
 from lensdask.shear import runs as runs_module
-from lensdask.shear.instrument import instrument_of_stamps
+from lensdask.shear.imaging import imaging_of_stamps
 from lensdask.shear.shapes.estimator import SHIPPED_WEIGHTS, find_estimator
 from lensdask.shear.shapes.measurement import as_table
 from lensdask.shear.tasks import MeasureBias, MeasureStamps
@@ -54,7 +54,7 @@ def test_broken_pixels_in_a_store_are_named_and_nothing_half_written_is_left(tmp
 def test_images_in_the_byte_order_of_fits_files_are_measured():
     stamps = noise_stamps()
     images, ids = stamps["image"].values, stamps["galaxy"].values
-    arguments = ids, instrument_of_stamps(stamps), find_estimator("fpfs")
+    arguments = ids, imaging_of_stamps(stamps), find_estimator("fpfs")
     expected = measure_stamps(images, *arguments, seed=0)
     np.testing.assert_array_equal(measure_stamps(images.astype(">f4"), *arguments, seed=0), expected)
     np.testing.assert_allclose(measure_stamps(images.astype(">f8"), *arguments, seed=0), expected, rtol=1e-6)
@@ -88,7 +88,7 @@ def test_a_task_reads_its_own_rows_in_its_own_thread(tmp_path, correlated):
         with pytest.raises(RuntimeError, match="blosc"):
             task(2, 8, "cpu")
     part = stamps.isel(galaxy=slice(2, 6))
-    arguments = part["galaxy"].values, instrument_of_stamps(part), find_estimator("fpfs")
+    arguments = part["galaxy"].values, imaging_of_stamps(part), find_estimator("fpfs")
     expected = as_table(measure_stamps(part["image"].values, *arguments, seed=3))
     assert set(table) == set(expected)
     for name, values in expected.items():

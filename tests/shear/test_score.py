@@ -17,7 +17,7 @@ from lensdask.shear.networks.score import ScoreConfig, ScoreSet, make_score_set,
 from lensdask.shear.noise import draw_noise
 from lensdask.shear.shapes.d4cnn import D4CNNConfig
 from lensdask.shear.shapes.resmooth import Grid, make_resmoother, resmooth
-from lensdask.shear.simulation.catalogue import MockCatalogue, mock_galaxies
+from lensdask.shear.simulation.catsim import MockCatSim, mock_galaxies
 from lensdask.shear.simulation.observation import Observation, draw_psf, draw_stamps
 from lensdask.training import Batch, TrainingConfig
 
@@ -28,7 +28,7 @@ LOOSE = ScoreConfig(linearity=0.0, mean_linearity=0.0)
 
 @pytest.fixture(scope="module")
 def dataset() -> ScoreSet:
-    return make_score_set(MockCatalogue(), IDS, grid=GRID, kernel_fwhm=0.85, config=ScoreConfig(), seed=4)
+    return make_score_set(MockCatSim(), IDS, grid=GRID, kernel_fwhm=0.85, config=ScoreConfig(), seed=4)
 
 
 class Polynomial(nn.Module):

@@ -11,7 +11,7 @@ from lensdask.conventions import LSST_Y10_NOISE, flux_from_magnitude
 from lensdask.errors import InputError
 from lensdask.random import Stream
 from lensdask.shear.noise import draw_noise
-from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.catsim import mock_galaxies
 from lensdask.shear.simulation.observation import (
     Observation,
     distortion_labels,

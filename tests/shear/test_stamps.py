@@ -10,12 +10,12 @@ import xarray as xr
 
 from lensdask.data import SHAPES, STAMPS, save_weights
 from lensdask.errors import InputError
-from lensdask.shear.instrument import Instrument
+from lensdask.shear.imaging import Imaging
 from lensdask.shear.shapes.d4cnn import D4CNN, D4CNNConfig, describe
 from lensdask.shear.shapes.estimator import find_estimator
 from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.shapes.measurement import COLUMNS, measure, measure_stamps
-from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.catsim import mock_galaxies
 from lensdask.shear.simulation.observation import Observation, draw_psf
 from lensdask.shear.simulation.simulated import observed_stamps
 from lensdask.shear.stamps import make_stamps
@@ -164,19 +164,17 @@ def test_renoise_is_keyed_by_id(make, images) -> None:
 def test_sheared_versions_of_a_galaxy_share_the_renoise(images, psf) -> None:
     ids = np.arange(8)
     versions = np.stack([images[:8], images[8:16]], axis=1)
-    instrument = Instrument(psf, 0.2, 0.594)
-    both = measure_stamps(versions, ids, instrument, find_estimator("fpfs"), seed=0)
+    imaging = Imaging(psf, 0.2, 0.594)
+    both = measure_stamps(versions, ids, imaging, find_estimator("fpfs"), seed=0)
     assert both.shape == (8, 2, len(COLUMNS))
     for k in (0, 1):
-        alone = measure_stamps(versions[:, k], ids, instrument, find_estimator("fpfs"), seed=0)
+        alone = measure_stamps(versions[:, k], ids, imaging, find_estimator("fpfs"), seed=0)
         np.testing.assert_array_equal(both[:, k], alone)
 
 
 def test_broken_pixels_are_named_when_measured(images, psf) -> None:
     with pytest.raises(InputError, match=r"^stamps: pixels are not finite in galaxy 14; expected numbers$"):
-        measure_stamps(
-            broken(images, 7), 2 * np.arange(COUNT), Instrument(psf, 0.2, 0.0), find_estimator("fpfs"), seed=0
-        )
+        measure_stamps(broken(images, 7), 2 * np.arange(COUNT), Imaging(psf, 0.2, 0.0), find_estimator("fpfs"), seed=0)
 
 
 @pytest.mark.parametrize("name", ["fpsf", "some/where.pt"])

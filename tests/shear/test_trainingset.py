@@ -21,7 +21,7 @@ from lensdask.shear.shapes.d4cnn import PAPER, SMALL, D4CNNConfig
 from lensdask.shear.shapes.estimator import find_estimator
 from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.shapes.resmooth import Grid
-from lensdask.shear.simulation.catalogue import MockCatalogue
+from lensdask.shear.simulation.catsim import MockCatSim
 from lensdask.training import History, TrainingConfig
 
 PIXELS = Grid(64, 0.2)
@@ -31,7 +31,7 @@ IDS = 2 * (2**40 + np.arange(240))
 
 def made(ids: np.ndarray = IDS, label: str = "fpfs", seed: int = 3, **changes: object) -> TrainingSet:
     settings = {"grid": PIXELS, "kernel_fwhm": KERNEL_FWHM, "signal_to_noise": (5.0, 40.0)} | changes
-    return make_training_set(MockCatalogue(), ids, label=label, seed=seed, **settings)
+    return make_training_set(MockCatSim(), ids, label=label, seed=seed, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ TINY = Recipe(
 def test_training_writes_weights_and_their_card(tmp_path: Path, monkeypatch, label) -> None:
     drawn = []
 
-    def spy(source: MockCatalogue, ids: np.ndarray, **options: object) -> TrainingSet:
+    def spy(source: MockCatSim, ids: np.ndarray, **options: object) -> TrainingSet:
         drawn.append(ids)
         return make_training_set(source, ids, **options)
 
@@ -206,7 +206,7 @@ def test_training_writes_weights_and_their_card(tmp_path: Path, monkeypatch, lab
     assert all(len(curve) == 2 and np.isfinite(curve).all() for curve in card["loss"].values())
     assert card["recipe"]["signal_to_noise"] == [5.0, 150.0]
     assert card["recipe"]["label"] == label
-    assert card["galaxies"] == MockCatalogue().fingerprint
+    assert card["galaxies"] == MockCatSim().fingerprint
     assert card["parameters"] == sum(t.numel() for t in load_weights(path).values())
     assert find_estimator(path).sha256 == card["sha256"]
 

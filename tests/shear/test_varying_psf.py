@@ -11,7 +11,7 @@ import lensdask
 from lensdask.data import SHAPES, save_weights, write
 from lensdask.errors import InputError
 from lensdask.shear import (
-    Instrument,
+    Imaging,
     Observation,
     RunOptions,
     draw_psf,
@@ -23,10 +23,10 @@ from lensdask.shear import (
     run_bias,
     simulate_run,
 )
-from lensdask.shear.instrument import instrument_of_observation
+from lensdask.shear.imaging import imaging_of_observation
 from lensdask.shear.shapes.d4cnn import D4CNN, D4CNNConfig, describe
 from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
-from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.catsim import mock_galaxies
 from lensdask.shear.simulation.observation import draw_psfs, draw_stamps, psf_index
 from lensdask.shear.simulation.simulated import observed_stamps
 
@@ -123,18 +123,18 @@ def test_a_chunk_prepares_each_psf_once(monkeypatch, images) -> None:
 
     monkeypatch.setattr("lensdask.shear.shapes.measurement.make_moments", counted)
     many = np.tile(draw_psfs(SEVERAL, 1), (5, 1, 1))
-    instrument = Instrument(many, 0.2, 0.5, psf_index=INDEX)
-    measure_stamps(images, IDS, instrument, find_estimator("fpfs"), seed=0)
+    imaging = Imaging(many, 0.2, 0.5, psf_index=INDEX)
+    measure_stamps(images, IDS, imaging, find_estimator("fpfs"), seed=0)
     # Three of the fifteen PSFs occur.
     assert prepared == [(PSFS, N, N)]
 
 
 def test_sheared_versions_of_a_galaxy_share_its_psf(images) -> None:
     versions = np.stack([images, images[::-1]], axis=1)
-    instrument = Instrument(draw_psfs(SEVERAL, 1), 0.2, 0.5, psf_index=INDEX)
-    both = measure_stamps(versions, IDS, instrument, find_estimator("fpfs"), seed=0)
+    imaging = Imaging(draw_psfs(SEVERAL, 1), 0.2, 0.5, psf_index=INDEX)
+    both = measure_stamps(versions, IDS, imaging, find_estimator("fpfs"), seed=0)
     for k in range(2):
-        alone = measure_stamps(versions[:, k], IDS, instrument, find_estimator("fpfs"), seed=0)
+        alone = measure_stamps(versions[:, k], IDS, imaging, find_estimator("fpfs"), seed=0)
         np.testing.assert_array_equal(both[:, k], alone)
 
 
@@ -185,8 +185,8 @@ def test_the_wrong_psf_biases() -> None:
     rows, ids = np.repeat(mock_galaxies(1, np.arange(40)), 2), np.arange(80)
     observation = Observation(psfs=4, psf_scatter=0.1, noise_sigma=0.0)
     images = observed_stamps(rows, ids, observation, 3)
-    right = instrument_of_observation(observation, ids, 3)
-    wrong = Instrument(draw_psf(observation), 0.2, 0.0)
+    right = imaging_of_observation(observation, ids, 3)
+    wrong = Imaging(draw_psf(observation), 0.2, 0.0)
     tables = [measure_stamps(images, ids, i, find_estimator("fpfs"), seed=3) for i in (right, wrong)]
     first, second = (t[::2, 0, 0] + t[1::2, 1, 0] for t in tables)
     assert np.abs(first).max() < 1e-5

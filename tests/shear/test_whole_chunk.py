@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from lensdask.arrays import to_torch
-from lensdask.shear.instrument import instrument_of_observation
+from lensdask.shear.imaging import imaging_of_observation
 from lensdask.shear.shapes import measurement
 from lensdask.shear.shapes.estimator import find_estimator
 from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.simulation import simulated
-from lensdask.shear.simulation.catalogue import mock_galaxies
+from lensdask.shear.simulation.catsim import mock_galaxies
 from lensdask.shear.simulation.observation import Observation
 from lensdask.shear.simulation.render import render_stamps
 from lensdask.shear.simulation.simulated import galaxy_source
@@ -74,7 +74,7 @@ def test_rounding_leaves_no_additive_bias():
     # 5e-8 then, and 1e-7 with torch's.
     observation, ids = Observation(noise_sigma=0.0), np.arange(200)
     images = render_stamps(mock_galaxies(0, ids // 2), ids, observation, 0)
-    instrument = instrument_of_observation(observation, ids, 0)
-    found = measurement.measure_stamps(images, ids, instrument, find_estimator("fpfs"), seed=0)
-    exact = fpfs_shapes(images.reshape(-1, 64, 64).astype(float), make_moments(instrument.psf, pixel_scale=0.2))
+    imaging = imaging_of_observation(observation, ids, 0)
+    found = measurement.measure_stamps(images, ids, imaging, find_estimator("fpfs"), seed=0)
+    exact = fpfs_shapes(images.reshape(-1, 64, 64).astype(float), make_moments(imaging.psf, pixel_scale=0.2))
     assert np.abs((found.reshape(-1, 10)[:, :2].T - exact[:2]).mean(axis=1)).max() < 1e-8

@@ -23,7 +23,7 @@ from lensdask.conventions import flux_from_magnitude
 from lensdask.reproduce.d4cnn.networks import ABLATIONS, network
 from lensdask.reproduce.d4cnn.published import CUBIC
 from lensdask.reproduce.experiment import Job, Outcome
-from lensdask.shear.instrument import instrument_of_observation
+from lensdask.shear.imaging import imaging_of_observation
 from lensdask.shear.shapes.estimator import find_estimator
 from lensdask.shear.shapes.measurement import measure_stamps
 from lensdask.shear.simulation.observation import Observation, draw_profiles
@@ -63,10 +63,10 @@ def _ellipticities(profiles: Sequence[galsim.GSObject], estimator: str, device: 
     """Return e1 and e2 of noiseless stamps of profiles, shape (2, profile)."""
     observation = Observation(noise_sigma=0.0)
     ids = np.arange(len(profiles))
-    instrument = instrument_of_observation(observation, ids, 0)
+    imaging = imaging_of_observation(observation, ids, 0)
     images = draw_profiles(profiles, observation)
     with torch_settings():
-        columns = measure_stamps(images, ids, instrument, find_estimator(estimator), seed=0, device=device)
+        columns = measure_stamps(images, ids, imaging, find_estimator(estimator), seed=0, device=device)
     return columns[:, :2].T
 
 

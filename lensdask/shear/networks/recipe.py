@@ -9,7 +9,7 @@ import numpy as np
 from lensdask.errors import InputError, check_choice, check_number, check_seed
 from lensdask.shear.networks.score import ScoreConfig
 from lensdask.shear.shapes.d4cnn import PAPER, SMALL, D4CNNConfig
-from lensdask.shear.simulation.catalogue import MAGNITUDE_LIMIT
+from lensdask.shear.simulation.catsim import MAGNITUDE_LIMIT
 from lensdask.training import TrainingConfig, find_recipe, recipe_of_file
 
 __all__ = ["Recipe", "read_recipe"]

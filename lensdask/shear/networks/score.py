@@ -33,7 +33,7 @@ from lensdask.errors import check_number
 from lensdask.fourier import sample_plane
 from lensdask.random import Stream, generator
 from lensdask.shear.shapes.resmooth import Grid, Resmoother, make_resmoother, resmooth
-from lensdask.shear.simulation.catalogue import Catalogue, MockCatalogue, galaxies
+from lensdask.shear.simulation.catsim import CatSim, MockCatSim, galaxies
 from lensdask.shear.simulation.observation import Observation, draw_psf, draw_stamps, four_shears
 from lensdask.training import Batch
 
@@ -134,7 +134,7 @@ def noise_factor(resmoother: Resmoother, sigma: float) -> Float32:
 
 
 def make_score_set(
-    source: MockCatalogue | Catalogue,
+    source: MockCatSim | CatSim,
     ids: npt.NDArray[np.int64],
     *,
     grid: Grid,

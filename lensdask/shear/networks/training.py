@@ -12,7 +12,7 @@ from lensdask.shear.networks.recipe import Recipe
 from lensdask.shear.networks.score import ScoreSet, make_score_set, score_objective
 from lensdask.shear.networks.trainingset import TrainingSet, make_training_set
 from lensdask.shear.shapes.d4cnn import ARCHITECTURES
-from lensdask.shear.simulation.catalogue import Catalogue, MockCatalogue, read_catalogue
+from lensdask.shear.simulation.catsim import CatSim, MockCatSim, read_catsim
 from lensdask.training import Batch, Examples, History, Lesson, Objective, Trained, regression, train_to_file
 
 __all__ = ["train"]
@@ -25,7 +25,7 @@ VALIDATION_EPOCH = 2**61
 
 
 def _training_sets(
-    recipe: Recipe, source: MockCatalogue | Catalogue
+    recipe: Recipe, source: MockCatSim | CatSim
 ) -> tuple[TrainingSet | ScoreSet, TrainingSet | ScoreSet]:
     # One member of each pair: the other one is the same galaxy.
     ids = 2 * (FIRST_PAIR + np.arange(recipe.galaxies + recipe.validation))
@@ -43,7 +43,7 @@ def _training_sets(
     return made(ids[: recipe.galaxies]), made(ids[recipe.galaxies :])
 
 
-def _examples(recipe: Recipe, source: MockCatalogue | Catalogue, device: str) -> Examples:
+def _examples(recipe: Recipe, source: MockCatSim | CatSim, device: str) -> Examples:
     training, validation = _training_sets(recipe, source)
 
     def on_device(dataset: TrainingSet | ScoreSet, epoch: int) -> Iterator[Batch]:
@@ -103,7 +103,7 @@ def train(
 
     def prepare(device: str) -> Lesson:
         limit = recipe.magnitude_limit
-        source = MockCatalogue(limit) if catalogue is None else read_catalogue(Path(catalogue), limit)
+        source = MockCatSim(limit) if catalogue is None else read_catsim(Path(catalogue), limit)
         name = "parametric CatSim-like mock" if catalogue is None else f"catalogue {Path(catalogue).name}"
         return Lesson(
             architectures=ARCHITECTURES,

@@ -13,7 +13,7 @@ from lensdask.conventions import LSST_Y10_NOISE
 from lensdask.random import Stream, generator
 from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.shapes.resmooth import Grid, Resmoother, make_resmoother, resmooth
-from lensdask.shear.simulation.catalogue import Catalogue, MockCatalogue, galaxies
+from lensdask.shear.simulation.catsim import CatSim, MockCatSim, galaxies
 from lensdask.shear.simulation.observation import Observation, distortion_labels, draw_psf, draw_stamps
 
 __all__ = ["TrainingSet", "make_training_set"]
@@ -65,7 +65,7 @@ def _turned(stamps: Float32, labels: Float32, rng: np.random.Generator) -> tuple
 
 
 def make_training_set(
-    source: MockCatalogue | Catalogue,
+    source: MockCatSim | CatSim,
     ids: npt.NDArray[np.int64],
     *,
     grid: Grid,

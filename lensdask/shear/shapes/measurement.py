@@ -21,7 +21,7 @@ import xarray as xr
 from lensdask.arrays import Array, held_on, like, to_numpy, to_torch
 from lensdask.compute import batches_that_fit, cached_model, choose_device, torch_settings
 from lensdask.data import SHAPES, STAMPS, common_attributes
-from lensdask.shear.instrument import Instrument, instrument_of_stamps
+from lensdask.shear.imaging import Imaging, imaging_of_stamps
 from lensdask.shear.noise import draw_renoise
 from lensdask.shear.shapes.d4cnn import D4CNN, build_d4cnn
 from lensdask.shear.shapes.estimator import Estimator, find_estimator
@@ -46,12 +46,12 @@ PART = {"cpu": 64, "cuda": 1024}
 """Galaxies that are simulated and measured together: of a chunk, no more are in memory as stamps. A guess for GPUs."""
 
 
-def _prepared(instrument: Instrument, *, own: Callable[..., Any], shared: Callable[..., Any]) -> Callable[..., Any]:
+def _prepared(imaging: Imaging, *, own: Callable[..., Any], shared: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function from what a batch brings along, PSFs or their indices, to what was prepared of the PSFs."""
-    if instrument.psf.ndim > 2 and instrument.psf_index is None:
+    if imaging.psf.ndim > 2 and imaging.psf_index is None:
         return own
-    prepared = shared(instrument.psf)
-    return (lambda: prepared) if instrument.psf_index is None else prepared.pick
+    prepared = shared(imaging.psf)
+    return (lambda: prepared) if imaging.psf_index is None else prepared.pick
 
 
 def _placed(prepared: Any, reference: Array) -> Any:
@@ -60,55 +60,55 @@ def _placed(prepared: Any, reference: Array) -> Any:
     return replace(prepared, **{n: like(a, reference) for n, a in arrays.items() if isinstance(a, np.ndarray)})
 
 
-def _fpfs_columns(instrument: Instrument, settings: FPFS, device: str) -> Columns:
+def _fpfs_columns(imaging: Imaging, settings: FPFS, device: str) -> Columns:
     """Return a function from images and renoise to (stamp, 9) columns."""
     # Products are in double precision, see `fpfs`. On the CPU those of NumPy take half the time of torch's.
     on_host = device == "cpu"
     reference = np.empty(0) if on_host else torch.empty(0, dtype=torch.float64, device=device)
-    prepare = partial(make_moments, pixel_scale=instrument.pixel_scale, settings=settings)
-    of_batch = _prepared(instrument, own=prepare, shared=lambda psf: _placed(prepare(psf, shared=True), reference))
+    prepare = partial(make_moments, pixel_scale=imaging.pixel_scale, settings=settings)
+    of_batch = _prepared(imaging, own=prepare, shared=lambda psf: _placed(prepare(psf, shared=True), reference))
 
     def columns(images: torch.Tensor, renoise: torch.Tensor, *psf: Any) -> torch.Tensor:
         first, second = (to_numpy(array) if on_host else array.double() for array in (images, renoise))
         moments = of_batch(*map(to_numpy, psf) if on_host else psf)
-        shapes = fpfs_shapes(first, moments, second if instrument.noise_sigma > 0 else None)
+        shapes = fpfs_shapes(first, moments, second if imaging.noise_sigma > 0 else None)
         return to_torch(shapes, device).T.double()
 
     return columns
 
 
-def _network_columns(instrument: Instrument, chosen: Estimator, device: str) -> Columns:
+def _network_columns(imaging: Imaging, chosen: Estimator, device: str) -> Columns:
     """Return a function from images and renoise to (stamp, 6) columns."""
     network = cached_model(build_d4cnn, chosen.weights, str(chosen.sha256), device)
     if not isinstance(network, D4CNN):
         raise TypeError(f"{chosen.weights} is no D4CNN")
     prepare = partial(
         make_resmoother,
-        pixel_scale=instrument.pixel_scale,
+        pixel_scale=imaging.pixel_scale,
         fwhm=chosen.kernel_fwhm or network.config.kernel_fwhm,
         grid=network.config.grid,
     )
     reference = torch.empty(0, device=device)
-    of_batch = _prepared(instrument, own=prepare, shared=lambda psf: _placed(prepare(psf), reference))
+    of_batch = _prepared(imaging, own=prepare, shared=lambda psf: _placed(prepare(psf), reference))
 
     def columns(images: torch.Tensor, renoise: torch.Tensor, *psf: Any) -> torch.Tensor:
-        second = renoise if instrument.noise_sigma > 0 else None
+        second = renoise if imaging.noise_sigma > 0 else None
         return shapes_with_response(network, resmooth(images, of_batch(*psf), second)).T.double()
 
     return columns
 
 
-def _shape_columns(instrument: Instrument, chosen: Estimator, device: str) -> Columns:
+def _shape_columns(imaging: Imaging, chosen: Estimator, device: str) -> Columns:
     """Return a function from images and renoise to columns, of which the first six are the estimator's shapes."""
     if chosen.path is not None:
-        return _network_columns(instrument, chosen, device)
-    return _fpfs_columns(instrument, chosen.fpfs, device)
+        return _network_columns(imaging, chosen, device)
+    return _fpfs_columns(imaging, chosen.fpfs, device)
 
 
 def measure_stamps(
     images: Array,
     ids: npt.NDArray[np.int64],
-    instrument: Instrument,
+    imaging: Imaging,
     chosen: Estimator,
     *,
     seed: int,
@@ -123,7 +123,7 @@ def measure_stamps(
         CuPy or torch.
     ids
         Galaxy ids, shape (galaxy,); they key the renoise.
-    instrument
+    imaging
         PSF, pixel scale and noise.
     chosen
         Estimator of the ellipticity.
@@ -149,13 +149,13 @@ def measure_stamps(
         check_finite(images[part], ids[part], "stamps")
         return images[part]
 
-    return measure_parts(finite, ids, instrument, [chosen], seed=seed, device=device)[0]
+    return measure_parts(finite, ids, imaging, [chosen], seed=seed, device=device)[0]
 
 
 def measure_parts(
     draw: Callable[[slice], Array],
     ids: npt.NDArray[np.int64],
-    instrument: Instrument,
+    imaging: Imaging,
     estimators: Sequence[Estimator],
     *,
     seed: int,
@@ -167,7 +167,7 @@ def measure_parts(
     ----------
     draw
         From a slice of the galaxies to their stamps, as `measure_stamps` takes them.
-    ids, instrument, seed, device
+    ids, imaging, seed, device
         As for `measure_stamps`; at least one galaxy.
     estimators
         Estimators of the ellipticity.
@@ -177,15 +177,15 @@ def measure_parts(
     list of Float64
         What `measure_stamps` returns, for each estimator.
     """
-    instrument, psf = _psf_of_galaxies(instrument)
-    flux = _fpfs_columns(instrument, FPFS(), device)
-    shapes = [None if _is_default(e) else _shape_columns(instrument, e, device) for e in estimators]
+    imaging, psf = _psf_of_galaxies(imaging)
+    flux = _fpfs_columns(imaging, FPFS(), device)
+    shapes = [None if _is_default(e) else _shape_columns(imaging, e, device) for e in estimators]
     tables = []
     with torch_settings():
         for start in range(0, len(ids), PART[device]):
             part = slice(start, start + PART[device])
             stamps = to_torch(draw(part), device)
-            renoise = _renoise_of(ids[part], stamps, instrument, seed)
+            renoise = _renoise_of(ids[part], stamps, imaging, seed)
             batches = _batches(stamps, renoise, [p[part] for p in psf], device)
             common = batches(flux)
             tables.append([_table(common if of is None else batches(of), common) for of in shapes])
@@ -198,20 +198,20 @@ def _is_default(estimator: Estimator) -> bool:
     return estimator.path is None and estimator.fpfs == FPFS()
 
 
-def _psf_of_galaxies(instrument: Instrument) -> tuple[Instrument, list[npt.NDArray[Any]]]:
-    """Return what galaxies have of their own, PSFs or their indices, and the instrument with no more than they use."""
-    if instrument.psf_index is not None:
-        present, index = np.unique(instrument.psf_index, return_inverse=True)
-        return replace(instrument, psf=instrument.psf[present], psf_index=index), [index]
-    return instrument, [instrument.psf] * (instrument.psf.ndim > 2)
+def _psf_of_galaxies(imaging: Imaging) -> tuple[Imaging, list[npt.NDArray[Any]]]:
+    """Return what galaxies have of their own, PSFs or their indices, and the imaging with no more than they use."""
+    if imaging.psf_index is not None:
+        present, index = np.unique(imaging.psf_index, return_inverse=True)
+        return replace(imaging, psf=imaging.psf[present], psf_index=index), [index]
+    return imaging, [imaging.psf] * (imaging.psf.ndim > 2)
 
 
-def _renoise_of(ids: npt.NDArray[np.int64], stamps: torch.Tensor, instrument: Instrument, seed: int) -> torch.Tensor:
+def _renoise_of(ids: npt.NDArray[np.int64], stamps: torch.Tensor, imaging: Imaging, seed: int) -> torch.Tensor:
     """Return the renoise of each galaxy, shape (galaxy, n, n), beside its stamps."""
     device, n = stamps.device.type, stamps.shape[-1]
-    if instrument.noise_sigma == 0:
+    if imaging.noise_sigma == 0:
         return stamps.new_zeros(len(ids), n, n)
-    return to_torch(draw_renoise(held_on(ids, device), n, instrument.noise, seed), device)
+    return to_torch(draw_renoise(held_on(ids, device), n, imaging.noise, seed), device)
 
 
 def _batches(
@@ -296,7 +296,7 @@ def _packed_columns(stamps: xr.Dataset, chosen: Estimator, device: str) -> xr.Da
     inputs += [_whole_stamps(stamps[name]) for name in each]
     core += [["y", "x"] if name == "psf" else [] for name in each]
     # What every galaxy has of its own comes with the blocks; taking it from here would load all of it.
-    options |= {"instrument": instrument_of_stamps(stamps.isel(galaxy=slice(0))), "each": each}
+    options |= {"imaging": imaging_of_stamps(stamps.isel(galaxy=slice(0))), "each": each}
     packed: xr.DataArray = xr.apply_ufunc(
         _measure_block,
         *inputs,
@@ -321,12 +321,12 @@ def _measure_block(
     images: Array,
     ids: npt.NDArray[np.int64],
     *own: Array,
-    instrument: Instrument,
+    imaging: Imaging,
     each: list[str],
     device: str,
     **options: Any,
 ) -> npt.NDArray[np.float32]:
     arrays: dict[str, Any] = dict(zip(each, map(to_numpy, own), strict=True))
-    instrument = replace(instrument, **arrays)
+    imaging = replace(imaging, **arrays)
     # "auto" is settled where the block is measured, which may be another machine.
-    return measure_stamps(images, ids, instrument, device=choose_device(device), **options).astype(np.float32)
+    return measure_stamps(images, ids, imaging, device=choose_device(device), **options).astype(np.float32)

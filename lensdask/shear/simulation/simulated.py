@@ -12,7 +12,7 @@ from lensdask.compute import NOT_IDENTITY
 from lensdask.data import check_unchanged
 from lensdask.errors import check_seed
 from lensdask.shear.noise import draw_image_noise
-from lensdask.shear.simulation.catalogue import Catalogue, Galaxies, MockCatalogue, galaxies, read_catalogue
+from lensdask.shear.simulation.catsim import CatSim, Galaxies, MockCatSim, galaxies, read_catsim
 from lensdask.shear.simulation.observation import Observation, draw_stamps, noise_of
 from lensdask.shear.simulation.render import render_stamps
 
@@ -30,7 +30,7 @@ class GalaxySource:
     fingerprint: str
     """Checksum of the galaxies."""
 
-    def read(self) -> MockCatalogue | Catalogue:
+    def read(self) -> MockCatSim | CatSim:
         """Return the catalogue, from memory if this process has read it before.
 
         Raises
@@ -44,8 +44,8 @@ class GalaxySource:
 
 
 @lru_cache(maxsize=2)
-def _read(path: str | None, magnitude_limit: float) -> MockCatalogue | Catalogue:
-    return MockCatalogue(magnitude_limit) if path is None else read_catalogue(path, magnitude_limit)
+def _read(path: str | None, magnitude_limit: float) -> MockCatSim | CatSim:
+    return MockCatSim(magnitude_limit) if path is None else read_catsim(path, magnitude_limit)
 
 
 def galaxy_source(catalogue: Path | None, magnitude_limit: float) -> GalaxySource:

@@ -29,12 +29,12 @@ from lensdask.random import Stream, generator
 __all__ = [
     "COLUMNS",
     "MAGNITUDE_LIMIT",
-    "Catalogue",
+    "CatSim",
     "Galaxies",
-    "MockCatalogue",
+    "MockCatSim",
     "galaxies",
     "mock_galaxies",
-    "read_catalogue",
+    "read_catsim",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -106,7 +106,7 @@ class _Normal(IntEnum):
 
 
 @dataclass(frozen=True)
-class MockCatalogue:
+class MockCatSim:
     """The parametric mock, as a source of galaxies brighter than a limit in the i band."""
 
     magnitude_limit: float = MAGNITUDE_LIMIT
@@ -122,7 +122,7 @@ class MockCatalogue:
 
 
 @dataclass(frozen=True, eq=False)
-class Catalogue:
+class CatSim:
     """Galaxies read from a file, drawn with replacement to be simulated."""
 
     rows: Galaxies
@@ -133,7 +133,7 @@ class Catalogue:
         return hashlib.sha256(self.rows.tobytes()).hexdigest()
 
 
-def galaxies(source: MockCatalogue | Catalogue, seed: int, pair_ids: Sequence[int] | npt.NDArray[np.int64]) -> Galaxies:
+def galaxies(source: MockCatSim | CatSim, seed: int, pair_ids: Sequence[int] | npt.NDArray[np.int64]) -> Galaxies:
     """Return the galaxy of each id.
 
     A galaxy depends on the source, the seed and its own id, not on the ids asked for with it.
@@ -152,7 +152,7 @@ def galaxies(source: MockCatalogue | Catalogue, seed: int, pair_ids: Sequence[in
     Galaxies
         Shape (n,), fields as in ``COLUMNS``, in the order of the ids.
     """
-    if isinstance(source, MockCatalogue):
+    if isinstance(source, MockCatSim):
         return mock_galaxies(seed, pair_ids, source.magnitude_limit)
     count = len(source.rows)
     chosen = [
@@ -162,7 +162,7 @@ def galaxies(source: MockCatalogue | Catalogue, seed: int, pair_ids: Sequence[in
     return source.rows[np.asarray(chosen, dtype=np.intp)]
 
 
-def read_catalogue(path: str | Path, magnitude_limit: float = MAGNITUDE_LIMIT) -> Catalogue:
+def read_catsim(path: str | Path, magnitude_limit: float = MAGNITUDE_LIMIT) -> CatSim:
     """Read the galaxies of a CatSim FITS table that are brighter than a limit.
 
     Rows without a disc and without a bulge (bare nuclei) are left out.
@@ -196,7 +196,7 @@ def read_catalogue(path: str | Path, magnitude_limit: float = MAGNITUDE_LIMIT) -
         raise InputError(
             f"{path}: no galaxy with a disc or a bulge has i_ab < {magnitude_limit}; expected at least one"
         )
-    return Catalogue(rows)
+    return CatSim(rows)
 
 
 def _read_columns(path: str | Path) -> Galaxies:

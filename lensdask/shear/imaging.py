@@ -13,11 +13,11 @@ from lensdask.errors import check_choice, check_number
 from lensdask.shear.noise import Noise, NoiseOfPairs
 from lensdask.shear.simulation.observation import Observation, draw_psf, draw_psfs, noise_of, psf_index
 
-__all__ = ["Instrument", "instrument_of_observation", "instrument_of_stamps"]
+__all__ = ["Imaging", "imaging_of_observation", "imaging_of_stamps"]
 
 
 @dataclass(frozen=True)
-class Instrument:
+class Imaging:
     """What the measurement must know of the images."""
 
     psf: npt.NDArray[np.float64]
@@ -45,10 +45,10 @@ class Instrument:
         return Noise(self.noise_sigma, self.noise_correlation, self.noise_of_pairs)
 
 
-def instrument_of_observation(observation: Observation, ids: npt.NDArray[np.int64], seed: int) -> Instrument:
+def imaging_of_observation(observation: Observation, ids: npt.NDArray[np.int64], seed: int) -> Imaging:
     """Return what the measurement must know of the simulated images of galaxies."""
     noise, several = noise_of(observation), observation.psfs > 1
-    return Instrument(
+    return Imaging(
         psf=draw_psfs(observation, seed) if several else draw_psf(observation),
         pixel_scale=observation.pixel_scale,
         noise_sigma=noise.sigma,
@@ -58,9 +58,9 @@ def instrument_of_observation(observation: Observation, ids: npt.NDArray[np.int6
     )
 
 
-def instrument_of_stamps(stamps: xr.Dataset) -> Instrument:
+def imaging_of_stamps(stamps: xr.Dataset) -> Imaging:
     """Return what the measurement must know of a dataset of stamps."""
-    return Instrument(
+    return Imaging(
         psf=_on_host(stamps["psf"]).astype(np.float64, copy=False),
         pixel_scale=float(stamps.attrs["pixel_scale"]),
         noise_sigma=float(stamps.attrs["noise_sigma"]),

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lensdask.errors import InputError
-from lensdask.shear.simulation.catalogue import (
+from lensdask.shear.simulation.catsim import (
     COLUMNS,
-    Catalogue,
+    CatSim,
     Galaxies,
-    MockCatalogue,
+    MockCatSim,
     galaxies,
     mock_galaxies,
-    read_catalogue,
+    read_catsim,
 )
 
 SAMPLE = Path(__file__).parents[3] / "shared" / "data" / "catsim_sample.fits"
@@ -31,7 +31,7 @@ def mock() -> Galaxies:
 def sample() -> Galaxies:
     if not SAMPLE.exists():
         pytest.skip("the CatSim sample is not in ../shared/data")
-    return read_catalogue(SAMPLE).rows
+    return read_catsim(SAMPLE).rows
 
 
 def write(path: Path, rows: Galaxies) -> Path:
@@ -121,7 +121,7 @@ def test_discs_shrink_and_bulges_fade_with_magnitude() -> None:
 
 @given(st.lists(st.integers(0, 2**62), max_size=12), st.integers(0, 12), st.integers(0, 2**62))
 def test_a_galaxy_does_not_depend_on_its_chunk(ids: list[int], cut: int, seed: int) -> None:
-    for source in (MockCatalogue(), Catalogue(mock_galaxies(0, range(30)))):
+    for source in (MockCatSim(), CatSim(mock_galaxies(0, range(30)))):
         whole = galaxies(source, seed, ids)
         parts = [galaxies(source, seed, ids[:cut]), galaxies(source, seed, ids[cut:])]
         np.testing.assert_array_equal(whole, np.concatenate(parts))
@@ -134,15 +134,15 @@ def test_seeds_and_ids_give_different_galaxies(mock: Galaxies) -> None:
 
 
 def test_rows_of_a_catalogue_are_drawn_with_equal_chances(mock: Galaxies) -> None:
-    drawn = galaxies(Catalogue(mock[:10]), 7, range(2000))
+    drawn = galaxies(CatSim(mock[:10]), 7, range(2000))
     number = np.bincount(drawn["galtileid"], minlength=10)
     np.testing.assert_allclose(number, 200, atol=5 * np.sqrt(180))
 
 
 def test_fingerprints_tell_sources_apart(mock: Galaxies) -> None:
-    sources = [MockCatalogue(), MockCatalogue(24.0), Catalogue(mock), Catalogue(mock[:-1])]
+    sources = [MockCatSim(), MockCatSim(24.0), CatSim(mock), CatSim(mock[:-1])]
     assert len({source.fingerprint for source in sources}) == 4
-    assert Catalogue(mock.copy()).fingerprint == Catalogue(mock).fingerprint
+    assert CatSim(mock.copy()).fingerprint == CatSim(mock).fingerprint
 
 
 # The reader
@@ -150,8 +150,8 @@ def test_fingerprints_tell_sources_apart(mock: Galaxies) -> None:
 
 def test_round_trip_through_a_file(mock: Galaxies, tmp_path: Path) -> None:
     path = write(tmp_path / "mock.fits", mock)
-    np.testing.assert_array_equal(read_catalogue(path).rows, mock)
-    bright = read_catalogue(path, 24.0).rows
+    np.testing.assert_array_equal(read_catsim(path).rows, mock)
+    bright = read_catsim(path, 24.0).rows
     np.testing.assert_array_equal(bright, mock[mock["i_ab"] < 24.0])
 
 
@@ -163,14 +163,14 @@ def test_other_columns_and_bare_nuclei_are_ignored(mock: Galaxies, tmp_path: Pat
         nucleus[name] = 0.0
     path = tmp_path / "wide.fits"
     Table(np.concatenate([table.as_array(), nucleus.as_array()])).write(path)
-    np.testing.assert_array_equal(read_catalogue(path).rows, mock)
+    np.testing.assert_array_equal(read_catsim(path).rows, mock)
 
 
 @pytest.mark.parametrize("column", COLUMNS)
 def test_missing_column(column: str, mock: Galaxies, tmp_path: Path) -> None:
     path = write(tmp_path / "short.fits", mock[[name for name in COLUMNS if name != column]])
     with pytest.raises(InputError, match=rf"short\.fits: no column {column};"):
-        read_catalogue(path)
+        read_catsim(path)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_bad_value(column: str, value: float, message: str, mock: Galaxies, tmp_
     rows = mock[mock["a_d"] > 0][:20].copy()
     rows[column][3] = value
     with pytest.raises(InputError, match=message) as error:
-        read_catalogue(write(tmp_path / "bad.fits", rows))
+        read_catsim(write(tmp_path / "bad.fits", rows))
     assert "bad.fits" in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -195,7 +195,7 @@ def test_bad_value(column: str, value: float, message: str, mock: Galaxies, tmp_
 def test_nothing_brighter_than_the_limit(mock: Galaxies, tmp_path: Path) -> None:
     path = write(tmp_path / "faint.fits", mock)
     with pytest.raises(InputError, match=r"faint\.fits: no galaxy .* i_ab < 10"):
-        read_catalogue(path, 10.0)
+        read_catsim(path, 10.0)
 
 
 @pytest.mark.filterwarnings("ignore::astropy.utils.exceptions.AstropyUserWarning")
@@ -206,7 +206,7 @@ def test_unreadable_file(mock: Galaxies, tmp_path: Path) -> None:
     (tmp_path / "cut.fits").write_bytes(whole[: len(whole) // 2])
     for name in ("absent.fits", "text.fits", "empty.fits", "cut.fits", ""):
         with pytest.raises(InputError, match=r"cannot be read .*expected a FITS table") as error:
-            read_catalogue(tmp_path / name)
+            read_catsim(tmp_path / name)
         assert str(tmp_path / name) in str(error.value)
         assert "\n" not in str(error.value)
 
@@ -214,7 +214,7 @@ def test_unreadable_file(mock: Galaxies, tmp_path: Path) -> None:
 def test_file_without_a_table(tmp_path: Path) -> None:
     fits.PrimaryHDU(np.zeros((4, 4))).writeto(tmp_path / "image.fits")
     with pytest.raises(InputError, match=r"image\.fits: no column galtileid"):
-        read_catalogue(tmp_path / "image.fits")
+        read_catsim(tmp_path / "image.fits")
 
 
 def test_column_of_text(mock: Galaxies, tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_column_of_text(mock: Galaxies, tmp_path: Path) -> None:
     table.replace_column("i_ab", ["bright"] * len(table))
     table.write(tmp_path / "text.fits")
     with pytest.raises(InputError, match="cannot be read"):
-        read_catalogue(tmp_path / "text.fits")
+        read_catsim(tmp_path / "text.fits")
 
 
 # The real sample
@@ -231,7 +231,7 @@ def test_column_of_text(mock: Galaxies, tmp_path: Path) -> None:
 def test_real_sample(sample: Galaxies) -> None:
     assert len(sample) == 24
     assert sample["i_ab"].max() < 25.3
-    assert len(read_catalogue(SAMPLE, 99.0).rows) == 100
+    assert len(read_catsim(SAMPLE, 99.0).rows) == 100
 
 
 def test_mock_follows_the_real_sample(mock: Galaxies, sample: Galaxies) -> None:
