@@ -29,7 +29,7 @@ def measure(name: str, fields: int, seed: int, data: Path | None, device: str = 
     options = RunOptions(device=device, show_progress=False)
     with tempfile.TemporaryDirectory() as temporary:
         folder, footprint = Path(temporary), None
-        if data is not None and card["recipe"]["noise"]["footprint"] is not None:
+        if data is not None and (card["recipe"].get("survey") or card["recipe"]["noise"])["footprint"] is not None:
             footprint = folder / "footprint.npy"
             np.save(footprint, read_footprint(data / FOOTPRINT, card["pixel_scale"]).astype(np.int8))
         found = measure_network(name, folder, fields=fields, seed=seed, footprint=footprint, options=options)

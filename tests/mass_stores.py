@@ -9,14 +9,14 @@ import xarray as xr
 
 from lensdask.data import SHEAR_MAPS, common_attributes, save_weights
 from lensdask.maps.fields import ShearMaps
-from lensdask.maps.mock import NoiseModel, observe
+from lensdask.maps.mock import Survey, observe
 from lensdask.massmap.networks.architectures import describe, make_network
 from lensdask.massmap.networks.cha import ChaConfig
 from lensdask.sky.simulate import SkyConfig, simulate_sky
 
 SIZE, PIXEL_SCALE = 48, 0.82
 SKY = SkyConfig(size=SIZE, pixel_scale=PIXEL_SCALE)
-NOISE = NoiseModel(mask_fraction=0.1)
+NOISE = Survey(mask_fraction=0.1)
 NETWORK = ChaConfig(
     channels=2,
     first_kernels=(3, 5, 9),

@@ -5,7 +5,7 @@ import pytest
 
 from lensdask.compute import RunOptions
 from lensdask.errors import InputError
-from lensdask.maps.mock import NoiseModel
+from lensdask.maps.mock import Survey
 from lensdask.massmap.method import Method
 from lensdask.massmap.products import Products
 from lensdask.shear.imaging import Imaging
@@ -24,7 +24,7 @@ PSF = np.ones((2, 2)) / 4
         (SkyConfig, {"pixel_scale": -1}, "pixel_scale: -1; expected a number from 0.001 to 1000"),
         (SkyConfig, {"source": "des"}, "source: 'des'; expected one of zs1.0"),
         (SkyConfig, {"generator": "nbody"}, "generator: 'nbody'; expected lognormal or halo"),
-        (NoiseModel, {"density": 0}, "density: 0; expected a number from"),
+        (Survey, {"density": 0}, "density: 0; expected a number from"),
         (Observation, {"size": 64.0}, "size: 64.0; expected an even number of pixels"),
         (Observation, {"noise_sigma": np.nan}, "noise_sigma: nan; expected a number of at least 0"),
         (Observation, {"psf_e1": 0.8, "psf_e2": 0.6}, "PSF ellipticity: 1.0; expected a number below 1"),
@@ -36,7 +36,7 @@ PSF = np.ones((2, 2)) / 4
         (Imaging, {"psf": PSF, "pixel_scale": 1, "noise_sigma": -1}, "noise_sigma: -1; expected a number of"),
         (Method, {"name": "glimpse", "kind": "glimpse"}, "method glimpse: 'glimpse'; expected ks93, ksplus"),
         (Method, {"name": "ks93:-1", "kind": "ks93", "scale": -1}, "method ks93:-1: scale: -1; expected a number of"),
-        (Products, {"significance": 2.5}, "significance: 2.5; expected a whole number"),
+        (Products, {"noise_realisations": 2.5}, "noise_realisations: 2.5; expected a whole number"),
         (RunOptions, {"device": "tpu"}, "device: 'tpu'; expected auto, cpu or cuda"),
         (RunOptions, {"workers": 0}, "workers: 0; expected a whole number of at least 1"),
         (RunOptions, {"if_exists": "append"}, "if_exists: 'append'; expected refuse, resume or overwrite"),

@@ -165,7 +165,7 @@ def test_map_with_noise_is_that_of_the_method_and_of_its_turned_shear():
     )
     maps, method = shear_maps(dataset), find_method("ks93:2")
     found = map_with_noise(maps, method, pixel_scale=SCALE, realisations=20, seed=3)
-    products = Products(b_mode=True, significance=20)
+    products = Products(b_mode=True, noise_realisations=20)
     made = reconstruct_maps(maps, method, pixel_scale=SCALE, products=products, seed=3)
     np.testing.assert_allclose(found.kappa, made["kappa"][0], atol=1e-6)
     np.testing.assert_allclose(found.kappa_b, made["kappa_b"][0], atol=1e-6)

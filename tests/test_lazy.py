@@ -109,3 +109,17 @@ print("loaded", *[name for name in heavy if name in sys.modules])
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "loaded"
     assert lensdask.open(tmp_path / "maps.zarr")["count"].sum() == 5000
+
+
+@pytest.mark.parametrize(
+    ("package", "old", "new"),
+    [
+        ("lensdask.shear", "Instrument", "Imaging"),
+        ("lensdask.shear", "read_catalogue", "read_catsim"),
+        ("lensdask.massmap", "NoiseModel", "Survey"),
+    ],
+)
+def test_names_of_the_last_release_work_with_a_warning(package, old, new):
+    module = importlib.import_module(package)
+    with pytest.warns(DeprecationWarning, match=rf"{package}\.{old} is now {package}\.{new}"):
+        assert getattr(module, old) is getattr(module, new)

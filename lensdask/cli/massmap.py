@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lensdask.cli.options import AsJson, Fields, MassMethod, Overwrite, Running, Seed, Survey, with_groups
+from lensdask.cli.options import AsJson, Fields, MassMethod, Overwrite, Running, Seed, SkyAndSurvey, with_groups
 from lensdask.cli.root import finish, report_store
 from lensdask.cli.training import Config, Model, Training, train_and_report
 from lensdask.errors import InputError
@@ -27,7 +27,7 @@ def simulate(
     maps: Annotated[Path, typer.Argument(metavar="MAPS", help="Store of shear maps to write.")],
     *,
     fields: Fields,
-    survey: Survey,
+    simulation: SkyAndSurvey,
     seed: Seed = 0,
     running: Running,
     as_json: AsJson = False,
@@ -36,7 +36,7 @@ def simulate(
     from lensdask.massmap.runs import simulate_run
 
     options = running.options
-    result = simulate_run(maps, fields=fields, sky=survey.sky, noise=survey.noise, seed=seed, options=options)
+    result = simulate_run(maps, fields=fields, sky=simulation.sky, survey=simulation.survey, seed=seed, options=options)
     report_store(maps, result, "fields", as_json)
 
 
@@ -134,9 +134,13 @@ def reconstruct(
     *,
     method: MassMethod = "wiener",
     b_mode: Annotated[bool, typer.Option(help="Also map the B mode, a null test.")] = False,
-    significance: Annotated[
+    noise_realisations: Annotated[
         int,
-        typer.Option(help="Also map the signal-to-noise ratio, from this many random rotations of the shear."),
+        typer.Option(
+            "--noise-realisations",
+            "--significance",
+            help="Also map the significance, S/N, from this many random rotations of the shear.",
+        ),
     ] = 0,
     n_eff: Annotated[bool, typer.Option(help="Also map the effective number density, galaxies per arcmin².")] = False,
     symmetrised: Annotated[
@@ -154,7 +158,7 @@ def reconstruct(
         maps,
         mass,
         method=method,
-        products=Products(b_mode, significance, n_eff),
+        products=Products(b_mode, noise_realisations, n_eff),
         symmetrised=symmetrised,
         seed=seed,
         options=running.options,

@@ -13,7 +13,7 @@ from lensdask.errors import InputError
 
 if TYPE_CHECKING:
     from lensdask.compute import RunOptions
-    from lensdask.maps.mock import NoiseModel
+    from lensdask.maps.mock import Survey
     from lensdask.shear.simulation.observation import Observation
     from lensdask.sky.simulate import SkyConfig
 
@@ -29,7 +29,7 @@ __all__ = [
     "Running",
     "Seed",
     "Simulation",
-    "Survey",
+    "SkyAndSurvey",
     "Workers",
     "with_groups",
 ]
@@ -115,7 +115,7 @@ class Simulation:
 
 
 @dataclasses.dataclass(frozen=True)
-class Survey:
+class SkyAndSurvey:
     """Options of commands that simulate fields of sky and what galaxies show of them."""
 
     generator: Annotated[
@@ -153,13 +153,13 @@ class Survey:
         return SkyConfig(**settings)
 
     @property
-    def noise(self) -> "NoiseModel":
+    def survey(self) -> "Survey":
         """Galaxies, noise and masks."""
-        from lensdask.maps.mock import NoiseModel
+        from lensdask.maps.mock import Survey
 
         names = ("density", "sigma_e", "measurement_error", "mask_fraction", "mask_radius")
         settings: dict[str, Any] = {name: getattr(self, name) for name in names}
-        return NoiseModel(footprint=None if self.footprint is None else str(self.footprint), **settings)
+        return Survey(footprint=None if self.footprint is None else str(self.footprint), **settings)
 
 
 @dataclasses.dataclass(frozen=True)

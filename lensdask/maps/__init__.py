@@ -7,7 +7,7 @@ from lensdask.lazy import lazy_names
 if TYPE_CHECKING:
     from lensdask.maps.fields import ShearMaps, cross_shear, shear_dataset, shear_maps, validate_shear_maps
     from lensdask.maps.footprints import read_footprint
-    from lensdask.maps.mock import NoiseModel, mock_catalogue, observe
+    from lensdask.maps.mock import Survey, mock_catalogue, observe
     from lensdask.maps.pixelisation import bin_catalogue
     from lensdask.maps.statistics.distributions import correlation_functions, pdf
     from lensdask.maps.statistics.filaments import find_filaments, persistence_pairs
@@ -21,9 +21,9 @@ else:
     __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
-    "NoiseModel",
     "Peaks",
     "ShearMaps",
+    "Survey",
     "azimuthal_profile",
     "bin_catalogue",
     "correlation_functions",

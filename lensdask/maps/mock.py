@@ -27,7 +27,7 @@ from lensdask.maps.fields import ShearMaps, check_pixel_scale, check_same_shape
 from lensdask.maps.footprints import read_footprint
 from lensdask.random import Stream, generator, normals
 
-__all__ = ["NoiseModel", "galaxy_counts", "mock_catalogue", "observe"]
+__all__ = ["Survey", "galaxy_counts", "mock_catalogue", "observe"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -38,7 +38,7 @@ _RADIUS_POWER = 10 / 3
 
 
 @dataclass(frozen=True)
-class NoiseModel:
+class Survey:
     """How galaxies sample the shear of a field.
 
     Parameters
@@ -90,7 +90,7 @@ _RANGES = {
 """Least and largest of each number."""
 
 
-def observe(ids: Array, g1: Array, g2: Array, model: NoiseModel, pixel_scale: float, seed: int) -> ShearMaps:
+def observe(ids: Array, g1: Array, g2: Array, model: Survey, pixel_scale: float, seed: int) -> ShearMaps:
     """Return what galaxies show of reduced shear.
 
     A pixel whose few galaxies give a mean beyond |g| = 1, one in a million at the default density, gets 1 / g*
@@ -139,20 +139,20 @@ def observe(ids: Array, g1: Array, g2: Array, model: NoiseModel, pixel_scale: fl
     return ShearMaps(g1 / square, g2 / square, weight, error, mask)
 
 
-def galaxy_counts(field_id: int, shape: tuple[int, int], model: NoiseModel, pixel_scale: float, seed: int) -> Float64:
+def galaxy_counts(field_id: int, shape: tuple[int, int], model: Survey, pixel_scale: float, seed: int) -> Float64:
     """Return the number of galaxies in each pixel of a field, shape (y, x), as `observe` draws it."""
     counts = _poisson(generator(seed, Stream.COUNTS, field_id), shape, model, pixel_scale)
     return np.where(_mask(field_id, shape, model, pixel_scale, seed), counts, 0).astype(np.float64)
 
 
 def _poisson(
-    random: np.random.Generator, shape: tuple[int, int], model: NoiseModel, pixel_scale: float
+    random: np.random.Generator, shape: tuple[int, int], model: Survey, pixel_scale: float
 ) -> npt.NDArray[np.int64]:
     return random.poisson(model.density * pixel_scale**2, shape)
 
 
 def _one_field(
-    field_id: int, shape: tuple[int, int], model: NoiseModel, pixel_scale: float, seed: int
+    field_id: int, shape: tuple[int, int], model: Survey, pixel_scale: float, seed: int
 ) -> tuple[Float64, Float64, Float64]:
     """Return inverse variance, mean measurement error and mask of one field, shape (y, x)."""
     random = generator(seed, Stream.COUNTS, field_id)
@@ -163,9 +163,7 @@ def _one_field(
     return weight, np.where(inside, mean, 0.0), inside.astype(np.float64)
 
 
-def _mean_errors(
-    random: np.random.Generator, counts: npt.NDArray[np.int64], model: NoiseModel
-) -> tuple[Float64, Float64]:
+def _mean_errors(random: np.random.Generator, counts: npt.NDArray[np.int64], model: Survey) -> tuple[Float64, Float64]:
     """Return mean and mean square of the measurement errors of the galaxies in each pixel, 0 where there is none."""
     if model.measurement_error == 0:
         return np.zeros(counts.shape), np.zeros(counts.shape)
@@ -178,14 +176,12 @@ def _mean_errors(
     return mean, square
 
 
-def _errors(chance: Float64, model: NoiseModel) -> Float64:
+def _errors(chance: Float64, model: Survey) -> Float64:
     """Return the measurement error of galaxies of which the part `chance` of all is brighter."""
     return np.asarray(model.measurement_error * chance ** (0.4 / _COUNT_SLOPE))
 
 
-def _mask(
-    field_id: int, shape: tuple[int, int], model: NoiseModel, pixel_scale: float, seed: int
-) -> npt.NDArray[np.bool_]:
+def _mask(field_id: int, shape: tuple[int, int], model: Survey, pixel_scale: float, seed: int) -> npt.NDArray[np.bool_]:
     """Return where a field is seen, shape (y, x)."""
     inside = np.ones(shape, dtype=bool) if model.footprint is None else read_footprint(model.footprint, pixel_scale)
     if inside.shape != shape:
@@ -196,7 +192,7 @@ def _mask(
 
 
 def _discs(
-    random: np.random.Generator, shape: tuple[int, int], model: NoiseModel, pixel_scale: float
+    random: np.random.Generator, shape: tuple[int, int], model: Survey, pixel_scale: float
 ) -> npt.NDArray[np.bool_]:
     """Return discs that cover the fraction of the model, by less than one disc too much, shape (y, x)."""
     height, width = shape
@@ -213,7 +209,7 @@ def _discs(
 
 
 def mock_catalogue(
-    field_id: int, g1: npt.ArrayLike, g2: npt.ArrayLike, model: NoiseModel, pixel_scale: float, seed: int
+    field_id: int, g1: npt.ArrayLike, g2: npt.ArrayLike, model: Survey, pixel_scale: float, seed: int
 ) -> npt.NDArray[Any]:
     """Return a catalogue of galaxies over one field, each with the shear of its pixel.
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from lensdask.compute import RunOptions
     from lensdask.data.tables import read_shear_catalogue
     from lensdask.maps.fields import ShearMaps, cross_shear, shear_dataset, shear_maps, validate_shear_maps
-    from lensdask.maps.mock import NoiseModel, mock_catalogue, observe
+    from lensdask.maps.mock import Survey, mock_catalogue, observe
     from lensdask.maps.pixelisation import bin_catalogue
     from lensdask.maps.statistics.peak_list import list_peaks
     from lensdask.maps.statistics.peaks import find_peaks
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from lensdask.massmap.reconstruction import reconstruct
     from lensdask.massmap.runs import reconstruct_run, simulate_run
 else:
-    __getattr__, __dir__ = lazy_names(__name__)
+    __getattr__, __dir__ = lazy_names(__name__, {"NoiseModel": "Survey"})
 
 __all__ = [
     "ApertureMass",
     "ConditionsWarning",
     "Method",
-    "NoiseModel",
     "Products",
     "RunOptions",
     "ShearMaps",
+    "Survey",
     "WienerMap",
     "aperture_mass",
     "bin_catalogue",

@@ -50,7 +50,8 @@ def trained_for(card: Mapping[str, Any]) -> Conditions:
     recipe, data = card.get("recipe") or {}, card.get("data") or {}
     if data.get("store"):
         return Conditions(_noise(data), _source(data))
-    survey = recipe.get("noise") or {}
+    # A card of lensdask 0.1 says "noise".
+    survey = recipe.get("survey") or recipe.get("noise") or {}
     # The share of a footprint that is hidden is not on the card.
     is_told = survey.get("footprint") is None and "mask_fraction" in survey
     hidden = float(survey["mask_fraction"]) if is_told else None

@@ -10,7 +10,7 @@ import numpy as np
 from lensdask.compute import RunOptions, RunResult
 from lensdask.data import load_card
 from lensdask.errors import InputError
-from lensdask.maps.mock import NoiseModel
+from lensdask.maps.mock import Survey
 from lensdask.massmap.evaluation import evaluate
 from lensdask.massmap.method import find_method
 from lensdask.massmap.runs import reconstruct_run, simulate_run
@@ -63,9 +63,9 @@ def measure_network(
         The network did not learn from simulated fields, the folder holds such stores, the footprint cannot be read, or
         a field could not be made.
     """
-    sky, noise = _surroundings(network, footprint)
+    sky, survey = _surroundings(network, footprint)
     truth, stores = folder / "maps.zarr", []
-    _check_whole(simulate_run(truth, fields=fields, sky=sky, noise=noise, seed=seed, options=options))
+    _check_whole(simulate_run(truth, fields=fields, sky=sky, survey=survey, seed=seed, options=options))
     smoothings = {f"ks93:{scale:g}": scale for scale in SMOOTHINGS}
     methods = {"wiener": "wiener", "network": network, "symmetrised": network} | dict.fromkeys(smoothings)
     for label, method in methods.items():
@@ -91,15 +91,16 @@ def _check_whole(run: RunResult) -> None:
         raise InputError(f"fields that could not be made, the first because of {run.quarantined[0].reason}")
 
 
-def _surroundings(network: str | Path, footprint: Path | None) -> tuple[SkyConfig, NoiseModel]:
+def _surroundings(network: str | Path, footprint: Path | None) -> tuple[SkyConfig, Survey]:
     """Return sky and survey of the recipe of a network."""
     path = find_method(network).weights
     card = load_card(path)
     recipe = card.get("recipe")
     if not recipe or card.get("data", {}).get("store"):
         raise InputError(f"{path}: not trained on simulated fields; expected a card with the recipe of sky and noise")
-    noise = NoiseModel(**recipe["noise"])
-    return SkyConfig(**recipe["sky"]), noise if footprint is None else replace(noise, footprint=str(footprint))
+    # A card of lensdask 0.1 says "noise".
+    survey = Survey(**recipe["survey" if "survey" in recipe else "noise"])
+    return SkyConfig(**recipe["sky"]), survey if footprint is None else replace(survey, footprint=str(footprint))
 
 
 def _column(rows: list[dict[str, Any]], labels: Iterable[str], quantity: str) -> dict[str, dict[str, float]]:

@@ -46,7 +46,7 @@ class Products:
 
     b_mode: bool = False
     """``kappa_b``: the same method on shear turned by 45 degrees, where lensing leaves nothing but noise."""
-    significance: int = 0
+    noise_realisations: int = 0
     """``significance``: the map over its noise, which is that of so many maps of randomly turned shear. 0 for no such
     map. The aperture mass knows its noise without turning any."""
     n_eff: bool = False
@@ -54,14 +54,14 @@ class Products:
 
     def __post_init__(self) -> None:
         """Refuse what has no standard deviation."""
-        check_number("significance", self.significance, least=0, whole=True, meaning="realisations of the noise")
-        if self.significance == 1:
-            raise InputError(f"significance: {self.significance} realisations; expected 0 for none, or at least 2")
+        check_number("noise_realisations", self.noise_realisations, least=0, whole=True)
+        if self.noise_realisations == 1:
+            raise InputError("noise_realisations: 1; expected 0 for no map of significance, or at least 2")
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of these maps in the schema ``mass_maps``."""
-        wanted = {"kappa_b": self.b_mode, "significance": self.significance, "n_eff": self.n_eff}
+        wanted = {"kappa_b": self.b_mode, "significance": self.noise_realisations, "n_eff": self.n_eff}
         return tuple(name for name, is_wanted in wanted.items() if is_wanted)
 
 
@@ -197,9 +197,9 @@ def reconstruct_maps(
     if products.b_mode:
         turned = dict(zip(("g1", "g2"), cross_shear(maps.g1, maps.g2), strict=True))
         found["kappa_b"] = made(maps._replace(**turned), method)
-    if products.significance:
+    if products.noise_realisations:
         numbers = np.arange(len(maps.g1)) if ids is None else ids
-        noise = _noise(maps, method, numbers, pixel_scale, seed, products.significance, device)
+        noise = _noise(maps, method, numbers, pixel_scale, seed, products.noise_realisations, device)
         found["significance"] = np.divide(found["kappa"], noise, out=np.zeros(noise.shape), where=noise > 0)
     if products.n_eff:
         if sigma_e is None:

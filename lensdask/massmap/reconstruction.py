@@ -3,6 +3,7 @@
 `lensdask.massmap.runs.reconstruct_run` is the other door to the same maps, for more fields than one sitting.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,12 @@ def reconstruct(
     method: str | Path = "wiener",
     *,
     b_mode: bool = False,
-    significance: int = 0,
+    noise_realisations: int = 0,
     n_eff: bool = False,
     symmetrised: bool = False,
     seed: int = 0,
     device: str = "auto",
+    significance: int | None = None,
 ) -> xr.Dataset:
     """Reconstruct the convergence of shear maps; lazily if they are lazy.
 
@@ -40,7 +42,7 @@ def reconstruct(
         Dataset of the schema ``shear_maps``: `lensdask.massmap.bin_catalogue`, or `lensdask.open` of a store.
     method
         As for `lensdask.massmap.find_method`; ``wiener`` takes from the dataset what galaxies they are, if it knows.
-    b_mode, significance, n_eff
+    b_mode, noise_realisations, n_eff
         What is made beside the convergence, see `lensdask.massmap.Products`.
     symmetrised
         Whether maps are the mean over the eight turns and mirrors of the field.
@@ -48,6 +50,8 @@ def reconstruct(
         Of the random turns from which the noise of ``significance`` is taken.
     device
         "auto", "cpu" or "cuda".
+    significance
+        What `noise_realisations` was called once.
 
     Returns
     -------
@@ -65,9 +69,13 @@ def reconstruct(
         A network was trained for other noise, galaxies or masks than those of the maps, or the Wiener filter is told to
         expect other galaxies.
     """
+    if significance is not None:
+        message = "significance is now noise_realisations; the old name goes with the next release"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        noise_realisations = significance
     SHEAR_MAPS.validate(maps)
     chosen = method_for(maps, method, symmetrised=symmetrised)
-    products = Products(b_mode, significance, n_eff)
+    products = Products(b_mode, noise_realisations, n_eff)
     check_seed(seed)
     made_of = {"maps": maps.attrs["configuration_hash"], "seed": seed}
     settings = made_of | {"method": settings_of(chosen), "products": settings_of(products)}

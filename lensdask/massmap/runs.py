@@ -10,7 +10,7 @@ from lensdask.compute import Chunks, NewStore, RunOptions, RunResult, refer_to, 
 from lensdask.data import MASS_MAPS, SHEAR_MAPS, Schema, file_sha256
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
-from lensdask.maps.mock import NoiseModel
+from lensdask.maps.mock import Survey
 from lensdask.massmap.conditions import warn_of_conditions
 from lensdask.massmap.method import method_for
 from lensdask.massmap.products import Products
@@ -40,7 +40,7 @@ def simulate_run(
     *,
     fields: int,
     sky: SkyConfig | None = None,
-    noise: NoiseModel | None = None,
+    survey: Survey | None = None,
     seed: int = 0,
     chunk: int = SHEAR_MAPS.chunk,
     options: RunOptions | None = None,
@@ -55,7 +55,7 @@ def simulate_run(
         Number of fields; their ids are 0, 1, ..., which no training of the package's networks uses.
     sky
         Which sky.
-    noise
+    survey
         Galaxies, their noise, and what is masked.
     seed
         Of sky, galaxies and masks.
@@ -69,23 +69,23 @@ def simulate_run(
     InputError
         The output exists, the footprint cannot be read, or a number makes no sense.
     """
-    sky, noise, checksum = sky or SkyConfig(), noise or NoiseModel(), None
-    if noise.footprint is not None:
-        checksum = file_sha256(Path(noise.footprint))
+    sky, survey, checksum = sky or SkyConfig(), survey or Survey(), None
+    if survey.footprint is not None:
+        checksum = file_sha256(Path(survey.footprint))
         # Workers may run in another directory than this process.
-        noise = replace(noise, footprint=str(Path(noise.footprint).resolve()))
-    task = SimulateFields(sky, noise, checksum, seed)
+        survey = replace(survey, footprint=str(Path(survey.footprint).resolve()))
+    task = SimulateFields(sky, survey, checksum, seed)
     return run(task, Chunks(fields, chunk, "fields"), _fields_store(path, task, fields), options, label="simulate")
 
 
 def _fields_store(path: Path, task: SimulateFields, fields: int) -> NewStore:
     """Return the store of simulated shear maps to write."""
-    sky, noise, has_haloes = task.sky, task.noise, task.sky.generator == "halo"
+    sky, survey, has_haloes = task.sky, task.survey, task.sky.generator == "halo"
     sizes = {"field": fields, "y": sky.size, "x": sky.size} | ({"halo": halo_slots(sky)} if has_haloes else {})
     attributes = {
         "pixel_scale": sky.pixel_scale,
-        "density": noise.density,
-        "sigma_e": noise.sigma_e,
+        "density": survey.density,
+        "sigma_e": survey.sigma_e,
         "source": sky.source,
         "resolution": sky.resolution,
         "seed": task.seed,

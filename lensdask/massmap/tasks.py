@@ -10,7 +10,7 @@ from lensdask.compute import Device, StoreReference, Table, Task
 from lensdask.data import check_unchanged, file_sha256
 from lensdask.errors import check_seed
 from lensdask.maps.fields import ShearMaps, shear_maps
-from lensdask.maps.mock import NoiseModel, galaxy_counts, observe
+from lensdask.maps.mock import Survey, galaxy_counts, observe
 from lensdask.massmap.method import Method
 from lensdask.massmap.products import Products, reconstruct_maps
 from lensdask.massmap.reconstruction import observed_settings
@@ -28,7 +28,7 @@ class SimulateFields(Task):
 
     sky: SkyConfig
     """Which sky."""
-    noise: NoiseModel
+    survey: Survey
     """Galaxies, their noise, and what is masked."""
     footprint_hash: str | None
     """Checksum of the footprint, if there is one."""
@@ -41,7 +41,7 @@ class SimulateFields(Task):
 
     def settings(self) -> dict[str, Any]:
         """Return all that decides the result: the footprint by its checksum."""
-        noise = asdict(self.noise) | {"footprint": None, "footprint_hash": self.footprint_hash}
+        noise = asdict(self.survey) | {"footprint": None, "footprint_hash": self.footprint_hash}
         return {"sky": asdict(self.sky), "noise": noise, "seed": self.seed}
 
     def __call__(self, start: int, stop: int, device: Device) -> tuple[Table, None]:
@@ -49,15 +49,15 @@ class SimulateFields(Task):
         ids = np.arange(start, stop, dtype=np.int64)
         self._check_footprint()
         sky, scale = simulate_sky(ids, self.sky, self.seed, device), self.sky.pixel_scale
-        maps = observe(index_like(ids, sky.g1), sky.g1, sky.g2, self.noise, scale, self.seed)
+        maps = observe(index_like(ids, sky.g1), sky.g1, sky.g2, self.survey, scale, self.seed)
         shape = (self.sky.size, self.sky.size)
-        counts = [galaxy_counts(int(i), shape, self.noise, scale, self.seed) for i in ids]
+        counts = [galaxy_counts(int(i), shape, self.survey, scale, self.seed) for i in ids]
         columns = {**maps._asdict(), "kappa": sky.kappa, "count": np.stack(counts)}
         table = {name: to_numpy(array).astype(np.float32) for name, array in columns.items()}
         return table | {"mask": to_numpy(maps.mask).astype(np.int8)} | _halo_columns(sky), None
 
     def _check_footprint(self) -> None:
-        path = self.noise.footprint
+        path = self.survey.footprint
         if path is not None:
             check_unchanged(path, file_sha256(path), str(self.footprint_hash), "footprint")
 

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import tomllib
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -48,7 +49,12 @@ def find_recipe(name: str | Path, prefixes: tuple[str, ...]) -> Path:
     return path
 
 
-def recipe_of_file(path: Path, default: T, networks: Mapping[str, Mapping[str, "DataclassInstance"]]) -> T:
+def recipe_of_file(
+    path: Path,
+    default: T,
+    networks: Mapping[str, Mapping[str, "DataclassInstance"]],
+    renamed: Mapping[str, str] | None = None,
+) -> T:
     """Return a recipe with the settings of a TOML file.
 
     The file may hold the recipe's own settings at its top, and a table for each of its dataclasses. In ``[network]``,
@@ -62,6 +68,8 @@ def recipe_of_file(path: Path, default: T, networks: Mapping[str, Mapping[str, "
         The recipe of an empty file, with a field `network`.
     networks
         Networks to start from by architecture and base; where the file says nothing, the first of the first.
+    renamed
+        New names of tables by their old ones, which work with a `DeprecationWarning` for one release.
 
     Raises
     ------
@@ -69,6 +77,11 @@ def recipe_of_file(path: Path, default: T, networks: Mapping[str, Mapping[str, "
         The file cannot be read, has a setting that does not exist, or one that cannot be.
     """
     content = _read_toml(path)
+    for old, new in (renamed or {}).items():
+        if old in content:
+            message = f"{path}: [{old}] is now [{new}]; the old name goes with the next release"
+            warnings.warn(message, DeprecationWarning, stacklevel=3)
+            content[new] = content.pop(old)
     parts: dict[str, Any] = {"network": _network(content.pop("network", {}), networks, f"{path}: [network]")}
     for field in dataclasses.fields(default):
         value = getattr(default, field.name)

@@ -20,10 +20,10 @@ from command_line import call
 from mass_stores import NETWORK, PIXEL_SCALE, SIZE, SKY, save_network, shear_store_dataset
 
 import lensdask
-from lensdask.cli.options import Survey
+from lensdask.cli.options import SkyAndSurvey
 from lensdask.compute import status
 from lensdask.data import MASS_MAPS, SHEAR_MAPS, save_weights, write
-from lensdask.maps.mock import NoiseModel, mock_catalogue
+from lensdask.maps.mock import Survey, mock_catalogue
 from lensdask.massmap import read_shear_catalogue, tile_catalogue
 from lensdask.massmap.networks.architectures import describe, make_network
 from lensdask.sky.simulate import SkyConfig, simulate_sky
@@ -68,9 +68,9 @@ def content(path):
 
 
 def test_defaults_are_those_of_the_library():
-    survey = Survey()
+    survey = SkyAndSurvey()
     assert survey.sky == SkyConfig()
-    assert survey.noise == NoiseModel()
+    assert survey.survey == Survey()
 
 
 @pytest.mark.usefixtures("here")
@@ -114,7 +114,7 @@ def test_simulate_reconstruct_evaluate(monkeypatch, capfd):
 def catalogue(path, sky=True, rows=None):
     """Write galaxies over one simulated field, and return its true convergence."""
     field = simulate_sky([0], SKY, 0)
-    galaxies = mock_catalogue(0, np.asarray(field.g1[0]), np.asarray(field.g2[0]), NoiseModel(), PIXEL_SCALE, 0)
+    galaxies = mock_catalogue(0, np.asarray(field.g1[0]), np.asarray(field.g2[0]), Survey(), PIXEL_SCALE, 0)
     x, y = galaxies["x"], galaxies["y"]
     # Near the equator degrees of RA are as long as those of Dec, and grow to the left.
     places = {"RA": 150 - x / 60, "DEC": y / 60} if sky else {"X": x, "Y": y}
@@ -464,7 +464,7 @@ MISTAKES = {
     "weights of another pillar": ([*RECONSTRUCT, "d4cnn.safetensors"], "architecture 'd4cnn'"),
     "weights for other pixels": ([*RECONSTRUCT, "coarse.safetensors"], r"pixels of 0\.82 arcmin; expected 3\.28"),
     "model without suffix": ([*RECONSTRUCT, "good.pt"], r"\.safetensors"),
-    "one realisation": ([*RECONSTRUCT, "ks93", "--significance", "1"], "significance: 1"),
+    "one realisation": ([*RECONSTRUCT, "ks93", "--significance", "1"], "noise_realisations: 1"),
     "negative seed of turns": ([*RECONSTRUCT, "ks93", "--seed", "-1"], "seed: -1"),
     "unknown device": ([*RECONSTRUCT, "ks93", "--device", "tpu"], "device: 'tpu'"),
     "shear is NaN inside the mask": (of("nan.zarr"), "field 1: g1 is not finite inside the mask"),

@@ -9,13 +9,13 @@ from astropy.io import fits
 
 from lensdask.errors import InputError
 from lensdask.maps.fields import validate_shear_maps
-from lensdask.maps.mock import NoiseModel, galaxy_counts, mock_catalogue, observe
+from lensdask.maps.mock import Survey, galaxy_counts, mock_catalogue, observe
 from lensdask.maps.pixelisation import bin_catalogue
 
 SCALE = 0.41
 IDS = np.array([4, 9, 2**40])
-PLAIN = NoiseModel()
-ERRORS = NoiseModel(measurement_error=0.2)
+PLAIN = Survey()
+ERRORS = Survey(measurement_error=0.2)
 
 
 def sheared(shape: tuple[int, ...] = (3, 96, 96)) -> tuple[np.ndarray, np.ndarray]:
@@ -29,8 +29,8 @@ def standardised(maps, g1: np.ndarray, g2: np.ndarray) -> np.ndarray:
     return noise[:, known]
 
 
-@pytest.mark.parametrize("model", [PLAIN, ERRORS, NoiseModel(density=5.0, sigma_e=0.3)])
-def test_noise_has_the_variance_of_the_weights(model: NoiseModel) -> None:
+@pytest.mark.parametrize("model", [PLAIN, ERRORS, Survey(density=5.0, sigma_e=0.3)])
+def test_noise_has_the_variance_of_the_weights(model: Survey) -> None:
     g1, g2 = sheared()
     maps = observe(IDS, g1, g2, model, SCALE, 1)
     validate_shear_maps(maps)
@@ -85,7 +85,7 @@ def test_a_field_does_not_depend_on_its_neighbours() -> None:
 @pytest.mark.parametrize("fraction", [0.02, 0.2, 0.5])
 def test_discs_cover_the_fraction(fraction: float) -> None:
     g1, g2 = sheared()
-    model = NoiseModel(mask_fraction=fraction)
+    model = Survey(mask_fraction=fraction)
     maps = observe(IDS, g1, g2, model, SCALE, 7)
     masked = (maps.mask == 0).mean(axis=(1, 2))
     largest = np.pi * (2.7 / SCALE) ** 2 / 96**2
@@ -101,7 +101,7 @@ def test_footprint_is_read(tmp_path: Path, suffix: str) -> None:
     inside[10:80, 20:90] = 1
     path = tmp_path / f"footprint{suffix}"
     np.save(path, inside) if suffix == ".npy" else fits.writeto(path, inside)
-    maps = observe(IDS, *sheared(), NoiseModel(footprint=str(path)), SCALE, 8)
+    maps = observe(IDS, *sheared(), Survey(footprint=str(path)), SCALE, 8)
     assert (maps.mask == inside).all()
     assert (maps.weight[:, inside == 0] == 0).all()
 
@@ -109,7 +109,7 @@ def test_footprint_is_read(tmp_path: Path, suffix: str) -> None:
 def test_ellipticities_stay_below_one() -> None:
     zero = np.zeros((1, 128, 128))
     g1, g2 = 0.6 + zero, 0.5 + zero
-    maps = observe(IDS[:1], g1, g2, NoiseModel(density=4.0, sigma_e=0.4), SCALE, 9)
+    maps = observe(IDS[:1], g1, g2, Survey(density=4.0, sigma_e=0.4), SCALE, 9)
     assert (maps.g1**2 + maps.g2**2 < 1).all()
     validate_shear_maps(maps)
 
@@ -125,7 +125,7 @@ def test_torch_sees_the_same_galaxies() -> None:
 
 
 def test_configuration_is_plain() -> None:
-    assert NoiseModel(**asdict(ERRORS)) == ERRORS
+    assert Survey(**asdict(ERRORS)) == ERRORS
 
 
 def test_catalogue_gives_the_shear_back_in_its_frame() -> None:
@@ -177,7 +177,7 @@ def test_magnitudes_of_the_catalogue_follow_the_counts() -> None:
 )
 def test_bad_models_are_refused(settings: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        NoiseModel(**settings)
+        Survey(**settings)
 
 
 def test_bad_input_is_refused(tmp_path: Path) -> None:
@@ -189,18 +189,18 @@ def test_bad_input_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="pixel_scale"):
         observe(IDS, g1, g2, PLAIN, (0.4, 0.5), 1)
     with pytest.raises(InputError, match=r"nowhere.npy: .*expected a FITS or .npy map"):
-        observe(IDS, g1, g2, NoiseModel(footprint=str(tmp_path / "nowhere.npy")), SCALE, 1)
+        observe(IDS, g1, g2, Survey(footprint=str(tmp_path / "nowhere.npy")), SCALE, 1)
     np.save(tmp_path / "small.npy", np.ones((5, 5)))
     with pytest.raises(InputError, match=r"small.npy: shape \(5, 5\); expected that of the fields, \(96, 96\)"):
-        observe(IDS, g1, g2, NoiseModel(footprint=str(tmp_path / "small.npy")), SCALE, 1)
+        observe(IDS, g1, g2, Survey(footprint=str(tmp_path / "small.npy")), SCALE, 1)
     np.save(tmp_path / "wild.npy", np.full((96, 96), 2))
     with pytest.raises(InputError, match=r"wild.npy: no map of 0 and 1"):
-        observe(IDS, g1, g2, NoiseModel(footprint=str(tmp_path / "wild.npy")), SCALE, 1)
+        observe(IDS, g1, g2, Survey(footprint=str(tmp_path / "wild.npy")), SCALE, 1)
 
 
 def test_a_footprint_that_was_replaced_is_read_again(tmp_path) -> None:
     file = tmp_path / "footprint.npy"
-    model = NoiseModel(footprint=str(file))
+    model = Survey(footprint=str(file))
     seen = []
     for inside, changed in ((1, 1), (0, 2)):
         footprint = np.ones((8, 8))

@@ -11,7 +11,7 @@ import lensdask
 from lensdask.compute import RunOptions, start_cluster, status
 from lensdask.data import MASS_MAPS, SHEAR_MAPS, write
 from lensdask.errors import InputError
-from lensdask.maps.mock import NoiseModel
+from lensdask.maps.mock import Survey
 from lensdask.massmap.products import Products
 from lensdask.massmap.reconstruction import reconstruct
 from lensdask.massmap.runs import reconstruct_run, simulate_run
@@ -28,7 +28,7 @@ SEED = 3
 def folder(tmp_path_factory):
     """Return a folder with a store of fields in chunks of two, and a network."""
     folder = tmp_path_factory.mktemp("maps")
-    settings = {"fields": FIELDS, "sky": SKY, "noise": NOISE, "seed": SEED, "chunk": 2}
+    settings = {"fields": FIELDS, "sky": SKY, "survey": NOISE, "seed": SEED, "chunk": 2}
     simulate_run(folder / "maps.zarr", options=RunOptions(**QUIET), **settings)
     save_network(folder / "tiny.safetensors")
     return folder
@@ -49,7 +49,7 @@ def method(request, folder):
     return folder / request.param if request.param.endswith(".safetensors") else request.param
 
 
-PRODUCTS = Products(b_mode=True, significance=2, n_eff=True)
+PRODUCTS = Products(b_mode=True, noise_realisations=2, n_eff=True)
 
 
 def reconstructed(folder, path, method, **options):
@@ -99,13 +99,13 @@ def test_simulated_store(folder):
 
 @pytest.mark.parametrize("chunk", [1, 4])
 def test_simulated_fields_do_not_depend_on_the_chunk(folder, tmp_path, chunk):
-    settings = {"fields": FIELDS, "sky": SKY, "noise": NOISE, "seed": SEED, "chunk": chunk}
+    settings = {"fields": FIELDS, "sky": SKY, "survey": NOISE, "seed": SEED, "chunk": chunk}
     simulate_run(tmp_path / "maps.zarr", options=RunOptions(**QUIET), **settings)
     assert content(tmp_path / "maps.zarr") == content(folder / "maps.zarr")
 
 
 def test_simulated_fields_are_the_same_on_a_cluster(folder, tmp_path, cluster):
-    settings = {"fields": FIELDS, "sky": SKY, "noise": NOISE, "seed": SEED, "chunk": 2}
+    settings = {"fields": FIELDS, "sky": SKY, "survey": NOISE, "seed": SEED, "chunk": 2}
     simulate_run(tmp_path / "maps.zarr", options=RunOptions(cluster=cluster, **QUIET), **settings)
     assert content(tmp_path / "maps.zarr") == content(folder / "maps.zarr")
 
@@ -114,7 +114,7 @@ def test_haloes_are_stored_with_the_fields(tmp_path):
     sky = SkyConfig(generator="halo", size=SIZE, pixel_scale=PIXEL_SCALE, minimum_mass=1e14, catalogue_mass=1e14)
     options = RunOptions(**QUIET)
     for chunk in (1, 3):
-        simulate_run(tmp_path / f"{chunk}.zarr", fields=3, sky=sky, noise=NOISE, chunk=chunk, options=options)
+        simulate_run(tmp_path / f"{chunk}.zarr", fields=3, sky=sky, survey=NOISE, chunk=chunk, options=options)
     assert content(tmp_path / "1.zarr") == content(tmp_path / "3.zarr")
     maps = lensdask.open(tmp_path / "1.zarr").load()
     listed = np.isfinite(maps["halo_mass"].values)
@@ -129,8 +129,8 @@ def test_a_footprint_is_part_of_the_run(tmp_path):
     seen = np.ones((SIZE, SIZE))
     seen[:, :10] = 0
     np.save(tmp_path / "seen.npy", seen)
-    noise = NoiseModel(footprint=str(tmp_path / "seen.npy"))
-    settings = {"fields": 2, "sky": SKY, "noise": noise, "chunk": 1}
+    noise = Survey(footprint=str(tmp_path / "seen.npy"))
+    settings = {"fields": 2, "sky": SKY, "survey": noise, "chunk": 1}
     simulate_run(tmp_path / "maps.zarr", options=RunOptions(**QUIET), **settings)
     np.testing.assert_array_equal(lensdask.open(tmp_path / "maps.zarr")["mask"][1], seen)
     np.save(tmp_path / "seen.npy", np.ones((SIZE, SIZE)))
@@ -144,11 +144,11 @@ def test_a_footprint_is_part_of_the_run(tmp_path):
         ({"fields": 0}, "expected at least 1"),
         ({"seed": -1}, "seed: -1"),
         ({"sky": SkyConfig(size=SIZE, pixel_scale=PIXEL_SCALE, shift=1e-4)}, "shift: 0.0001"),
-        ({"noise": NoiseModel(footprint="nowhere.npy")}, "nowhere.npy"),
+        ({"survey": Survey(footprint="nowhere.npy")}, "nowhere.npy"),
     ],
 )
 def test_a_simulation_that_makes_no_sense_leaves_nothing(tmp_path, change, message):
-    settings = {"fields": 2, "sky": SKY, "noise": NOISE} | change
+    settings = {"fields": 2, "sky": SKY, "survey": NOISE} | change
     with pytest.raises(InputError, match=message):
         simulate_run(tmp_path / "maps.zarr", options=RunOptions(**QUIET), **settings)
     assert list(tmp_path.iterdir()) == []
@@ -164,7 +164,7 @@ def test_same_bits_on_every_cluster(folder, tmp_path, method, direct, cluster):
 
 def test_same_bits_lazily(folder, method, direct):
     maps = lensdask.open(folder / "maps.zarr")
-    lazy = reconstruct(maps, method, b_mode=True, significance=2, n_eff=True, seed=SEED)
+    lazy = reconstruct(maps, method, b_mode=True, noise_realisations=2, n_eff=True, seed=SEED)
     MASS_MAPS.validate(lazy)
     assert all(lazy[name].chunks is not None for name in ("kappa", "kappa_b", "significance", "n_eff", "mask"))
     found, expected = lazy.load(), lensdask.open(direct).load()

@@ -44,7 +44,7 @@ def test_maps_show_the_mass(name):
 
 def test_a_field_has_the_same_maps_whatever_is_beside_it(method):
     _, maps = simulated(4)
-    products = Products(b_mode=True, significance=3, n_eff=True)
+    products = Products(b_mode=True, noise_realisations=3, n_eff=True)
     options = {"products": products, "sigma_e": NOISE.sigma_e, "seed": 5}
     together = made(maps, method, ids=np.arange(4), **options)
     assert list(together) == ["kappa", "kappa_b", "significance", "n_eff"]
@@ -78,7 +78,7 @@ def test_noise_has_a_significance_of_one(name):
     rng = np.random.default_rng(1)
     sigma = 1 / np.sqrt(np.where(maps.weight > 0, maps.weight, np.inf))
     noise = maps._replace(g1=sigma * rng.normal(size=sigma.shape), g2=sigma * rng.normal(size=sigma.shape))
-    found = made(noise, find_method(name), products=Products(significance=60))["significance"]
+    found = made(noise, find_method(name), products=Products(noise_realisations=60))["significance"]
     # Some 150 independent patches of smoothed noise, whose own noise is known to 9 %.
     assert 0.8 < found[maps.mask != 0].std() < 1.2
 
@@ -106,8 +106,8 @@ def test_symmetrised_maps_turn_with_the_field(network):
 
 @pytest.mark.parametrize("number", [-1, 1])
 def test_one_realisation_has_no_dispersion(number):
-    with pytest.raises(InputError, match=f"significance: {number}"):
-        Products(significance=number)
+    with pytest.raises(InputError, match=f"noise_realisations: {number}"):
+        Products(noise_realisations=number)
 
 
 def test_effective_number_needs_the_dispersion():

@@ -44,7 +44,7 @@ def test_nothing_is_computed_before_it_is_asked_for(stored, calls):
 
 
 def test_all_maps_of_a_chunk_are_made_together(stored, calls):
-    mass = reconstruct(lensdask.open(stored), "ks93", b_mode=True, n_eff=True, significance=2)
+    mass = reconstruct(lensdask.open(stored), "ks93", b_mode=True, n_eff=True, noise_realisations=2)
     with dask.config.set(scheduler="synchronous"):
         mass.compute()
     assert sorted(calls) == [[0, 1], [2, 3]]
@@ -102,3 +102,12 @@ def test_reconstruct_is_at_hand():
 def test_what_cannot_be_reconstructed(spoil, options, message):
     with pytest.raises(InputError, match=message):
         reconstruct(spoil(shear_store_dataset(1)), **options)
+
+
+def test_the_old_name_of_the_number_of_realisations_works_with_a_warning():
+    maps = shear_store_dataset(1)
+    expected = reconstruct(maps, "ks93", noise_realisations=2)
+    with pytest.warns(DeprecationWarning, match="significance is now noise_realisations"):
+        found = reconstruct(maps, "ks93", significance=2)
+    np.testing.assert_array_equal(found["significance"], expected["significance"])
+    assert found.attrs == expected.attrs

@@ -11,7 +11,7 @@ from lensdask.compute import describe_device
 from lensdask.data import file_sha256, load_card, load_into, load_weights, write
 from lensdask.errors import InputError
 from lensdask.maps.fields import ShearMaps, shear_dataset
-from lensdask.maps.mock import NoiseModel, observe
+from lensdask.maps.mock import Survey, observe
 from lensdask.massmap import read_recipe, train
 from lensdask.massmap.evaluation import evaluate
 from lensdask.massmap.method import SHIPPED_WEIGHTS
@@ -44,7 +44,7 @@ TINY_MIU2NET = dataclasses.replace(
     ),
     loss="miu2net",
     fresh=True,
-    noise=NoiseModel(mask_fraction=0.1, mask_radius=4.0),
+    survey=Survey(mask_fraction=0.1, mask_radius=4.0),
 )
 
 
@@ -79,7 +79,7 @@ def test_training_writes_weights_and_their_card(tmp_path: Path) -> None:
     assert (card["architecture"], card["pixel_scale"], card["epochs_done"]) == ("cha", 1.64, 3)
     assert card["loss"] == dataclasses.asdict(history)
     assert all(len(curve) == 3 and np.isfinite(curve).all() for curve in card["loss"].values())
-    assert card["recipe"]["noise"] == dataclasses.asdict(TINY.noise)
+    assert card["recipe"]["survey"] == dataclasses.asdict(TINY.survey)
     assert card["recipe"]["sky"] == dataclasses.asdict(TINY.sky)
     spans = card["data"]["ids"]
     assert spans == {
@@ -148,7 +148,7 @@ def test_a_small_network_learns_to_map_mass(tmp_path: Path) -> None:
     sky = simulate_sky(ids, recipe.sky, 77)
     network = build_network(load_card(path))
     network.load_state_dict(load_weights(path))
-    found = network_maps(network, observe(ids, sky.g1, sky.g2, recipe.noise, recipe.sky.pixel_scale, 77))
+    found = network_maps(network, observe(ids, sky.g1, sky.g2, recipe.survey, recipe.sky.pixel_scale, 77))
     assert np.corrcoef(found.ravel(), sky.kappa.ravel())[0, 1] > 0.4
 
 
@@ -181,7 +181,7 @@ def test_training_goes_on_from_weights(tmp_path: Path) -> None:
 
 def write_maps(path: Path, ids: np.ndarray, recipe: Recipe) -> Path:
     sky = simulate_sky(ids, recipe.sky, 0)
-    maps = observe(ids, sky.g1, sky.g2, recipe.noise, recipe.sky.pixel_scale, 0)
+    maps = observe(ids, sky.g1, sky.g2, recipe.survey, recipe.sky.pixel_scale, 0)
     scale = recipe.sky.pixel_scale
     dataset = shear_dataset(ShearMaps(*maps), count=np.ones_like(sky.kappa), pixel_scale=scale, source="zs1.0", seed=0)
     dataset = dataset.assign_coords(field=ids)
@@ -277,7 +277,7 @@ BAD_RECIPES = [
     ("[network]\nheights = [3]", r"\[network\]: unknown setting 'heights'"),
     ("[sky]\nsize = 127", r"recipe.toml: \[sky\]: size: 127 pixels; expected an even number"),
     ("[sky]\nsize = 'big'", r"\[sky\]: size is 'big'; expected something like 128"),
-    ("[noise]\nsigma = 0.3", r"\[noise\]: unknown setting 'sigma'"),
+    ("[survey]\nsigma = 0.3", r"\[survey\]: unknown setting 'sigma'"),
     ("network = 3", r"\[network\]: 3; expected a table"),
 ]
 
@@ -292,9 +292,9 @@ def test_mistakes_in_a_recipe_are_told(tmp_path: Path, text, message) -> None:
 
 def test_settings_that_are_empty_by_default_can_be_given(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
-    path.write_text("[sky]\nshift = 0.02\n[noise]\nfootprint = 'mask.fits'\n")
+    path.write_text("[sky]\nshift = 0.02\n[survey]\nfootprint = 'mask.fits'\n")
     recipe = read_recipe(path)
-    assert (recipe.sky.shift, recipe.noise.footprint) == (0.02, "mask.fits")
+    assert (recipe.sky.shift, recipe.survey.footprint) == (0.02, "mask.fits")
     path.write_text("[sky]\nshift = {}\n")
     with pytest.raises(InputError, match=r"shift is \{\}; expected something like None"):
         read_recipe(path)
@@ -321,10 +321,10 @@ def test_shipped_weights_are_those_of_their_recipe(name) -> None:
     assert card["recipe"] == plain_settings(recipe)
     assert len(card["loss"]["validation"]) == card["epochs_done"] == recipe.training.epochs
     # The footprint of cosmos is no part of the package; `docs/cosmos.py` writes it.
-    here = dataclasses.replace(recipe, noise=dataclasses.replace(recipe.noise, footprint=None))
+    here = dataclasses.replace(recipe, survey=dataclasses.replace(recipe.survey, footprint=None))
     said = train_module._data(here, (None, None), None)
     assert card["data"] == said | {"footprint_sha256": card["data"]["footprint_sha256"]}
-    assert (card["data"]["footprint_sha256"] is None) == (recipe.noise.footprint is None)
+    assert (card["data"]["footprint_sha256"] is None) == (recipe.survey.footprint is None)
     assert card["note"] == note_of(recipe.network)
 
 
@@ -333,7 +333,7 @@ def test_shipped_networks_map_mass(name) -> None:
     path = Path(train_module.__file__).parents[1] / "weights" / f"{name}.safetensors"
     network = build_network(load_card(path))
     network.load_state_dict(load_weights(path))
-    ids, sky_config, noise = np.arange(2), SkyConfig(size=128, pixel_scale=0.82), NoiseModel()
+    ids, sky_config, noise = np.arange(2), SkyConfig(size=128, pixel_scale=0.82), Survey()
     sky = simulate_sky(ids, sky_config, 7)
     found = network_maps(network, observe(ids, sky.g1, sky.g2, noise, sky_config.pixel_scale, 7))
     # The Wiener filter correlates by 0.69; tests/science has the errors of all methods.
@@ -344,9 +344,16 @@ def test_shipped_networks_map_mass(name) -> None:
 def test_shipped_networks_map_fields_larger_than_those_of_their_training(name) -> None:
     network = build_network(load_card(SHIPPED_WEIGHTS[name]))
     load_into(network, SHIPPED_WEIGHTS[name])
-    ids, sky_config, noise = np.arange(4), SkyConfig(size=256, pixel_scale=0.82), NoiseModel()
+    ids, sky_config, noise = np.arange(4), SkyConfig(size=256, pixel_scale=0.82), Survey()
     sky = simulate_sky(ids, sky_config, 77)
     found = network_maps(network, observe(ids, sky.g1, sky.g2, noise, sky_config.pixel_scale, 77))
     # Networks that lean on the edges of their fields see masses as wide as a quarter of them where there are none.
     blocks = (found - sky.kappa).reshape(4, 4, 64, 4, 64).mean(axis=(2, 4))
     assert np.abs(blocks).max() < 0.01
+
+
+def test_a_recipe_of_an_older_lensdask_is_read_with_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text("[noise]\ndensity = 20.0\n")
+    with pytest.warns(DeprecationWarning, match=r"recipe\.toml: \[noise\] is now \[survey\]"):
+        assert read_recipe(path).survey.density == 20.0

@@ -9,7 +9,7 @@ from lensdask.data import open as open_store
 from lensdask.data import write
 from lensdask.errors import InputError
 from lensdask.maps.fields import ShearMaps, shear_dataset
-from lensdask.maps.mock import NoiseModel
+from lensdask.maps.mock import Survey
 from lensdask.maps.symmetry import SYMMETRIES
 from lensdask.massmap.networks.trainingset import (
     FIRST_TRAINING,
@@ -25,7 +25,7 @@ from lensdask.sky.lensing import convergence_of_shear, shear_of_convergence
 from lensdask.sky.simulate import SkyConfig
 
 SKY = SkyConfig(size=16, pixel_scale=1.64)
-SIMULATED = SimulatedFields(SKY, NoiseModel(), FIRST_TRAINING, 11, seed=3)
+SIMULATED = SimulatedFields(SKY, Survey(), FIRST_TRAINING, 11, seed=3)
 
 
 def everything(fields: FieldSet, epoch: int = 0, batch: int = 4) -> Fields:
@@ -175,7 +175,7 @@ def test_stores_that_cannot_be_split_are_refused(tmp_path: Path) -> None:
 
 def test_networks_see_the_shear_of_the_mass_they_are_to_find() -> None:
     # With hardly any noise the map of Kaiser and Squires is the mass, but for the edges, in each of the eight versions.
-    fields = replace(SIMULATED, noise=NoiseModel(sigma_e=1e-6), sky=replace(SKY, size=32))
+    fields = replace(SIMULATED, survey=Survey(sigma_e=1e-6), sky=replace(SKY, size=32))
     for number, part in enumerate(fields.batches(0, 1)):
         found = turned(part, SYMMETRIES[number % 8])
         kappa_e, kappa_b = convergence_of_shear(found.maps.g1, found.maps.g2)

@@ -11,7 +11,7 @@ from lensdask.compute.runs.chunks import Quarantine
 from lensdask.conventions import ARCMIN
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
-from lensdask.maps.mock import NoiseModel
+from lensdask.maps.mock import Survey
 from lensdask.maps.statistics.filaments import find_filaments
 from lensdask.maps.statistics.metrics import smoothed
 from lensdask.maps.statistics.peaks import Peaks
@@ -71,7 +71,7 @@ def test_filaments_lead_where_they_should():
 
 def test_planted_shear_is_that_of_the_sum_of_the_masses():
     # So many galaxies that noise is nothing; and the field is all of the periodic area.
-    table = planted(CLUSTER, NoiseModel(density=1e9))
+    table = planted(CLUSTER, Survey(density=1e9))
     added = cluster_convergence(CLUSTER, find_source(SKY.source), SKY.size, SKY.size, SKY.pixel_scale)
     sky = simulate_sky(np.arange(*IDS), SKY, 3)
     np.testing.assert_allclose(table["kappa"], sky.kappa + added, atol=1e-6)
@@ -82,7 +82,7 @@ def test_planted_shear_is_that_of_the_sum_of_the_masses():
 
 
 def test_empty_fields_hold_noise_alone():
-    table = planted(None, NoiseModel())
+    table = planted(None, Survey())
     assert not table["kappa"].any()
     pulls = np.stack([table[name] for name in ("g1", "g2")]) * np.sqrt(table["weight"])
     assert pulls.shape == (2, 3, 64, 64)
@@ -125,10 +125,10 @@ def test_published_completeness_stands_at_its_masses(size):
 def test_paper_size_trains_by_the_recipes_of_the_papers():
     cha = read_recipe("massmap-cha-paper")
     assert networks.recipe_of("cha", "paper") == cha
-    assert (cha.sky, cha.noise) == (networks.SKIES["paper"], networks.NOISES["paper"])
+    assert (cha.sky, cha.survey) == (networks.SKIES["paper"], networks.SURVEYS["paper"])
     committed = read_recipe("massmap-miu2net-paper")
     ours = networks.recipe_of("miu2net", "paper")
-    assert replace(ours, sky=committed.sky, noise=committed.noise) == committed
+    assert replace(ours, sky=committed.sky, survey=committed.survey) == committed
     # The maps of the experiment, cut to the size of the published fields.
     assert ours.sky == replace(networks.SKIES["paper"], size=committed.sky.size)
     h21 = networks.recipe_of("h21", "paper")
@@ -139,7 +139,7 @@ def test_paper_size_trains_by_the_recipes_of_the_papers():
 @pytest.mark.parametrize("name", ["cha", "h21", "miu2net"])
 def test_small_experiments_take_the_fields_of_the_shipped_networks(name):
     recipe = read_recipe(f"massmap-{name}")
-    assert (recipe.sky, recipe.noise) == (networks.SKIES["small"], networks.NOISES["small"])
+    assert (recipe.sky, recipe.survey) == (networks.SKIES["small"], networks.SURVEYS["small"])
 
 
 def test_networks_are_trained_once_for_each_recipe(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 
 from lensdask.compute import RunOptions
 from lensdask.data import load_card
-from lensdask.maps.mock import NoiseModel
+from lensdask.maps.mock import Survey
 from lensdask.massmap.evaluation import evaluate
 from lensdask.massmap.measured import measure_network
 from lensdask.massmap.method import SHIPPED_WEIGHTS
@@ -41,8 +41,8 @@ def test_shipped_networks_beat_the_linear_methods(tmp_path, name) -> None:
 @pytest.mark.parametrize("density", [20.0, 66.0])
 def test_networks_are_no_better_where_they_are_said_to_be_for_other_maps(tmp_path, density) -> None:
     # 1.28 times the noise of their training, and 0.71.
-    noise = replace(NoiseModel(), density=density)
-    simulate_run(tmp_path / "maps.zarr", fields=16, sky=SKY, noise=noise, seed=SEED, options=QUIET)
+    noise = replace(Survey(), density=density)
+    simulate_run(tmp_path / "maps.zarr", fields=16, sky=SKY, survey=noise, seed=SEED, options=QUIET)
     stores, lines = [], []
     for method in ("wiener", *NETWORKS):
         stores.append(tmp_path / f"{method}.zarr")

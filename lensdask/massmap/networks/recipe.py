@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from lensdask.errors import check_choice, check_number, check_seed
-from lensdask.maps.mock import NoiseModel
+from lensdask.maps.mock import Survey
 from lensdask.massmap.networks.architectures import Config
 from lensdask.massmap.networks.cha import CHA_PAPER, CHA_SMALL
 from lensdask.massmap.networks.h21 import H21_LIKE, H21_SMALL
@@ -31,7 +31,7 @@ class Recipe:
     """Architecture."""
     sky: SkyConfig = field(default_factory=lambda: SkyConfig(size=128, pixel_scale=0.82))
     """Which sky."""
-    noise: NoiseModel = field(default_factory=NoiseModel)
+    survey: Survey = field(default_factory=Survey)
     """Which survey."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """Hyperparameters of the loop. `TrainingConfig.huber_delta` has no meaning here."""
@@ -71,7 +71,7 @@ def read_recipe(name: str | Path = "massmap-cha") -> Recipe:
     ----------
     name
         Name of a recipe that comes with the package, such as ``massmap-cha-paper``, or the path of a TOML file. The
-        file may hold the fields of `Recipe` at its top, and tables ``[network]``, ``[sky]``, ``[noise]`` and
+        file may hold the fields of `Recipe` at its top, and tables ``[network]``, ``[sky]``, ``[survey]`` and
         ``[training]``. In ``[network]``, `architecture` ("cha", "h21" or "miu2net") and `base` ("small" or "paper")
         say which of `BASES` the other settings change.
 
@@ -80,4 +80,4 @@ def read_recipe(name: str | Path = "massmap-cha") -> Recipe:
     InputError
         There is no such recipe, the file cannot be read, or it has a setting that does not exist.
     """
-    return recipe_of_file(find_recipe(name, ("massmap-",)), Recipe(), BASES)
+    return recipe_of_file(find_recipe(name, ("massmap-",)), Recipe(), BASES, {"noise": "survey"})

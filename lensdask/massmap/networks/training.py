@@ -61,7 +61,7 @@ def _objective(recipe: Recipe) -> Callable[[nn.Module, Batch], torch.Tensor]:
 def _field_sets(recipe: Recipe, maps: Path | None, device: str) -> tuple[FieldSet, FieldSet]:
     """Return the fields for training and those for validation."""
     if maps is None:
-        common: dict[str, Any] = {"sky": recipe.sky, "noise": recipe.noise, "seed": recipe.seed, "device": device}
+        common: dict[str, Any] = {"sky": recipe.sky, "survey": recipe.survey, "seed": recipe.seed, "device": device}
         training = SimulatedFields(first=FIRST_TRAINING, count=recipe.fields, fresh=recipe.fresh, **common)
         return training, SimulatedFields(first=FIRST_VALIDATION, count=recipe.validation, **common)
     stored = split_store(maps, recipe.validation, recipe.seed)
@@ -110,7 +110,7 @@ def _data(recipe: Recipe, fields: tuple[FieldSet, FieldSet], maps: Path | None) 
     skies = recipe.fields * (recipe.training.epochs if recipe.fresh else 1)
     starts = {"training": (FIRST_TRAINING, skies), "validation": (FIRST_VALIDATION, recipe.validation)}
     spans = {name: [first, first + count - 1] for name, (first, count) in starts.items()}
-    footprint = recipe.noise.footprint
+    footprint = recipe.survey.footprint
     return {"store": None, "ids": spans, "footprint_sha256": None if footprint is None else file_sha256(footprint)}
 
 

@@ -24,7 +24,7 @@ from lensdask.arrays import Array, index_like
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
 from lensdask.maps.fields import ShearMaps, shear_maps
-from lensdask.maps.mock import NoiseModel, observe
+from lensdask.maps.mock import Survey, observe
 from lensdask.maps.symmetry import Symmetry, moved, moved_shear_maps
 from lensdask.random import Stream, generator
 from lensdask.sky.simulate import SkyConfig, simulate_sky
@@ -81,7 +81,7 @@ class SimulatedFields:
 
     sky: SkyConfig
     """Which sky."""
-    noise: NoiseModel
+    survey: Survey
     """Which survey."""
     first: int
     """Id of the first field."""
@@ -107,7 +107,7 @@ class SimulatedFields:
             # Noise never repeats: the observation of a field has a number of its own in every epoch.
             numbers = self.first + epoch * self.count + members
             kappa, g1, g2 = self._skies(numbers) if self.fresh else (part[members] for part in self._kept)
-            maps = observe(index_like(numbers, g1), g1, g2, self.noise, self.pixel_scale, self.seed)
+            maps = observe(index_like(numbers, g1), g1, g2, self.survey, self.pixel_scale, self.seed)
             yield Fields(maps, kappa)
 
     def _skies(self, ids: Int64) -> tuple[Array, Array, Array]:

@@ -20,7 +20,7 @@ from lensdask.maps.statistics.metrics import Float64, Maps, mean_over_maps
 from lensdask.massmap.evaluation import evaluate
 from lensdask.massmap.runs import reconstruct_run, simulate_run
 from lensdask.reproduce.experiment import Job, Outcome
-from lensdask.reproduce.massmaps.networks import LABELS, NOISES, SKIES, method_of
+from lensdask.reproduce.massmaps.networks import LABELS, SKIES, SURVEYS, method_of
 from lensdask.sky.simulate import Generator
 
 __all__ = [
@@ -179,10 +179,10 @@ def simulated_fields(
         Part of the fields behind discs.
     """
     sky = replace(SKIES[job.size], generator=generator)
-    noise = replace(NOISES[job.size], mask_fraction=mask_fraction)
+    survey = replace(SURVEYS[job.size], mask_fraction=mask_fraction)
     path = job.parts / "fields.zarr"
     return sample_of(
-        job, path, simulate_run(path, fields=fields, sky=sky, noise=noise, seed=job.seed, options=part_options(job))
+        job, path, simulate_run(path, fields=fields, sky=sky, survey=survey, seed=job.seed, options=part_options(job))
     )
 
 

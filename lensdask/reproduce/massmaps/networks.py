@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from lensdask.data import configuration_hash
-from lensdask.maps.mock import NoiseModel
+from lensdask.maps.mock import Survey
 from lensdask.massmap import read_recipe, train
 from lensdask.massmap.method import SHIPPED_WEIGHTS
 from lensdask.massmap.networks.recipe import Recipe
@@ -13,7 +13,7 @@ from lensdask.reproduce.cha.published import SMOOTHING
 from lensdask.reproduce.experiment import Job
 from lensdask.sky.simulate import SkyConfig
 
-__all__ = ["LABELS", "METHODS", "NOISES", "SKIES", "method_of", "recipe_of", "smoothing_of", "weights_of"]
+__all__ = ["LABELS", "METHODS", "SKIES", "SURVEYS", "method_of", "recipe_of", "smoothing_of", "weights_of"]
 
 SKIES = {
     "tiny": SkyConfig(size=64, pixel_scale=0.82),
@@ -23,7 +23,7 @@ SKIES = {
 """Fields by size: 1.75 degrees in front of galaxies at redshift 1, for which the shipped networks were trained; at size
 "paper" the 3.5 degrees and the redshift of 2.5 of Cha et al. 2025."""
 
-NOISES = {"tiny": NoiseModel(), "small": NoiseModel(), "paper": NoiseModel(measurement_error=0.2)}
+SURVEYS = {"tiny": Survey(), "small": Survey(), "paper": Survey(measurement_error=0.2)}
 """Rubin after ten years, 33 galaxies per arcmin² and σ_e = 0.24 per component (section 2.2 of Cha et al. 2025); at size
 "paper" with errors of the measurement, which the paper's network is told."""
 
@@ -57,7 +57,7 @@ def recipe_of(name: str, size: str, seed: int = 0) -> Recipe:
     recipe = read_recipe(f"massmap-{name}-{size}")
     # The fields of the experiment, cut to the size that the network is trained on.
     sky = replace(SKIES[size], size=recipe.sky.size)
-    return replace(recipe, sky=sky, noise=NOISES[size], seed=seed)
+    return replace(recipe, sky=sky, survey=SURVEYS[size], seed=seed)
 
 
 def _weights(job: Job, name: str) -> Path:

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from lensdask.arrays import to_numpy
 from lensdask.compute import Chunks, Device, NewStore, Table, Task, run
 from lensdask.data import SHEAR_MAPS
-from lensdask.maps.mock import NoiseModel, galaxy_counts, observe
+from lensdask.maps.mock import Survey, galaxy_counts, observe
 from lensdask.maps.statistics.metrics import Float64
 from lensdask.reproduce.experiment import Job
 from lensdask.reproduce.massmaps.fields import Sample, part_options, sample_of
-from lensdask.reproduce.massmaps.networks import NOISES
+from lensdask.reproduce.massmaps.networks import SURVEYS
 from lensdask.sky.cosmology import CHA
 from lensdask.sky.lensing import reduced_shear, shear_of_convergence
 from lensdask.sky.lognormal import padded_size
@@ -94,7 +94,7 @@ class PlantMasses(Task):
 
     sky: SkyConfig
     """Size and pixels of the fields; and the sky, where there is a cluster."""
-    noise: NoiseModel
+    survey: Survey
     """Galaxies and their noise."""
     cluster: Cluster | None
     """What is in the middle of each field."""
@@ -108,8 +108,8 @@ class PlantMasses(Task):
             kappa = g1 = g2 = np.zeros((len(ids), sky.size, sky.size))
         else:
             kappa, g1, g2 = _with_cluster(ids, sky, self.cluster, seed, device)
-        maps = observe(ids, g1, g2, self.noise, sky.pixel_scale, seed)
-        counts = [galaxy_counts(int(i), kappa.shape[1:], self.noise, sky.pixel_scale, seed) for i in ids]
+        maps = observe(ids, g1, g2, self.survey, sky.pixel_scale, seed)
+        counts = [galaxy_counts(int(i), kappa.shape[1:], self.survey, sky.pixel_scale, seed) for i in ids]
         columns = {**maps._asdict(), "kappa": kappa, "count": np.stack(counts)}
         table = {name: np.asarray(values, dtype=np.float32) for name, values in columns.items()}
         return table | {"mask": maps.mask.astype(np.int8)}, None
@@ -148,16 +148,16 @@ def cluster_fields(job: Job, fields: int, sky: SkyConfig, cluster: Cluster) -> S
 
 
 def _planted(job: Job, fields: int, sky: SkyConfig, cluster: Cluster | None) -> Sample:
-    path, noise = job.parts / "fields.zarr", NOISES[job.size]
+    path, survey = job.parts / "fields.zarr", SURVEYS[job.size]
     attributes = {
         "pixel_scale": sky.pixel_scale,
-        "density": noise.density,
-        "sigma_e": noise.sigma_e,
+        "density": survey.density,
+        "sigma_e": survey.sigma_e,
         "source": sky.source,
         "resolution": sky.resolution,
         "seed": job.seed,
     }
     sizes = {"field": fields, "y": sky.size, "x": sky.size}
     store = NewStore(path, SHEAR_MAPS, sizes, {"field": range(fields)}, attributes, optional=("kappa",))
-    task, chunks = PlantMasses(sky, noise, cluster, job.seed), Chunks(fields, SHEAR_MAPS.chunk, "fields")
+    task, chunks = PlantMasses(sky, survey, cluster, job.seed), Chunks(fields, SHEAR_MAPS.chunk, "fields")
     return sample_of(job, path, run(task, chunks, store, part_options(job), label="simulate"))
