@@ -29,7 +29,7 @@ BUDGET = 480.0
 # Children come from a process that has imported much and started nothing: CUDA and threads do not survive a fork.
 PROCESSES = multiprocessing.get_context("forkserver")
 
-NEEDED = ("numpy", "scipy", "torch", "array_api_compat", "safetensors", "xarray", "psutil")
+NEEDED = ("numpy", "scipy", "torch", "array_api_compat", "safetensors", "xarray", "psutil", "threadpoolctl")
 """Modules without which nothing can be measured."""
 
 PARTS: dict[str, tuple[float, tuple[str, ...]]] = {

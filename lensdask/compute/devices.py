@@ -157,21 +157,23 @@ def _restore(operation: Any, precision: str) -> None:
 
 
 class _OneThread:
-    """Which threads are inside `torch_settings`, and how many threads torch had there before."""
+    """Which threads are inside `torch_settings`, and how many threads torch and NumPy's BLAS had there before."""
 
     lock = threading.Lock()
     inside = 0
     before = 1
     """Of the first thread inside."""
     mine = threading.local()
+    blas: Any = None
+    """What the first thread inside found of BLAS, whose number is one for the whole process."""
 
 
 @contextmanager
 def torch_settings() -> Iterator[None]:
-    """Set torch up so that every process and thread computes the same bits, and put it back afterwards.
+    """Set torch and BLAS up so that every process and thread computes the same bits, and put them back afterwards.
 
     One thread: workers share the cores already, and the order of summation depends on the number of threads. And full
-    precision. Each thread of a process has a number of its own: enter this in the thread that computes.
+    precision. In torch each thread of a process has a number of its own: enter this in the thread that computes.
     """
     depth = getattr(_OneThread.mine, "depth", 0)
     if depth == 0:
@@ -188,12 +190,14 @@ def torch_settings() -> Iterator[None]:
 
 def _enter_one_thread() -> None:
     import torch
+    from threadpoolctl import threadpool_limits
 
     state = _OneThread
     with state.lock:
         before = torch.get_num_threads()
         if state.inside == 0:
             state.before = before
+            state.blas = threadpool_limits(1, user_api="blas")
         # A thread that is new to torch begins with the number that any thread set last, our 1 if another is inside.
         state.mine.before = state.before if before == 1 else before
         state.inside += 1
@@ -206,6 +210,8 @@ def _leave_one_thread() -> None:
     with _OneThread.lock:
         _OneThread.inside -= 1
         torch.set_num_threads(_OneThread.mine.before)
+        if _OneThread.inside == 0:
+            _OneThread.blas.restore_original_limits()
 
 
 def count_cuda_devices() -> int:

@@ -200,9 +200,7 @@ def check_correlation(correlation: Float64, size: int) -> None:
         raise InputError(f"{where}: {correlation[0, 0]:.4g} at lag (0, 0), element [0, 0]; expected 1 there")
     opposite = np.roll(correlation[::-1, ::-1], 1, axis=(0, 1))
     if np.abs(correlation - opposite).max() > rounding:
-        raise InputError(
-            f"{where}: lags (dy, dx) and (-dy, -dx) differ; expected a function symmetric under 180 degrees"
-        )
+        raise InputError(f"{where}: lags (dy, dx) and (-dy, -dx) differ; expected point symmetry")
     power = _power(correlation)
     if power.min() < -rounding * power.max():
         raise InputError(f"{where}: negative power {power.min():.2g}; expected a Fourier transform of zero or more")

@@ -484,7 +484,10 @@ MISTAKES = {
     "reconstruct nothing": (of("nowhere.zarr"), "nowhere.zarr"),
     "reconstruct a folder": (of("plain"), "not a store"),
     "reconstruct mass": (of("ks93.zarr"), "store of mass_maps; expected one of shear_maps"),
-    "reconstruct onto itself": (["massmap", "reconstruct", "maps.zarr", "maps.zarr", "--overwrite"], "two stores"),
+    "reconstruct onto itself": (
+        ["massmap", "reconstruct", "maps.zarr", "maps.zarr", "--overwrite"],
+        "two different stores",
+    ),
     "mass exists": (["massmap", "reconstruct", "maps.zarr", "ks93.zarr"], "--overwrite"),
     "resume another method": (
         ["massmap", "reconstruct", "maps.zarr", "ks93.zarr", "--resume"],

@@ -9,6 +9,7 @@ from threading import Barrier
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from lensdask.compute import Chunks, RunOptions, Task, run, start_cluster
 from lensdask.compute.devices import torch_settings
@@ -73,3 +74,17 @@ def test_threads_that_come_and_go_at_once_all_get_back_what_they_had():
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(torch.get_num_threads).result() == 2
     assert set(threads()) == {2}
+
+
+def blas_threads() -> set[int]:
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_blas_has_one_thread_until_the_last_has_left():
+    with threadpool_limits(2, user_api="blas"):
+        with torch_settings(), ThreadPoolExecutor(1) as pool:
+            assert blas_threads() == {1}
+            with torch_settings():
+                assert blas_threads() == {1}
+            assert pool.submit(blas_threads).result() == {1}
+        assert blas_threads() == {2}

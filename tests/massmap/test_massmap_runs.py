@@ -260,7 +260,7 @@ def test_the_store_of_something_else_is_refused(folder, tmp_path, direct):
         with pytest.raises(InputError, match=message):
             reconstruct_run(path, tmp_path / "mass.zarr", options=RunOptions(**QUIET))
     maps = folder / "maps.zarr"
-    with pytest.raises(InputError, match="expected two stores"):
+    with pytest.raises(InputError, match="expected two different stores"):
         reconstruct_run(maps, maps, options=RunOptions(if_exists="overwrite", **QUIET))
     assert list(tmp_path.iterdir()) == []
 

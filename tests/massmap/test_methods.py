@@ -54,9 +54,7 @@ def test_wiener_takes_the_galaxies_from_its_name_or_the_dataset():
     assert method_for(maps.assign_attrs(source=None), "wiener:lsst").source == "lsst"
     smoothed = maps.assign_attrs(resolution=0.45)
     assert method_for(smoothed, "wiener").resolution == 0.45
-    with pytest.raises(
-        InputError, match="do not say what galaxies they are; expected wiener:SOURCE, such as wiener:lsst"
-    ):
+    with pytest.raises(InputError, match="do not name their source; expected wiener:SOURCE, such as wiener:lsst"):
         method_for(maps.assign_attrs(source=None), "wiener")
     with pytest.raises(InputError, match="wiener:lsst"):
         method_for(maps.assign_attrs(source="catalogue"), "wiener")

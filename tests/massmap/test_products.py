@@ -112,7 +112,7 @@ def test_one_realisation_has_no_dispersion(number):
 
 def test_effective_number_needs_the_dispersion():
     _, maps = simulated(1)
-    with pytest.raises(InputError, match="sigma_e of the shapes is unknown"):
+    with pytest.raises(InputError, match="the shear maps have no sigma_e"):
         made(maps, find_method("ks93"), products=Products(n_eff=True))
 
 

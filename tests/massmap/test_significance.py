@@ -98,7 +98,7 @@ def test_torch_turns_by_the_same_angles(maps) -> None:
 
 
 def test_bad_input_is_refused(maps) -> None:
-    with pytest.raises(InputError, match="realisations: 1; expected at least 2"):
+    with pytest.raises(InputError, match="realisations: 1; expected a whole number of at least 2"):
         noise_map(smoothed, maps, IDS, seed=1, realisations=1)
     with pytest.raises(InputError, match="realisation: -1; expected 0 to"):
         random_rotation(maps.g1, maps.g2, seed=1, realisation=-1)

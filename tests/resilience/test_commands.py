@@ -116,7 +116,7 @@ def test_a_full_disk_under_the_results(here, monkeypatch, capfd):
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_text", full)
         assert call(patch, *few) == 3
-    assert capfd.readouterr().err.splitlines()[-1] == "lensdask: run/result.json: No space left on device"
+    assert capfd.readouterr().err.splitlines()[-1] == "lensdask: run/run.json: No space left on device"
     assert {path.name for path in (here / "run").iterdir()} == {"shapes.zarr", JOURNAL.name}
     assert call(monkeypatch, *few, "--resume", "--json") == 0
     assert json.loads(capfd.readouterr().out)["run"]["objects"] == 0

@@ -160,6 +160,7 @@ def test_another_configuration(tmp_path):
         start_run(tmp_path, task=Faulty(seed=2), if_exists="resume")
 
 
-def test_misaligned_run(tmp_path):
-    with pytest.raises(InputError, match="does not cover whole chunks"):
-        start_run(tmp_path, chunk=CHUNK + 1)
+def test_other_chunks(tmp_path):
+    start_run(tmp_path)
+    with pytest.raises(InputError, match="another configuration"):
+        start_run(tmp_path, chunk=CHUNK + 1, if_exists="resume")

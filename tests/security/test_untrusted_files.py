@@ -85,7 +85,8 @@ def test_the_search_finds(code, found):
 def test_package_runs_nothing_that_it_reads():
     found = {path.name: calls(ast.parse(path.read_text())) for path in PACKAGE.rglob("*.py")}
     assert len(found) > 20
-    assert {name: names for name, names in found.items() if names} == {}
+    # Which commit this is, git says: a command that no file has a say in.
+    assert {name: names for name, names in found.items() if names} == {"version.py": {"subprocess.run"}}
 
 
 @pytest.mark.parametrize("writer", [pickle.dump, torch.save])

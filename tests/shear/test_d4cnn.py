@@ -145,7 +145,7 @@ def test_response_of_relu_jumps_and_that_of_gelu_does_not(resmoothed) -> None:
 
 
 def test_unknown_activation_is_refused() -> None:
-    with pytest.raises(InputError, match="activation 'tanh'; expected gelu, relu"):
+    with pytest.raises(InputError, match="activation: 'tanh'; expected gelu or relu"):
         D4CNNConfig(activation="tanh")
 
 

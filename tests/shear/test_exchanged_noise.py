@@ -226,5 +226,5 @@ def test_a_store_is_measured_with_the_noise_that_it_was_simulated_with(tmp_path:
 
 
 def test_unknown_noise_is_refused() -> None:
-    with pytest.raises(InputError, match=r"^noise: swapped; expected independent or exchanged$"):
+    with pytest.raises(InputError, match=r"^noise: 'swapped'; expected independent or exchanged$"):
         Observation(noise="swapped")

@@ -197,7 +197,7 @@ REFUSED = {
     "shape": (np.ones((N, 3)), r"shape \(32, 3\); expected numbers of shape \(32, 32\)"),
     "centred": (np.fft.fftshift(ELLIPTICAL), r"at lag \(0, 0\), element \[0, 0\]; expected 1 there"),
     "covariance": (0.36 * ELLIPTICAL, r"0.36 at lag \(0, 0\)"),
-    "one-sided": (broken(_0_3=0.5), "expected a function symmetric under a rotation by 180 degrees"),
+    "one-sided": (broken(_0_3=0.5), "expected point symmetry"),
     "negative power": (waves(), "negative power -.*; expected a Fourier transform of zero or more"),
     "nan": (broken(_4_4=np.nan), "expected numbers"),
 }

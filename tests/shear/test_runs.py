@@ -164,7 +164,7 @@ def test_psf_centred_on_a_pixel_is_refused(shift):
     dy, dx = shift
     y, x = np.mgrid[:64, :64] - 31.5
     psf = np.exp(-((x - dx) ** 2 + (y - dy) ** 2) / 2 / 2.5**2)
-    with pytest.raises(InputError, match=r"^psf: its centre is 0\.\d\d pixels from \(31\.5, 31\.5\)"):
+    with pytest.raises(InputError, match=r"^psf: its centroid is 0\.\d\d pixels from \(31\.5, 31\.5\)"):
         make_stamps(np.zeros((2, 64, 64)), psf / psf.sum(), pixel_scale=0.2, noise_sigma=0.0)
 
 
