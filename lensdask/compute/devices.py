@@ -197,6 +197,7 @@ def _enter_one_thread() -> None:
         before = torch.get_num_threads()
         if state.inside == 0:
             state.before = before
+            _control_blas()
             state.blas = threadpool_limits(1, user_api="blas")
         # A thread that is new to torch begins with the number that any thread set last, our 1 if another is inside.
         state.mine.before = state.before if before == 1 else before
@@ -211,7 +212,17 @@ def _leave_one_thread() -> None:
         _OneThread.inside -= 1
         torch.set_num_threads(_OneThread.mine.before)
         if _OneThread.inside == 0:
+            _control_blas()
             _OneThread.blas.restore_original_limits()
+
+
+def _control_blas() -> None:
+    """Have this thread control BLAS: threadpoolctl lets one thread do so, and the last to leave may be another."""
+    from threadpoolctl import OpenBLASController
+
+    # Before version 3.8 any thread could.
+    if hasattr(OpenBLASController, "clear_controlling_thread"):
+        OpenBLASController.clear_controlling_thread(force=True)
 
 
 def count_cuda_devices() -> int:

@@ -81,10 +81,22 @@ def blas_threads() -> set[int]:
 
 
 def test_blas_has_one_thread_until_the_last_has_left():
-    with threadpool_limits(2, user_api="blas"):
-        with torch_settings(), ThreadPoolExecutor(1) as pool:
+    """Whichever thread that is, and whichever came first."""
+    inside, left = Barrier(2), Barrier(2)
+
+    def stay() -> tuple[set[int], set[int]]:
+        with torch_settings():
+            inside.wait(10)
+            first = blas_threads()
+            left.wait(10)
+            return first, blas_threads()
+
+    with threadpool_limits(2, user_api="blas"), ThreadPoolExecutor(1) as pool:
+        with torch_settings():
+            there = pool.submit(stay)
+            inside.wait(10)
             assert blas_threads() == {1}
-            with torch_settings():
-                assert blas_threads() == {1}
-            assert pool.submit(blas_threads).result() == {1}
+        # This one came first and has left; the other is still inside.
+        left.wait(10)
+        assert there.result() == ({1}, {1})
         assert blas_threads() == {2}
