@@ -1,5 +1,6 @@
 """What a schema says of its datasets, how a dataset is checked against it, and how it is described by it."""
 
+import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -34,6 +35,8 @@ class Variable:
         Dimensions a dataset may lack: real data has no ``shear``.
     required
         Whether every dataset has the variable.
+    formerly
+        Its name in stores of the last release.
     """
 
     dims: tuple[str, ...]
@@ -42,6 +45,7 @@ class Variable:
     meaning: str
     optional_dims: tuple[str, ...] = ()
     required: bool = True
+    formerly: str | None = None
 
     @property
     def description(self) -> dict[str, str]:
@@ -173,6 +177,23 @@ class Schema:
         """Return an attribute of a dataset, its default where an optional one is absent."""
         declared = self.attributes[name]
         return dataset.attrs[name] if declared.required else dataset.attrs.get(name, declared.default)
+
+    def renamed(self, dataset: xr.Dataset, where: str) -> xr.Dataset:
+        """Return a dataset with today's names of what a store of the last release calls otherwise, with a warning.
+
+        Parameters
+        ----------
+        dataset
+            From a store.
+        where
+            The store, for the warning.
+        """
+        old = {v.formerly: name for name, v in self.variables.items() if v.formerly in dataset.variables}
+        if not old:
+            return dataset
+        names = ", ".join(f"{before!r} is now {now!r}" for before, now in old.items())
+        warnings.warn(f"{where}: {names}; the next release does not read it", DeprecationWarning, stacklevel=3)
+        return dataset.rename(old)
 
     def described(self, dataset: xr.Dataset) -> xr.Dataset:
         """Return a dataset whose variables and coordinates say what they are, in which units, and where pixels are.

@@ -99,8 +99,10 @@ SHAPES = Schema(
 """Shapes measured on stamps, with their responses to shear."""
 
 
-def _per_pixel(meaning: str, dtype: str = "float32", units: str = "1", *, required: bool = True) -> Variable:
-    return Variable(("field", "y", "x"), dtype, units, meaning, required=required)
+def _per_pixel(
+    meaning: str, dtype: str = "float32", units: str = "1", *, required: bool = True, formerly: str | None = None
+) -> Variable:
+    return Variable(("field", "y", "x"), dtype, units, meaning, required=required, formerly=formerly)
 
 
 def _per_halo(units: str, meaning: str) -> Variable:
@@ -130,7 +132,9 @@ SHEAR_MAPS = Schema(
         "g1": _per_pixel("mean reduced shear, first component, along x; 0 where there is no galaxy"),
         "g2": _per_pixel("mean reduced shear, second component; 0 where there is no galaxy"),
         "weight": _per_pixel("inverse variance of each component; 0 where there is no galaxy"),
-        "error": _per_pixel("mean measurement error of the shapes of the galaxies, per component"),
+        "measurement_error": _per_pixel(
+            "mean measurement error of the shapes of the galaxies, per component", formerly="error"
+        ),
         "count": _per_pixel("number of galaxies"),
         "mask": _per_pixel("1 inside of the footprint, 0 outside", "int8"),
         "kappa": _per_pixel("true convergence, where it is known", required=False),

@@ -213,6 +213,7 @@ def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
     chunks = {schema.unit_dim: max(units, default=-1)}
     try:
         dataset: xr.Dataset = xr.open_zarr(path, consolidated=False, zarr_format=3, chunks=chunks)
+        dataset = schema.renamed(dataset, str(path))
         schema.validate(dataset)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error

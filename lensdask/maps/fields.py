@@ -39,7 +39,7 @@ class ShearMaps(NamedTuple):
         Mean reduced shear of the galaxies in a pixel, in the frame of the array; 0 where there is none.
     weight
         Inverse variance of each of the two components; 0 where there is no galaxy.
-    error
+    measurement_error
         Mean measurement error of the galaxies in a pixel, for each component; 0 where there is none.
     mask
         1 inside the footprint, 0 outside.
@@ -48,7 +48,7 @@ class ShearMaps(NamedTuple):
     g1: Array
     g2: Array
     weight: Array
-    error: Array
+    measurement_error: Array
     mask: Array
 
 
@@ -76,7 +76,7 @@ def validate_shear_maps(maps: ShearMaps, ids: npt.NDArray[np.int64] | None = Non
     inside = maps.mask != 0
     names = np.arange(len(maps.g1)) if ids is None else ids
     _refuse(names, ~xp.any(inside, axis=(1, 2)), "nothing is inside the mask", "a mask of 1 where the survey is")
-    for name in ("g1", "g2", "weight", "error"):
+    for name in ("g1", "g2", "weight", "measurement_error"):
         _refuse(
             names, inside & ~xp.isfinite(getattr(maps, name)), f"{name} is not finite inside the mask", "numbers there"
         )

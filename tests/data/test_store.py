@@ -11,6 +11,7 @@ import zarr
 from lensdask import data
 from lensdask.data import SHAPES, STAMPS
 from lensdask.errors import InputError
+from lensdask.maps.fields import ShearMaps, shear_dataset
 
 ATTRIBUTES = {"configuration_hash": "0", "estimator": "fpfs"}
 STAMP_ATTRIBUTES = {
@@ -251,3 +252,14 @@ def test_configuration_hash():
     for bad in ({"a": np.ones(2)}, {"a": float("nan")}):
         with pytest.raises(InputError, match="configuration"):
             data.configuration_hash(bad)
+
+
+def test_a_store_of_the_last_release_is_read_with_a_warning(tmp_path):
+    zeros = np.zeros((2, 4, 4))
+    maps = shear_dataset(ShearMaps(zeros, zeros, zeros + 1, zeros + 0.1, zeros + 1), count=zeros + 1, pixel_scale=1.0)
+    path = tmp_path / "maps.zarr"
+    data.write(maps, path)
+    (path / "measurement_error").rename(path / "error")
+    with pytest.warns(DeprecationWarning, match="'error' is now 'measurement_error'"):
+        found = data.open(path)
+    np.testing.assert_array_equal(found["measurement_error"], maps["measurement_error"])

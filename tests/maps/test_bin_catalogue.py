@@ -41,7 +41,7 @@ def test_means_and_variances_are_those_of_the_galaxies_in_a_pixel() -> None:
             assert found["count"] == inside.sum() > 5
             assert found["g1"] == pytest.approx((v * g1[inside]).sum() / v.sum(), rel=1e-5)
             assert found["g2"] == pytest.approx((v * g2[inside]).sum() / v.sum(), rel=1e-5)
-            assert found["error"] == pytest.approx((v * error[inside]).sum() / v.sum(), rel=1e-5)
+            assert found["measurement_error"] == pytest.approx((v * error[inside]).sum() / v.sum(), rel=1e-5)
             variance = (v**2 * (0.3**2 + error[inside] ** 2)).sum() / v.sum() ** 2
             assert found["weight"] == pytest.approx(1 / variance, rel=1e-5)
             assert found["mask"] == 1

@@ -37,7 +37,7 @@ def maps(noisy_maps) -> ShearMaps:
         ("g1", np.nan, "g1 is not finite"),
         ("g2", np.inf, "g2 is not finite"),
         ("weight", np.nan, "weight is not finite"),
-        ("error", np.nan, "error is not finite"),
+        ("measurement_error", np.nan, "measurement_error is not finite"),
         ("weight", -1.0, "a weight is negative"),
         ("g1", 1.0, r"\|g\| is 1 or more"),
         ("g2", -1.2, r"\|g\| is 1 or more"),
@@ -51,7 +51,7 @@ def test_bad_pixels_are_refused_and_their_field_is_named(maps, name: str, value:
     assert "expected" in str(raised.value)
 
 
-@pytest.mark.parametrize("name", ["g1", "g2", "weight", "error"])
+@pytest.mark.parametrize("name", ["g1", "g2", "weight", "measurement_error"])
 @pytest.mark.parametrize("value", [np.nan, -7.0])
 def test_what_is_outside_the_mask_does_not_matter(maps, name: str, value: float) -> None:
     validate_shear_maps(changed(maps, name, value, (0, 0, 1)))
@@ -95,7 +95,7 @@ def test_known_shear_is_zero_without_galaxies_or_footprint(maps) -> None:
     for number in [(0, 0, 1), (0, 0, 2), (1, 5, 5)]:
         assert [array[number] for array in clean[:4]] == [0, 0, 0, 0]
     known = (empty.mask != 0) & (empty.weight > 0)
-    for name in ("g1", "g2", "weight", "error"):
+    for name in ("g1", "g2", "weight", "measurement_error"):
         np.testing.assert_array_equal(getattr(clean, name)[known], getattr(empty, name)[known])
     np.testing.assert_array_equal(clean.mask, empty.mask)
 

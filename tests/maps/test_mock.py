@@ -47,7 +47,7 @@ def test_default_noise_is_that_of_cha() -> None:
     # exp(-33 * 0.41²) of the pixels are empty: 1025 of them, give or take 32.
     assert (maps.weight == 0).sum() == pytest.approx(1025, abs=130)
     assert (maps.mask == 1).all()
-    assert (maps.error == 0).all()
+    assert (maps.measurement_error == 0).all()
 
 
 def test_counts_are_those_of_the_weights() -> None:
@@ -63,10 +63,10 @@ def test_measurement_error_is_that_of_its_magnitudes() -> None:
     maps = observe(IDS[:1], zero, zero, ERRORS, SCALE, 4)
     counts = galaxy_counts(int(IDS[0]), (128, 128), ERRORS, SCALE, 4)
     # Means over u from 0 to 1 of u^(4/3) and u^(8/3) are 3/7 and 3/11.
-    assert (maps.error[0] * counts).sum() / counts.sum() == pytest.approx(0.2 * 3 / 7, rel=5e-3)
+    assert (maps.measurement_error[0] * counts).sum() / counts.sum() == pytest.approx(0.2 * 3 / 7, rel=5e-3)
     total = (counts[counts > 0] ** 2 / maps.weight[0][counts > 0]).sum() / counts.sum()
     assert total == pytest.approx(0.24**2 + 0.04 * 3 / 11, rel=5e-3)
-    assert (maps.error[0][counts == 0] == 0).all()
+    assert (maps.measurement_error[0][counts == 0] == 0).all()
 
 
 def test_a_field_does_not_depend_on_its_neighbours() -> None:
@@ -77,7 +77,7 @@ def test_a_field_does_not_depend_on_its_neighbours() -> None:
     for array, one in zip(together, alone, strict=True):
         np.testing.assert_array_equal(array[1], one[0])
     other = observe(IDS, g1, g2, model, SCALE, 6)
-    for name in ("g1", "weight", "error", "mask"):
+    for name in ("g1", "weight", "measurement_error", "mask"):
         assert (getattr(other, name) != getattr(together, name)).any()
         assert (getattr(together, name)[0] != getattr(together, name)[1]).any()
 

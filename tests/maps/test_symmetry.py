@@ -76,7 +76,11 @@ def test_any_method_becomes_equivariant() -> None:
     def odd_method(maps: ShearMaps) -> np.ndarray:
         """Prefer a direction, a component and a place."""
         place = np.linspace(0, 1, maps.g1.shape[-1])
-        return np.roll(maps.g1, 3, axis=-1) ** 2 * place + maps.g2 * maps.weight + np.cumsum(maps.error, axis=-2)
+        return (
+            np.roll(maps.g1, 3, axis=-1) ** 2 * place
+            + maps.g2 * maps.weight
+            + np.cumsum(maps.measurement_error, axis=-2)
+        )
 
     maps = seen(noise(2, 16, 16))
     result = symmetrised(odd_method, maps)

@@ -65,7 +65,7 @@ def test_channels() -> None:
         g1 * maps.weight * 0.1,
         maps.g2 * maps.weight * 0.1,
         maps.weight * 0.01,
-        maps.error / 0.1,
+        maps.measurement_error / 0.1,
         maps.mask,
         *(
             mode[:, :24, :24]
