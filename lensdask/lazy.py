@@ -59,7 +59,7 @@ def _homes(package: str) -> dict[str, str]:
     """Return the module of each name that a package imports under ``TYPE_CHECKING``."""
     # The source, and not a table beside it: one list of names, which cannot disagree with what type checkers see.
     spec = importlib.util.find_spec(package)
-    source = spec.loader.get_source(package)  # type: ignore[union-attr]
+    source = spec.loader.get_source(package)  # type: ignore[union-attr]  # a package that runs was found
     blocks = [node.body for node in ast.parse(source).body if _is_type_checking(node)]
     imports = [node for block in blocks for node in block if isinstance(node, ast.ImportFrom)]
     return {alias.name: node.module for node in imports for alias in node.names if node.module}

@@ -66,13 +66,13 @@ def train_and_report(
     **settings
         Settings of the recipe that the command line replaces; those that are None it does not.
     """
+    from lensdask.cli.terminal import epochs_shown
+
     if options.resume and options.overwrite:
         raise InputError("--resume and --overwrite: expected one of them")
     loop = recipe.training if options.epochs is None else replace(recipe.training, epochs=options.epochs)
     given = {name: value for name, value in {"seed": options.seed, **settings}.items() if value is not None}
     recipe = replace(recipe, training=loop, **given)
-    from lensdask.cli.terminal import epochs_shown
-
     with epochs_shown(loop.epochs, begins_with) as on_epoch:
         card = train(
             model,

@@ -1,4 +1,4 @@
-"""Measure stamps: ellipticity, flux and their shear responses, lazily or as a chunk function.
+"""Measure stamps: ellipticity, flux and their shear responses, lazily or as part of a task.
 
 Ellipticities come from the chosen estimator, the flux always from FPFS with its default settings, whose response is
 known in closed form: one cut on the flux selects the same galaxies whatever the estimator.
