@@ -43,6 +43,10 @@ _WATCH_SELDOM = {
     "distributed.admin.tick.interval": "200ms",
 }
 
+# A worker that dies is started again by its nanny. Dask looks again 15 s after a death and closes the nanny for good if
+# the worker is not there at that moment: because it died once more, or because it takes so long to start.
+_NEVER_CLOSE_NANNIES = {"distributed.deploy.lost-worker-timeout": "365 days"}
+
 _OF_CORES = ("local", "threads")
 """Clusters started here with a worker or thread for each core."""
 
@@ -76,6 +80,8 @@ class _OwningClient(distributed.Client):
     def __init__(self, started: distributed.LocalCluster, kind: str) -> None:
         distributed.Client.__init__(self, started)
         self._owned, self.kind = started, kind
+        # Dask asks whenever a worker leaves, so this holds as long as the cluster lives.
+        self._settings = dask.config.set(_NEVER_CLOSE_NANNIES)
 
     def close(self, *args: Any, **kwargs: Any) -> None:
         """Close the client, then its cluster; both once."""
@@ -84,6 +90,7 @@ class _OwningClient(distributed.Client):
         # start, so the start of the next cluster would wait for itself.
         owned, self._owned = self._owned, None
         if owned is not None:
+            self._settings.__exit__(None, None, None)
             owned.close()
 
 

@@ -4,6 +4,8 @@ import importlib
 import json
 import logging
 import os
+import signal
+import time
 from dataclasses import dataclass
 
 import dask
@@ -43,6 +45,20 @@ def test_local_listens_on_loopback_only_and_leaves_no_orphans():
     assert not any(p.is_running() and p.pid == pid for p in processes)
     assert client.cluster.status.name == "closed"
     assert dask.config.get("scheduler", None) is None
+
+
+def test_a_nanny_is_kept_however_long_its_worker_takes_to_start_again():
+    # A millisecond after a worker has died, Dask finds that it is not back, and would close its nanny.
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"}):
+        with start_cluster("local", workers=1) as client:
+            before = client.submit(os.getpid).result()
+            os.kill(before, signal.SIGKILL)
+            while client.cluster.scheduler.workers:
+                time.sleep(0.001)
+            time.sleep(0.1)
+            assert 0 in client.cluster.workers
+            assert client.submit(os.getpid, pure=False).result(timeout=60) != before
+        assert dask.config.get("distributed.deploy.lost-worker-timeout") == "1ms"
 
 
 def test_threads_stay_in_this_process():
