@@ -59,6 +59,14 @@ class Stream(IntEnum):
     """Random turns of the shears of a field, which leave its noise and destroy its mass."""
     FIELD = 15
     """Order and orientation of training fields, by epoch."""
+    MOSAIC = 16
+    """Which tiles a mosaic is made of, and how they are flipped."""
+    STOCHASTICITY = 17
+    """Phases by which the galaxies differ from the matter."""
+    NUISANCE = 18
+    """Parameters of a mosaic beside the cosmology."""
+    CHAIN = 19
+    """Steps of a Markov chain, and samples of a likelihood."""
 
 
 def generator(seed: int, stream: Stream, object_id: int) -> np.random.Generator:

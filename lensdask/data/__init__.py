@@ -2,7 +2,7 @@
 
 from lensdask.data.files import check_unchanged, file_sha256
 from lensdask.data.schema import Attribute, Schema, Variable
-from lensdask.data.schemas import MASS_MAPS, SCHEMAS, SHAPES, SHEAR_MAPS, STAMPS
+from lensdask.data.schemas import LSS_CHAINS, LSS_SUMMARIES, MASS_MAPS, SCHEMAS, SHAPES, SHEAR_MAPS, STAMPS
 from lensdask.data.store import (
     common_attributes,
     configuration_hash,
@@ -18,6 +18,8 @@ from lensdask.data.weights import load_card, load_into, load_weights, save_weigh
 from lensdask.version import code_version
 
 __all__ = [
+    "LSS_CHAINS",
+    "LSS_SUMMARIES",
     "MASS_MAPS",
     "SCHEMAS",
     "SHAPES",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from lensdask.data.schema import Attribute, Schema, Variable
 
-__all__ = ["COMMON", "MASS_MAPS", "SCHEMAS", "SHAPES", "SHEAR_MAPS", "STAMPS"]
+__all__ = ["COMMON", "LSS_CHAINS", "LSS_SUMMARIES", "MASS_MAPS", "SCHEMAS", "SHAPES", "SHEAR_MAPS", "STAMPS"]
 
 COMMON = {
     "schema": Attribute("text", "1", "name of the schema"),
@@ -191,5 +191,57 @@ MASS_MAPS = Schema(
 )
 """Convergence maps reconstructed from shear maps."""
 
-SCHEMAS: Mapping[str, Schema] = {schema.name: schema for schema in (STAMPS, SHAPES, SHEAR_MAPS, MASS_MAPS)}
+_PARAMETERS = {"parameters": Attribute("list of text", "1", "names of the parameters, in the order of their dimension")}
+
+LSS_SUMMARIES = Schema(
+    name="lss_summaries",
+    version=1,
+    variables={
+        "theta_true": Variable(("sample", "parameter"), "float32", "1", "parameters that a mosaic was made with"),
+        "theta_summary": Variable(("sample", "parameter"), "float32", "1", "what the compressor makes of the mosaic"),
+    },
+    coords={"sample": Variable(("sample",), "int64", "1", "id of the mosaic")},
+    attributes=COMMON
+    | _PARAMETERS
+    | {
+        "compressor_sha256": Attribute("text", "1", "checksum of the compressor"),
+        "compressor": Attribute("text", "1", "name of the compressor, for people"),
+        "probe": Attribute("text", "1", "lensing, clustering or combined"),
+        "summary": Attribute("text", "1", "power, cnn or hybrid"),
+        "tiles_hash": Attribute("text", "1", "configuration_hash of the tiles"),
+        "split": Attribute("text", "1", "which simulations: training, validation, likelihood or test"),
+        "seed": Attribute("whole number", "1", "seed of the forward model"),
+    },
+    unit_dim="sample",
+    chunk=4096,
+)
+"""Summaries of mosaics, beside the parameters that they were made with."""
+
+LSS_CHAINS = Schema(
+    name="lss_chains",
+    version=1,
+    variables={
+        "theta": Variable(("chain", "draw", "parameter"), "float32", "1", "parameters"),
+        "log_posterior": Variable(("chain", "draw"), "float32", "1", "logarithm of the posterior, up to a constant"),
+        "observation": Variable(("parameter",), "float32", "1", "summary that was observed"),
+    },
+    coords={
+        "chain": Variable(("chain",), "int64", "1", "number of the walker"),
+        "draw": Variable(("draw",), "int64", "1", "step of the walker"),
+    },
+    attributes=COMMON
+    | _PARAMETERS
+    | {
+        "compressor_sha256": Attribute("text", "1", "checksum of the compressor of the summaries"),
+        "summaries_hash": Attribute("text", "1", "configuration_hash of the summaries"),
+        "seed": Attribute("whole number", "1", "seed of the sampler"),
+    },
+    unit_dim="chain",
+    chunk=256,
+)
+"""Markov chains of the parameters, given an observed summary."""
+
+SCHEMAS: Mapping[str, Schema] = {
+    schema.name: schema for schema in (STAMPS, SHAPES, SHEAR_MAPS, MASS_MAPS, LSS_SUMMARIES, LSS_CHAINS)
+}
 """The schemas that `lensdask.open` knows, by name."""
