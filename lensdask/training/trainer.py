@@ -1,11 +1,13 @@
 """The one training loop: AdamW, a scheduler, and the weights of the best validation loss."""
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -53,6 +55,9 @@ class TrainingConfig:
     """Whether convolutions and matrix products train in half precision: twice as fast where the processor knows how."""
     clip_norm: float = 0.0
     """Norm to which the gradient of a step is shortened where it is longer; 0 for none."""
+    clip_percentile: float = 0.0
+    """Percentile of the gradient norms of the last 10,000 steps to which longer ones are shortened (AutoClip,
+    Seetharaman et al. 2020); 0 for none."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot train."""
@@ -63,6 +68,7 @@ class TrainingConfig:
         check_choice("training schedule", self.schedule, get_args(Schedule))
         check_number("training factor", self.factor, above=0, below=1)
         check_number("training clip_norm", self.clip_norm, least=0, meaning="0 for none")
+        check_number("training clip_percentile", self.clip_percentile, least=0, most=100, meaning="0 for none")
         check_number("training weight_decay", self.weight_decay, least=0)
         check_number("training patience", self.patience, least=0, whole=True)
         below = self.learning_rate
@@ -106,6 +112,9 @@ def _parts(batch: Batch, size: int) -> Iterator[tuple[Batch, float]]:
         yield part, len(part[0]) / count
 
 
+_NORMS = 10_000
+"""Steps whose gradients are remembered for `TrainingConfig.clip_percentile`."""
+
 _STATEFUL = ("model", "optimizer", "cosine", "plateau")
 """Parts of the loop that keep their state themselves."""
 
@@ -123,6 +132,7 @@ class _Loop:
             self.optimizer, factor=config.factor, patience=config.patience, threshold=0.01
         )
         self.best, self.best_loss, self.steps = deepcopy(model.state_dict()), math.inf, 0
+        self.norms = deque[float](maxlen=_NORMS)
 
     @property
     def rate(self) -> float:
@@ -162,11 +172,21 @@ class _Loop:
             value = self.loss(part) * share
             torch.autograd.backward(value)
             total += value.item()
-        if self.config.clip_norm:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self.clip()
         self.optimizer.step()
         self.steps += 1
         return total
+
+    def clip(self) -> None:
+        """Shorten the gradient as the configuration says."""
+        if self.config.clip_percentile:
+            gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+            self.norms.append(float(nn.utils.get_total_norm(gradients)))
+            nn.utils.clip_grad_norm_(
+                self.model.parameters(), float(np.percentile(self.norms, self.config.clip_percentile))
+            )
+        if self.config.clip_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean loss of a batch."""
@@ -190,7 +210,7 @@ class _Loop:
     def state(self, history: History) -> dict[str, Any]:
         """Return all that the training needs to go on after this epoch."""
         parts = {name: getattr(self, name).state_dict() for name in _STATEFUL}
-        best = {"best": self.best, "best_loss": self.best_loss, "steps": self.steps}
+        best = {"best": self.best, "best_loss": self.best_loss, "steps": self.steps, "norms": list(self.norms)}
         return parts | best | {"history": asdict(history)}
 
     def restore(self, state: dict[str, Any]) -> History:
@@ -198,6 +218,7 @@ class _Loop:
         for name in _STATEFUL:
             getattr(self, name).load_state_dict(state[name])
         self.best, self.best_loss, self.steps = state["best"], state["best_loss"], state["steps"]
+        self.norms.extend(state.get("norms", ()))
         return History(**state["history"])
 
 

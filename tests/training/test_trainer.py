@@ -237,6 +237,27 @@ def test_long_gradients_are_shortened_and_keep_their_direction(micro_batch) -> N
     torch.testing.assert_close(gradients[1e3], gradients[0.0], rtol=0, atol=0)
 
 
+def norms_of_steps(percentile: float) -> np.ndarray:
+    """Return the norms with which four steps end whose gradients are once to four times the first."""
+    model, norms, x = linear(), [], examples(8, 0)[0]
+    # The rate is nothing, so that every step sees the same weights.
+    config = replace(EXACT, epochs=4, learning_rate=1e-30, minimum_rate=0.0, clip_percentile=percentile)
+
+    def batches(epoch: int) -> Iterator[Batch]:
+        yield x, model(x).detach() + (epoch + 1)
+
+    def on_epoch(_done: int, _history: History) -> None:
+        norms.append(torch.nn.utils.get_total_norm([p.grad for p in model.parameters()]).item())
+
+    train(model, batches, [examples(8, 1)], config, on_epoch=on_epoch)
+    return np.array(norms) / norms[0]
+
+
+def test_gradients_are_shortened_to_a_percentile_of_those_so_far() -> None:
+    np.testing.assert_allclose(norms_of_steps(0.0), [1, 2, 3, 4], rtol=1e-9)
+    np.testing.assert_allclose(norms_of_steps(50.0), [1, 1.5, 2, 2.5], rtol=1e-5)
+
+
 def test_epochs_are_reported() -> None:
     reports: list[tuple[int, int, float]] = []
 
@@ -286,6 +307,7 @@ BAD = [
     *((name, value) for name in ("learning_rate", "huber_delta") for value in (0.0, -1e-3, float("nan"))),
     *(("factor", value) for value in (0.0, 1.0, -0.3, float("nan"))),
     *(("clip_norm", value) for value in (-1.0, float("inf"), float("nan"))),
+    *(("clip_percentile", value) for value in (-1.0, 100.5, float("nan"))),
 ]
 
 

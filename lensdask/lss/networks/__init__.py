@@ -1,0 +1,1 @@
+"""Compressors: networks that make a few summaries of many maps."""
