@@ -108,7 +108,7 @@ def test_cnn_of_another_size():
     [
         (lambda: CnnConfig(channels=0), "cnn channels: 0"),
         (lambda: PowerConfig(kind="deep"), "power kind: 'deep'"),
-        (lambda: PowerConfig(inputs="logarithms"), "power inputs: 'logarithms'"),
+        (lambda: PowerConfig(scaling="logarithms"), "power scaling: 'logarithms'"),
         (lambda: replace(HYBRID_SMALL, width=-1), "hybrid width: -1"),
     ],
 )

@@ -39,6 +39,11 @@ class CnnConfig:
         check_number("cnn residuals", self.residuals, least=0, whole=True)
         check_number("cnn kernel", self.kernel, least=1, whole=True)
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What the network takes."""
+        return ("mosaic",)
+
 
 CNN_PAPER = CnnConfig()
 """12,029,987 parameters with 8 maps and 7 parameters; 13,430,838 with 9 parameters."""
@@ -79,8 +84,6 @@ class MosaicCnn(nn.Module):
     config
         Its sizes.
     """
-
-    inputs = ("mosaic",)
 
     def __init__(self, config: CnnConfig) -> None:
         super().__init__()

@@ -39,6 +39,11 @@ class HybridConfig:
             check_number(f"hybrid {name}", getattr(self, name), least=1, whole=True)
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """What the network takes."""
+        return ("spectra", "tiles")
+
+    @property
     def spectra(self) -> int:
         """Number of auto- and cross-spectra."""
         return self.maps * (self.maps + 1) // 2
@@ -56,8 +61,6 @@ class HybridNetwork(nn.Module):
     config
         Its sizes.
     """
-
-    inputs = ("spectra", "tiles")
 
     def __init__(self, config: HybridConfig) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Compressors of power spectra: the dense network of Kacprzak & Fluri 2022 and the others of their appendix D.
 
 Each takes all auto- and cross-spectra of the maps, shape (sample, spectrum, bin). Those of the paper take them as they
-are. With ``inputs="correlations"`` the auto-spectra go in as logarithms, the cross-spectra as correlations
+are. With ``scaling="correlations"`` the auto-spectra go in as logarithms, the cross-spectra as correlations
 C_ij / √(C_ii C_jj), which is the same information in numbers of one size, each less its mean and over its standard
 deviation in the training set.
 """
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 Kind = Literal["dense", "local", "separable"]
-Inputs = Literal["spectra", "correlations"]
+Scaling = Literal["none", "correlations"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class PowerConfig:
     """Units of a layer."""
     layers: int = 2
     """Dense layers, or residual ones."""
-    inputs: Inputs = "spectra"
+    scaling: Scaling = "none"
     """Spectra as they are, or logarithms and correlations."""
 
     def __post_init__(self) -> None:
@@ -58,7 +58,12 @@ class PowerConfig:
         for name in ("maps", "bins", "parameters", "width", "layers"):
             check_number(f"power {name}", getattr(self, name), least=1, whole=True)
         check_choice("power kind", self.kind, get_args(Kind))
-        check_choice("power inputs", self.inputs, get_args(Inputs))
+        check_choice("power scaling", self.scaling, get_args(Scaling))
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What the network takes."""
+        return ("spectra",)
 
     @property
     def spectra(self) -> int:
@@ -78,7 +83,7 @@ POWER_SEPARABLE = PowerConfig(kind="separable", width=128, layers=4)
 """438,415."""
 POWER_SEPARABLE_XL = PowerConfig(kind="separable", width=256, layers=8)
 """3,270,799."""
-POWER_SMALL = PowerConfig(width=256, inputs="correlations")
+POWER_SMALL = PowerConfig(width=256, scaling="correlations")
 """For few simulations."""
 
 
@@ -178,12 +183,10 @@ class PowerNetwork(nn.Module):
         Its sizes.
     """
 
-    inputs = ("spectra",)
-
     def __init__(self, config: PowerConfig) -> None:
         super().__init__()
         self.config = config
-        self.scaling = SpectraInputs(config.maps, config.bins) if config.inputs == "correlations" else None
+        self.scaling = SpectraInputs(config.maps, config.bins) if config.scaling == "correlations" else None
         self.features, width = _dense_layers(config) if config.kind == "dense" else _convolutions(config)
         self.head = nn.Linear(width, outputs_of(config.parameters))
 

@@ -1,0 +1,92 @@
+"""Trained compressors: what their cards say, and what they make of mosaics."""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from lensdask.arrays import to_numpy
+from lensdask.compute import NOT_IDENTITY, cached_model
+from lensdask.data import load_card
+from lensdask.errors import InputError
+from lensdask.lss.forward import ForwardModel, Samples
+from lensdask.lss.networks.architectures import build_network
+from lensdask.lss.networks.trainingset import network_inputs, seen
+from lensdask.lss.networks.units import from_units
+from lensdask.lss.tiles import Split
+from lensdask.training import find_weights
+
+__all__ = ["Compressor", "find_compressor"]
+
+_BATCH = 8
+"""Mosaics in a call of the network: always as many, so that a sample is the same to the bit whatever is beside it."""
+
+
+@dataclass(frozen=True)
+class Compressor:
+    """A trained compressor: small enough to travel with every task."""
+
+    path: str = field(metadata=NOT_IDENTITY)
+    """File of the weights."""
+    sha256: str
+    """Checksum of the weights."""
+    summary: str
+    """Architecture: "power", "cnn" or "hybrid"."""
+    model: ForwardModel
+    """The forward model that it was trained on."""
+    cross: str
+    """Kind of the cross spectra."""
+
+    def summaries(self, split: Split, samples: Samples, seed: int, device: str = "cpu") -> npt.NDArray[np.float32]:
+        """Return the summaries of samples.
+
+        Parameters
+        ----------
+        split
+            The tiles.
+        samples
+            Which of them, and with which parameters.
+        seed
+            Seed of the forward model.
+        device
+            "cpu" or "cuda".
+
+        Returns
+        -------
+        ndarray
+            In the units of the parameters, shape (sample, parameter).
+        """
+        count = len(samples.ids)
+        rows = np.minimum(np.arange(-(-count // _BATCH) * _BATCH), count - 1).reshape(-1, _BATCH)
+        parts = [self._of_batch(split, Samples(*(part[one] for part in samples)), seed, device) for one in rows]
+        return np.concatenate(parts)[:count]
+
+    def _of_batch(self, split: Split, samples: Samples, seed: int, device: str) -> npt.NDArray[np.float32]:
+        network: Any = cached_model(build_network, self.path, self.sha256, device)
+        with torch.no_grad():
+            maps = seen(split, samples, self.model, seed, device)
+            inputs = network_inputs(network.config.inputs, maps, self.model.pixel_scale, self.cross)
+            values = to_numpy(network(*inputs)[:, : len(self.model.parameters)])
+        return from_units(values.astype(np.float64), self.model.prior).astype(np.float32)
+
+
+def find_compressor(path: str | Path) -> Compressor:
+    """Return the compressor of a file of weights, after reading it once.
+
+    Raises
+    ------
+    InputError
+        The weights cannot be read, or are not those of a compressor.
+    """
+    found = find_weights(str(path), {}, build_network, f"compressor {str(path)!r}; expected")
+    card = load_card(found.location)
+    try:
+        recipe = card["recipe"]
+        known = {one.name for one in fields(ForwardModel)}
+        model = ForwardModel(**{name: value for name, value in recipe["model"].items() if name in known})
+        return Compressor(found.location, found.sha256, card["architecture"], model, str(recipe["cross"]))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: the card has no recipe of a compressor; expected one from lss train") from error

@@ -1,0 +1,122 @@
+"""Train a compressor on mosaics of simulated tiles, and write its weights with a card that says how they were made."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lensdask.lss.networks.architectures import ARCHITECTURES
+from lensdask.compute import StoreReference
+from lensdask.lss.networks.loss import summary_loss
+from lensdask.lss.networks.power import SpectraInputs
+from lensdask.lss.networks.recipe import Recipe
+from lensdask.lss.networks.trainingset import FIRST_TRAINING, FIRST_VALIDATION, Mosaics
+from lensdask.lss.tiles import open_split, open_tiles
+from lensdask.random import Stream, generator
+from lensdask.training import Batch, Examples, History, Lesson, Trained, read_ahead, train_to_file
+
+__all__ = ["train"]
+
+_FITTED = 256
+"""Mosaics whose spectra set the scaling of the inputs."""
+
+
+def _objective(model: nn.Module, batch: Batch) -> Tensor:
+    return summary_loss(model(*batch[:-1]), batch[-1])
+
+
+def _mosaics(tiles: StoreReference, split: str, recipe: Recipe, device: str) -> Mosaics:
+    found = open_split(tiles, split)
+    found.check(recipe.model)
+    return Mosaics(found, recipe.model, recipe.network.inputs, recipe.cross, recipe.seed, device)
+
+
+def _kept(mosaics: Mosaics, recipe: Recipe) -> Callable[[int], Iterable[Batch]]:
+    """Return the function that gives the mosaics of the first epoch in every epoch, each time in another order."""
+    whole = [torch.cat(parts) for parts in zip(*mosaics.batches(FIRST_TRAINING, recipe.mosaics, 64), strict=True)]
+
+    def batches(epoch: int) -> Iterator[Batch]:
+        order = generator(recipe.seed, Stream.FIELD, epoch).permutation(recipe.mosaics)
+        for rows in torch.from_numpy(order).to(whole[0].device).split(recipe.training.batch):
+            yield tuple(part[rows] for part in whole)
+
+    return batches
+
+
+def _fresh(mosaics: Mosaics, recipe: Recipe) -> Callable[[int], Iterable[Batch]]:
+    """Return the function that gives mosaics of its own for every epoch, made while the network learns."""
+
+    def batches(epoch: int) -> Iterator[Batch]:
+        first = FIRST_TRAINING + epoch * recipe.mosaics
+        return read_ahead(mosaics.batches(first, recipe.mosaics, recipe.training.batch))
+
+    return batches
+
+
+def train(
+    path: str | Path,
+    recipe: Recipe,
+    *,
+    tiles: str | Path,
+    start: str | Path | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    resume: bool = False,
+    on_epoch: Callable[[int, History], None] | None = None,
+) -> Trained:
+    """Train a compressor and write ``path`` (safetensors) with its card, a JSON file beside it.
+
+    After every epoch the state is kept in ``NAME.checkpoint`` beside the weights until they are written. An interrupted
+    training goes on from it with `resume`, to bit-identical weights.
+
+    Parameters
+    ----------
+    path
+        File of the weights, ``*.safetensors``.
+    recipe
+        Architecture, forward model and hyperparameters.
+    tiles
+        Store of the schema ``lss_tiles``; its splits "training" and "validation" are taken.
+    start
+        Weights to go on from, of the same network, in place of random ones. Their card becomes part of the new one.
+    device
+        "auto", "cpu" or "cuda".
+    overwrite
+        Replace an existing file of weights, or an interrupted training.
+    resume
+        Go on with an interrupted training, if there is one.
+    on_epoch
+        Called with 0 once the input is accepted, then after each epoch with the number done and the loss curves.
+
+    Raises
+    ------
+    InputError
+        The file exists, its name does not end in .safetensors, the device is not there, the tiles or the weights to go
+        on from do not fit the recipe, or an interrupted training of another recipe was to be resumed.
+    """
+    dataset, reference = open_tiles(Path(tiles))
+
+    def prepare(device: str) -> Lesson:
+        training, validation = (_mosaics(reference, name, recipe, device) for name in ("training", "validation"))
+
+        def initialise(network: nn.Module) -> None:
+            if isinstance(scaling := getattr(network, "scaling", None), SpectraInputs):
+                scaling.fit(training.batch(FIRST_TRAINING, _FITTED)[0].cpu())
+
+        def examples() -> Examples:
+            checks = list(validation.batches(FIRST_VALIDATION, recipe.validation, recipe.training.batch))
+            return Examples((_fresh if recipe.fresh else _kept)(training, recipe), checks)
+
+        return Lesson(
+            architectures=ARCHITECTURES,
+            objective=_objective,
+            examples=examples,
+            data={"tiles_hash": reference.hash},
+            notes={"tiles": Path(tiles).name, "generator": dataset.attrs["generator"]},
+            initialise=initialise,
+        )
+
+    return train_to_file(
+        path, recipe, prepare, start=start, device=device, overwrite=overwrite, resume=resume, on_epoch=on_epoch
+    )

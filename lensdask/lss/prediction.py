@@ -1,0 +1,113 @@
+"""Summaries of many mosaics: a resumable run that makes each from tiles, compresses it, and keeps only its row."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from lensdask.compute import Chunks, Device, NewStore, RunOptions, RunResult, StoreReference, Table, Task, run
+from lensdask.data import LSS_SUMMARIES
+from lensdask.errors import InputError, check_choice, check_seed
+from lensdask.lss.compressor import Compressor, find_compressor
+from lensdask.lss.forward import draw_samples
+from lensdask.lss.tiles import open_split, open_tiles
+
+__all__ = ["SPLITS", "PredictSummaries", "predict_run"]
+
+SPLITS = ("likelihood", "test", "validation", "training")
+"""Sets of simulations that share no seed."""
+
+
+@dataclass(frozen=True)
+class PredictSummaries(Task):
+    """Makes mosaics and compresses them."""
+
+    tiles: StoreReference
+    """Store of tiles."""
+    split: str
+    """Which of them."""
+    compressor: Compressor
+    """The network, and the forward model that it was trained on."""
+    seed: int
+    """Seed of the forward model."""
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    """Parameters that are not drawn from the prior."""
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+
+    def __call__(self, start: int, stop: int, device: Device) -> tuple[Table, None]:
+        """Return true parameters and summaries of some samples."""
+        split = open_split(self.tiles, self.split)
+        samples = draw_samples(np.arange(start, stop), split.boxes, self.compressor.model, self.seed, self.fixed)
+        summaries = self.compressor.summaries(split, samples, self.seed, device)
+        return {"theta_true": samples.theta.astype(np.float32), "theta_summary": summaries}, None
+
+
+def predict_run(
+    tiles: Path,
+    compressor: str | Path,
+    path: Path,
+    *,
+    samples: int,
+    split: str = "likelihood",
+    fixed: Mapping[str, float] | None = None,
+    seed: int = 0,
+    chunk: int = 256,
+    options: RunOptions | None = None,
+) -> RunResult:
+    """Make a store of summaries.
+
+    Parameters
+    ----------
+    tiles
+        Store of the schema ``lss_tiles``.
+    compressor
+        File of the weights.
+    path
+        Store to write, schema ``lss_summaries``.
+    samples
+        Number of mosaics; their ids are 0, 1, ..., which no training uses.
+    split
+        Which simulations: "likelihood", or "test" for mock observations. Those of "training" and "validation" are what
+        the compressor knows already: its summaries of them are too good.
+    fixed
+        Values of parameters that are not drawn from the prior, by name.
+    seed
+        Seed of the forward model.
+    chunk
+        Samples per task and per chunk of the store; does not change the summaries.
+    options
+        Cluster, device, resumption.
+
+    Raises
+    ------
+    InputError
+        The output exists, the tiles do not fit the compressor, or it was trained on the seeds of the split.
+    """
+    check_choice("split", split, SPLITS)
+    dataset, reference = open_tiles(tiles)
+    found = find_compressor(compressor)
+    task = PredictSummaries(reference, split, found, seed, dict(fixed or {}))
+    boxes = open_split(reference, split)
+    boxes.check(found.model)
+    # Now what every chunk would find: too few tiles for a mosaic, or a parameter that cannot be fixed.
+    draw_samples(np.arange(1), boxes.boxes, found.model, seed, task.fixed)
+    names = found.model.parameters
+    store = NewStore(
+        path,
+        LSS_SUMMARIES,
+        {"sample": samples, "parameter": len(names)},
+        {"sample": range(samples), "parameter": np.array(names)},
+        {
+            "compressor_sha256": found.sha256,
+            "compressor": Path(compressor).stem,
+            "probe": found.model.probe,
+            "summary": found.summary,
+            "tiles_hash": dataset.attrs["configuration_hash"],
+            "split": split,
+            "seed": seed,
+        },
+    )
+    return run(task, Chunks(samples, chunk, "samples"), store, options, label="predict")

@@ -1,0 +1,126 @@
+"""The tiles of a store: which boxes belong to a split, and the tiles of samples, each box read once."""
+
+from collections import OrderedDict
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from lensdask.compute import StoreReference, refer_to
+from lensdask.data import LSS_TILES
+from lensdask.data import open as open_store
+from lensdask.errors import InputError
+from lensdask.lss.forward.evolution import Redshifts
+from lensdask.lss.forward.model import ForwardModel
+from lensdask.lss.forward.samples import Boxes, Samples, take_tiles
+
+__all__ = ["Split", "open_split", "open_tiles"]
+
+_CACHE_BYTES = 2 * 2**30
+"""Memory of a process for boxes that were read."""
+
+
+class Split:
+    """The boxes of one split of a store of tiles.
+
+    Parameters
+    ----------
+    dataset
+        The store, open.
+    split
+        "training", "validation", "likelihood" or "test".
+
+    Raises
+    ------
+    InputError
+        The store has no box of the split.
+    """
+
+    def __init__(self, dataset: xr.Dataset, split: str) -> None:
+        self._maps = dataset["map"].transpose("cosmology", "seed", "tile", "field", "bin", "y", "x")
+        every = dataset["split"].broadcast_like(xr.zeros_like(dataset["cosmology"] * dataset["seed"]))
+        names = every.transpose("cosmology", "seed").to_numpy()
+        self._places = np.argwhere(names == split)
+        if not len(self._places):
+            raise InputError(f"tiles: no box of split {split!r}; expected one, the store has {', '.join(np.unique(names))}")
+        cosmology = self._places[:, 0]
+        omega_m, sigma8 = (dataset[name].to_numpy()[cosmology] for name in ("omega_m", "sigma8"))
+        self.boxes = Boxes(omega_m, sigma8, dataset.sizes["tile"])
+        self.redshifts = Redshifts(np.array(dataset.attrs["redshift"]), np.array(dataset.attrs["n_of_z"]).reshape(4, -1))
+        self.pixel_scale = float(dataset.attrs["pixel_scale"])
+        self._read: OrderedDict[int, npt.NDArray[np.float32]] = OrderedDict()
+
+    def box(self, number: int) -> npt.NDArray[np.float32]:
+        """Return the tiles of a box, shape (tile, field, bin, y, x).
+
+        Raises
+        ------
+        InputError
+            A tile has a pixel that is no finite number.
+        """
+        if number in self._read:
+            self._read.move_to_end(number)
+            return self._read[number]
+        cosmology, seed = self._places[number]
+        maps = self._maps[cosmology, seed].compute(scheduler="synchronous").to_numpy()
+        if not np.isfinite(maps).all():
+            raise InputError(
+                f"tiles of cosmology {cosmology}, seed {seed}: not finite; expected numbers, or the run to be finished"
+            )
+        while self._read and maps.nbytes * (len(self._read) + 1) > _CACHE_BYTES:
+            self._read.popitem(last=False)
+        self._read[number] = maps
+        return maps
+
+    def take(self, samples: Samples) -> npt.NDArray[np.float32]:
+        """Return the tiles of samples, flipped, shape (sample, field, bin, tile, y, x)."""
+        taken = None
+        for number in np.unique(samples.box):
+            rows = np.flatnonzero(samples.box == number)
+            part = Samples(*(values[rows] for values in samples))._replace(box=np.zeros(len(rows), dtype=np.int64))
+            maps = take_tiles(self.box(int(number))[None], part)
+            if taken is None:
+                taken = np.empty((len(samples.ids), *maps.shape[1:]), dtype=np.float32)
+            taken[rows] = maps
+        return np.asarray(taken)
+
+    def check(self, model: ForwardModel) -> None:
+        """Refuse a model for tiles of another pixel scale.
+
+        Raises
+        ------
+        InputError
+            It is.
+        """
+        if abs(self.pixel_scale / model.pixel_scale - 1) > 1e-6:
+            raise InputError(
+                f"tiles: pixels of {self.pixel_scale} arcmin; expected the {model.pixel_scale} of the model"
+            )
+
+
+def open_tiles(path: Path) -> tuple[xr.Dataset, StoreReference]:
+    """Return a store of tiles, and the reference to it.
+
+    Raises
+    ------
+    InputError
+        It is no store, or one of something else.
+    """
+    dataset = open_store(path)
+    if dataset.attrs["schema"] != LSS_TILES.name:
+        raise InputError(f"{path}: a store of {dataset.attrs['schema']}; expected one of {LSS_TILES.name}")
+    return dataset, refer_to(path, dataset)
+
+
+@lru_cache(maxsize=4)
+def open_split(tiles: StoreReference, split: str) -> Split:
+    """Return a split of a store, from memory if this process has opened it before.
+
+    Raises
+    ------
+    InputError
+        As `Split`; or the store is another one than was referred to.
+    """
+    return Split(tiles.open(), split)
