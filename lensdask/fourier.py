@@ -10,11 +10,22 @@ centred on the origin: a band-limited image is known between its pixels too.
 
 import numpy as np
 import numpy.typing as npt
+from array_api_compat import is_numpy_array
+from scipy.fft import irfft2, rfft2
 
 from lensdask.arrays import Array, constant, namespace
 from lensdask.conventions import ARCMIN, stamp_origin
 
-__all__ = ["centred_rfft2", "coordinates", "half_plane", "multipoles", "sample_plane", "wave_numbers"]
+__all__ = [
+    "centred_rfft2",
+    "coordinates",
+    "half_plane",
+    "multipoles",
+    "plane_of",
+    "real_of",
+    "sample_plane",
+    "wave_numbers",
+]
 
 Float64 = npt.NDArray[np.float64]
 Complex128 = npt.NDArray[np.complex128]
@@ -46,6 +57,21 @@ def multipoles(shape: tuple[int, int], pixel_scale: float) -> tuple[Float64, Flo
     unit = 2 * np.pi / (pixel_scale * ARCMIN)
     l1, l2 = unit * np.fft.rfftfreq(nx)[None, :], unit * np.fft.fftfreq(ny)[:, None]
     return l1.astype(np.float64), l2.astype(np.float64)
+
+
+def plane_of(maps: Array) -> Array:
+    """Return the half-plane transforms of real maps about their first pixel, shape (..., y, x // 2 + 1)."""
+    # Of many maps at once scipy's transform takes a fifth of the time of NumPy's.
+    if is_numpy_array(maps):
+        return rfft2(maps)
+    return namespace(maps).fft.rfftn(maps, axes=(-2, -1))
+
+
+def real_of(plane: Array, shape: tuple[int, int]) -> Array:
+    """Return the real maps, of a shape (y, x), whose half-plane transforms `plane_of` returns."""
+    if is_numpy_array(plane):
+        return irfft2(plane, s=shape)
+    return namespace(plane).fft.irfftn(plane, axes=(-2, -1), s=shape)
 
 
 def _centring_phase(n: int) -> Complex128:
