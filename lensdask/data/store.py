@@ -236,7 +236,7 @@ def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
             dataset[name] = coordinate.load()
         if schema.coords[str(name)].dtype == "str":
             # Of text of any length xarray cannot make missing values.
-            dataset[name] = coordinate.astype(str)
+            dataset[name] = coordinate.copy(data=np.array(coordinate.values.tolist(), dtype=str))
     return schema.described(dataset)
 
 
