@@ -88,4 +88,4 @@ def check_choice(name: str, value: object, options: Collection[str]) -> None:
     """
     if value not in options:
         *others, last = options
-        raise InputError(f"{name}: {value!r}; expected {', '.join(others)} or {last}")
+        raise InputError(f"{name}: {value!r}; expected " + f"{', '.join(others)} or " * bool(others) + last)

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ import xarray as xr
 from lensdask.errors import InputError
 from lensdask.fourier import coordinates
 
-__all__ = ["Attribute", "Schema", "Variable", "pixel_coordinates"]
+__all__ = ["Attribute", "Schema", "Variable", "implied_coordinates"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Variable:
     dims
         Names of the dimensions, in order.
     dtype
-        NumPy name of the type.
+        NumPy name of the type; "str" for text of any length.
     units
         Units, "1" where there are none.
     meaning
@@ -57,7 +57,7 @@ class Variable:
         return tuple(d for d in self.dims if d in present or d not in self.optional_dims)
 
 
-Kind = Literal["text", "number", "whole number", "list of text"]
+Kind = Literal["text", "number", "whole number", "list of text", "list of numbers"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Attribute:
     Parameters
     ----------
     kind
-        Type of its value.
+        Type of its value. A list of numbers may also be one of such lists.
     units
         Units, "1" where there are none.
     meaning
@@ -93,8 +93,14 @@ class Attribute:
             return self.unknown
         if self.kind == "list of text":
             return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+        if self.kind == "list of numbers":
+            return isinstance(value, list | tuple) and all(_is_number(v) or self.accepts(v) for v in value)
         types: dict[str, type] = {"text": str, "number": Real, "whole number": Integral}
         return isinstance(value, types[self.kind]) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,12 @@ class Schema:
         Default number of elements of `unit_dim` in a chunk.
     compressor
         Name of the Blosc compressor; bytes are shuffled first.
+    outer_dims
+        First dimensions of the chunked variables at each of whose elements chunks are cut as well. A chunk is then one
+        element of all of them and of `unit_dim`, and the position of a chunk counts these, the last dimension fastest.
+    inner_chunks
+        Lengths, by dimension, of the chunks that can be read alone within one that is written; for stores that are read
+        at random.
     """
 
     name: str
@@ -125,6 +137,8 @@ class Schema:
     unit_dim: str
     chunk: int
     compressor: Literal["lz4", "zstd"] = "lz4"
+    outer_dims: tuple[str, ...] = ()
+    inner_chunks: Mapping[str, int] = field(default_factory=dict)
 
     def validate(self, dataset: xr.Dataset) -> None:
         """Check that a dataset is what the schema says; values are not looked at.
@@ -198,13 +212,13 @@ class Schema:
     def described(self, dataset: xr.Dataset) -> xr.Dataset:
         """Return a dataset whose variables and coordinates say what they are, in which units, and where pixels are.
 
-        Stores carry the same; see `pixel_coordinates` for what is added to maps.
+        Stores carry the same; see `implied_coordinates` for what is added.
         """
-        pixels = pixel_coordinates(self, dataset.sizes, dataset.attrs)
+        implied = implied_coordinates(self, dataset.sizes, dataset.attrs)
         # Of plain arrays xarray asks whether they are Dask's, which imports Dask: half a second.
         missing = {
             name: xr.Variable((name,), pd.Index(values), fastpath=True)
-            for name, values in pixels.items()
+            for name, values in implied.items()
             if name not in dataset.coords
         }
         # A copy has attributes of its own.
@@ -227,7 +241,8 @@ class Schema:
                 f"{self.name} dataset: {name!r} has dimensions {dims}; expected {variable.dims}"
                 + (f", without {variable.optional_dims} if absent" * bool(variable.optional_dims))
             )
-        if dtype != np.dtype(variable.dtype):
+        # Text has a type of NumPy for each length, another for any length, and pandas has more.
+        if dtype.kind not in "UTO" if variable.dtype == "str" else dtype != np.dtype(variable.dtype):
             raise InputError(f"{self.name} dataset: {name!r} is {dtype}; expected {variable.dtype}")
 
     def _check_names(self, dataset: xr.Dataset) -> None:
@@ -241,28 +256,33 @@ class Schema:
                 raise InputError(f"{self.name} dataset: {kind} {what}; expected {', '.join(declared[kind])}")
 
 
-def pixel_coordinates(
+def implied_coordinates(
     schema: Schema, sizes: Mapping[Any, int], attributes: Mapping[Any, Any]
-) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the coordinates of the pixels of maps: distances of their centres from that of the field.
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the coordinates that follow from the attributes: places of the pixels of maps, names of parameters.
 
     Parameters
     ----------
     schema
-        What the maps are; only some have such coordinates.
+        What the dataset is; only some have such coordinates.
     sizes
-        Pixels along "x" and "y".
+        Lengths of the dimensions.
     attributes
-        Their ``pixel_scale`` is the unit.
+        Their ``pixel_scale`` is the unit of ``x`` and ``y``; ``parameters`` are the names along ``parameter``.
 
     Returns
     -------
     dict
-        ``x`` and ``y``, in the unit of the pixel scale, growing to the right and upwards; nothing for other datasets.
+        ``x`` and ``y``, the distances of the centres of pixels from that of the field, in the unit of the pixel scale,
+        growing to the right and upwards; ``parameter``, text; nothing for other datasets.
     """
-    names = [name for name in ("y", "x") if name in schema.coords and name in sizes]
+    found: dict[str, npt.NDArray[Any]] = {}
+    parameters = attributes.get("parameters")
+    if "parameter" in schema.coords and isinstance(parameters, list | tuple):
+        found["parameter"] = np.array(parameters, dtype=str)
     scale = attributes.get("pixel_scale")
     # What is no pixel scale is refused, in its own words, by who works with the maps.
-    if not (isinstance(scale, Real) and scale > 0):  # type: ignore[operator]  # a Real can be compared
-        return {}
-    return {name: coordinates(sizes[name], float(scale)) for name in names}
+    if _is_number(scale) and scale > 0:  # type: ignore[operator]  # a number can be compared
+        names = [name for name in ("y", "x") if name in schema.coords and name in sizes]
+        found |= {name: coordinates(sizes[name], float(scale)) for name in names}  # type: ignore[arg-type]
+    return found

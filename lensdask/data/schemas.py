@@ -8,7 +8,17 @@ from collections.abc import Mapping
 
 from lensdask.data.schema import Attribute, Schema, Variable
 
-__all__ = ["COMMON", "LSS_CHAINS", "LSS_SUMMARIES", "MASS_MAPS", "SCHEMAS", "SHAPES", "SHEAR_MAPS", "STAMPS"]
+__all__ = [
+    "COMMON",
+    "LSS_CHAINS",
+    "LSS_SUMMARIES",
+    "LSS_TILES",
+    "MASS_MAPS",
+    "SCHEMAS",
+    "SHAPES",
+    "SHEAR_MAPS",
+    "STAMPS",
+]
 
 COMMON = {
     "schema": Attribute("text", "1", "name of the schema"),
@@ -193,6 +203,50 @@ MASS_MAPS = Schema(
 
 _PARAMETERS = {"parameters": Attribute("list of text", "1", "names of the parameters, in the order of their dimension")}
 
+_PARAMETER = Variable(("parameter",), "str", "1", "name of the parameter", required=False)
+
+_MAP_AXES = {name: _FIELD_COORDS[name] for name in ("y", "x")}
+
+LSS_TILES = Schema(
+    name="lss_tiles",
+    version=1,
+    variables={
+        "map": Variable(
+            ("cosmology", "seed", "tile", "field", "bin", "y", "x"),
+            "float32",
+            "1",
+            "noise-free map of a redshift bin: convergence, that of intrinsic alignment of amplitude 1, or the density "
+            "contrast of matter, as the field says; means are not subtracted",
+        ),
+    },
+    coords={
+        "cosmology": Variable(("cosmology",), "int64", "1", "number of the cosmology in this store"),
+        "seed": Variable(("seed",), "int64", "1", "number of the simulation, by which its set is chosen"),
+        "tile": Variable(("tile",), "int64", "1", "number of the tile in its simulation"),
+        "field": Variable(("field",), "str", "1", "kappa, kappa_ia or delta"),
+        "bin": Variable(("bin",), "int64", "1", "redshift bin, from 1"),
+        "omega_m": Variable(("cosmology",), "float64", "1", "matter density today, in critical densities"),
+        "sigma8": Variable(("cosmology",), "float64", "1", "linear fluctuations today in spheres of 8 Mpc / h"),
+        "split": Variable(
+            ("cosmology", "seed"), "str", "1", "what the simulation is for: training, validation, likelihood or test"
+        ),
+        **_MAP_AXES,
+    },
+    attributes=COMMON
+    | {
+        "pixel_scale": _MAP_PIXEL,
+        "sky": Attribute("text", "1", "what made the maps: lognormal"),
+        "redshift": Attribute("list of numbers", "1", "redshifts at which n(z) is given"),
+        "n_of_z": Attribute("list of numbers", "1", "n(z) of the galaxies of each bin, of unit integral"),
+        "seed": Attribute("whole number", "1", "seed of all random numbers"),
+    },
+    unit_dim="seed",
+    chunk=1,
+    outer_dims=("cosmology",),
+    inner_chunks={"tile": 32},
+)
+"""Noise-free tomographic maps of simulated skies; a chunk is a simulation, one cosmology and seed."""
+
 LSS_SUMMARIES = Schema(
     name="lss_summaries",
     version=1,
@@ -200,7 +254,7 @@ LSS_SUMMARIES = Schema(
         "theta_true": Variable(("sample", "parameter"), "float32", "1", "parameters that a mosaic was made with"),
         "theta_summary": Variable(("sample", "parameter"), "float32", "1", "what the compressor makes of the mosaic"),
     },
-    coords={"sample": Variable(("sample",), "int64", "1", "id of the mosaic")},
+    coords={"sample": Variable(("sample",), "int64", "1", "id of the mosaic"), "parameter": _PARAMETER},
     attributes=COMMON
     | _PARAMETERS
     | {
@@ -228,6 +282,7 @@ LSS_CHAINS = Schema(
     coords={
         "chain": Variable(("chain",), "int64", "1", "number of the walker"),
         "draw": Variable(("draw",), "int64", "1", "step of the walker"),
+        "parameter": _PARAMETER,
     },
     attributes=COMMON
     | _PARAMETERS
@@ -242,6 +297,6 @@ LSS_CHAINS = Schema(
 """Markov chains of the parameters, given an observed summary."""
 
 SCHEMAS: Mapping[str, Schema] = {
-    schema.name: schema for schema in (STAMPS, SHAPES, SHEAR_MAPS, MASS_MAPS, LSS_SUMMARIES, LSS_CHAINS)
+    schema.name: schema for schema in (STAMPS, SHAPES, SHEAR_MAPS, MASS_MAPS, LSS_TILES, LSS_SUMMARIES, LSS_CHAINS)
 }
 """The schemas that `lensdask.open` knows, by name."""

@@ -8,7 +8,7 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec
 
-from lensdask.data.schema import Schema, Variable, pixel_coordinates
+from lensdask.data.schema import Schema, Variable, implied_coordinates
 from lensdask.errors import InputError
 
 __all__ = ["Layout", "layout_from_sizes", "write_template"]
@@ -54,7 +54,7 @@ def write_template(
 ) -> None:
     """Write a group with `coords` and `whole` filled in, other variables of `layout` empty.
 
-    Maps get the coordinates of their pixels, where `coords` has none.
+    Coordinates that follow from the attributes are added, where `coords` has none.
 
     Raises
     ------
@@ -63,10 +63,12 @@ def write_template(
     """
     schema.check_attributes(attributes)
     schema.check_types(attributes)
-    coords = pixel_coordinates(schema, sizes, attributes) | dict(coords)
+    coords = implied_coordinates(schema, sizes, attributes) | dict(coords)
     _check_names(schema, coords, whole)
     if chunk < 1:
         raise InputError(f"{schema.name} store: chunk is {chunk}; expected at least 1")
+    if schema.outer_dims and chunk != 1:
+        raise InputError(f"{schema.name} store: chunk is {chunk}; expected 1")
     # xarray takes arrays not named after a dimension for data, unless they are listed here.
     auxiliary = " ".join(name for name in coords if name not in sizes)
     group = zarr.create_group(path, attributes=_plain(attributes) | {"coordinates": auxiliary})
@@ -107,7 +109,8 @@ def _write_whole(
         raise InputError(f"{schema.name} store: {name!r} has shape {shape}; expected {expected}")
     schema.check_array(name, variable, dims, np.asarray(values[:1] if shape else values).dtype)
     # Only the index of a dimension is read at every opening; other coordinates are opened lazily, like variables.
-    array = _create_array(group, schema, name, dims, expected, _COORDINATE_CHUNK if name in sizes else chunk)
+    is_whole = name in sizes or bool(is_coord and schema.outer_dims)
+    array = _create_array(group, schema, name, dims, expected, _COORDINATE_CHUNK if is_whole else chunk)
     if isinstance(values, range):
         # Piece by piece: the ids of a survey need not fit in memory.
         for start in range(0, len(values), _COORDINATE_CHUNK):
@@ -124,16 +127,33 @@ def _create_array(
     shape: tuple[int, ...],
     chunk: int,
 ) -> "zarr.Array[Any]":
-    variable = schema.coords[name] if name in schema.coords else schema.variables[name]
-    steps = (min(chunk, n) if d == schema.unit_dim else n for d, n in zip(dims, shape, strict=True))
+    is_coord = name in schema.coords
+    variable = schema.coords[name] if is_coord else schema.variables[name]
+    # Text of any length: NumPy's of fixed length is no part of the format.
+    dtype = np.dtypes.StringDType() if variable.dtype == "str" else np.dtype(variable.dtype)
+    steps = tuple(max(1, min(chunk, n) if d == schema.unit_dim else n) for d, n in zip(dims, shape, strict=True))
+    chunks, shards = (steps, None) if is_coord else _inner_chunks(schema, dims, steps)
     return group.create_array(
         name,
         shape=shape,
-        dtype=variable.dtype,
-        chunks=tuple(max(1, step) for step in steps),
+        dtype=dtype,
+        chunks=chunks,
+        shards=shards,
         compressors=[BloscCodec(cname=schema.compressor, shuffle="shuffle")],
         # A chunk that was never written must not pass for a measured zero.
-        fill_value=np.nan if np.dtype(variable.dtype).kind == "f" else 0,
+        fill_value={"f": np.nan, "T": ""}.get(dtype.kind, 0),
         dimension_names=dims,
         attributes={**variable.description},
     )
+
+
+def _inner_chunks(
+    schema: Schema, dims: tuple[str, ...], steps: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """Return the chunks of a variable, and the shards that hold them where what is written at once has several."""
+    whole = tuple(1 if d in schema.outer_dims else step for d, step in zip(dims, steps, strict=True))
+    if not schema.inner_chunks:
+        return whole, None
+    chunks = tuple(min(schema.inner_chunks.get(d, n), n) for d, n in zip(dims, whole, strict=True))
+    # A shard holds whole chunks; the last of them may reach beyond the array.
+    return chunks, tuple(-(-n // chunk) * chunk for n, chunk in zip(whole, chunks, strict=True))

@@ -34,10 +34,13 @@ __all__ = [
     "check_field",
     "check_shift",
     "empty_convergence",
+    "gaussian_power",
     "least_shift",
     "lognormal_maps",
+    "lognormal_of_noise",
     "lost_variance",
     "padded_size",
+    "plane_variance",
     "smooth_periodic",
 ]
 
@@ -125,10 +128,26 @@ def lognormal_maps(
     for one in range(len(numbers)):
         white = normals(numbers[one : one + 1], area * area, seed, Stream.SKY).reshape(area, area)
         amplitude = constant(_gaussian_amplitude, *grid, reference=white)
-        gaussian = xp.fft.irfftn(xp.fft.rfftn(white, axes=(0, 1)) * amplitude, s=(area, area), axes=(0, 1))
-        kappa = shift * xp.expm1(gaussian - _gaussian_variance(*grid) / 2)
+        kappa = shift * lognormal_of_noise(white, amplitude, _gaussian_variance(*grid))
         maps.append(smooth_periodic(kappa, pixel_scale, resolution)[:size, :size])
     return xp.stack(maps)
+
+
+def lognormal_of_noise(white: Array, amplitude: Array, variance: Array | float) -> Array:
+    """Return periodic lognormal fields over their shift: exp(g - σ_g² / 2) - 1.
+
+    Parameters
+    ----------
+    white
+        White noise of unit variance, shape (..., n, n), of NumPy, CuPy or torch.
+    amplitude
+        Square root of the power of g in units of that noise, on the half plane, shape (..., n, n // 2 + 1).
+    variance
+        σ_g², of a shape that broadcasts with the noise.
+    """
+    xp = namespace(white)
+    gaussian = xp.fft.irfftn(xp.fft.rfftn(white, axes=(-2, -1)) * amplitude, s=white.shape[-2:], axes=(-2, -1))
+    return xp.expm1(gaussian - variance / 2)
 
 
 def smooth_periodic(maps: Array, pixel_scale: float, sigma: float) -> Array:
@@ -184,7 +203,7 @@ def lost_variance(*, area: int, pixel_scale: float, power: ConvergencePower, shi
     """
     wanted = _gaussian_power(area, pixel_scale, tuple(power.ell), tuple(power.power), shift)
     kept = np.maximum(wanted, 0.0)
-    return float(1 - _full_mean(wanted) / _full_mean(kept))
+    return float(1 - plane_variance(wanted) / plane_variance(kept))
 
 
 def check_field(size: int, pixel_scale: float, padding: float, resolution: float) -> None:
@@ -209,6 +228,33 @@ def check_field(size: int, pixel_scale: float, padding: float, resolution: float
         )
 
 
+def gaussian_power(power: Float64, shift: float) -> Float64:
+    """Return the power of the Gaussian field g of a lognormal field, some of it negative where there is no such field.
+
+    Parameters
+    ----------
+    power
+        Power of the lognormal field in units of white noise, on the half plane, shape (n, n // 2 + 1), n even.
+    shift
+        λ.
+
+    Returns
+    -------
+    ndarray
+        In the same units, of the same shape.
+    """
+    return _gaussian_of(np.fft.irfft2(power), shift)
+
+
+def _gaussian_of(correlation: Float64, shift: float) -> Float64:
+    return np.fft.rfft2(np.log1p(correlation / shift**2)).real
+
+
+def plane_variance(plane: Float64) -> float:
+    """Return the variance of a square field whose power is given on the half plane in units of white noise."""
+    return float((plane @ half_plane(plane.shape[0])).sum() / plane.shape[0] ** 2)
+
+
 def _correlation(area: int, pixel_scale: float, ell: tuple[float, ...], power: tuple[float, ...]) -> Float64:
     """Return the correlation function of the field on the periodic grid, ξ(y, x) from the corner."""
     l1, l2 = multipoles((area, area), pixel_scale)
@@ -220,7 +266,7 @@ def _gaussian_power(
     area: int, pixel_scale: float, ell: tuple[float, ...], power: tuple[float, ...], shift: float
 ) -> Float64:
     """Return the power of the Gaussian field in units of its white noise, some of it negative, on the half plane."""
-    return np.fft.rfft2(np.log1p(_correlation(area, pixel_scale, ell, power) / shift**2)).real
+    return _gaussian_of(_correlation(area, pixel_scale, ell, power), shift)
 
 
 def _gaussian_amplitude(
@@ -234,12 +280,7 @@ def _gaussian_amplitude(
 def _gaussian_variance(
     area: int, pixel_scale: float, ell: tuple[float, ...], power: tuple[float, ...], shift: float
 ) -> float:
-    return _full_mean(_gaussian_amplitude(area, pixel_scale, ell, power, shift) ** 2)
-
-
-def _full_mean(plane: Float64) -> float:
-    """Return the mean over the full plane of what is held as the half plane of a square."""
-    return float((plane @ half_plane(plane.shape[0])).sum() / plane.shape[0] ** 2)
+    return plane_variance(_gaussian_amplitude(area, pixel_scale, ell, power, shift) ** 2)
 
 
 def _window(area: int, pixel_scale: float, sigma: float) -> Float64:

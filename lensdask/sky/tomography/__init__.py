@@ -1,0 +1,1 @@
+"""Tomographic skies: lensing, intrinsic alignment and matter in redshift bins, from shells that all of them share."""
