@@ -12,7 +12,8 @@ from lensdask.arrays import to_numpy
 from lensdask.compute import NOT_IDENTITY, cached_model
 from lensdask.data import load_card
 from lensdask.errors import InputError
-from lensdask.lss.forward import ForwardModel, Samples
+from lensdask.lss.forward.model import ForwardModel
+from lensdask.lss.forward.samples import Samples
 from lensdask.lss.networks.architectures import build_network
 from lensdask.lss.networks.trainingset import network_inputs, seen
 from lensdask.lss.networks.units import from_units
@@ -61,14 +62,14 @@ class Compressor:
         """
         count = len(samples.ids)
         rows = np.minimum(np.arange(-(-count // _BATCH) * _BATCH), count - 1).reshape(-1, _BATCH)
-        parts = [self._of_batch(split, Samples(*(part[one] for part in samples)), seed, device) for one in rows]
+        parts = [self._of_batch(split, samples.rows(one), seed, device) for one in rows]
         return np.concatenate(parts)[:count]
 
     def _of_batch(self, split: Split, samples: Samples, seed: int, device: str) -> npt.NDArray[np.float32]:
         network: Any = cached_model(build_network, self.path, self.sha256, device)
         with torch.no_grad():
             maps = seen(split, samples, self.model, seed, device)
-            inputs = network_inputs(network.config.inputs, maps, self.model.pixel_scale, self.cross)
+            inputs = network_inputs(network.config.inputs, maps, self.model, self.cross)
             values = to_numpy(network(*inputs)[:, : len(self.model.parameters)])
         return from_units(values.astype(np.float64), self.model.prior).astype(np.float32)
 

@@ -8,15 +8,13 @@ import numpy as np
 
 from lensdask.compute import Chunks, Device, NewStore, RunOptions, RunResult, StoreReference, Table, Task, run
 from lensdask.data import LSS_SUMMARIES
-from lensdask.errors import InputError, check_choice, check_seed
+from lensdask.errors import check_choice, check_seed
 from lensdask.lss.compressor import Compressor, find_compressor
-from lensdask.lss.forward import draw_samples
+from lensdask.lss.forward.samples import draw_samples
+from lensdask.lss.simulation import SPLITS
 from lensdask.lss.tiles import open_split, open_tiles
 
-__all__ = ["SPLITS", "PredictSummaries", "predict_run"]
-
-SPLITS = ("likelihood", "test", "validation", "training")
-"""Sets of simulations that share no seed."""
+__all__ = ["PredictSummaries", "predict_run"]
 
 
 @dataclass(frozen=True)
@@ -99,8 +97,9 @@ def predict_run(
         path,
         LSS_SUMMARIES,
         {"sample": samples, "parameter": len(names)},
-        {"sample": range(samples), "parameter": np.array(names)},
+        {"sample": range(samples)},
         {
+            "parameters": list(names),
             "compressor_sha256": found.sha256,
             "compressor": Path(compressor).stem,
             "probe": found.model.probe,

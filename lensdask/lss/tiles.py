@@ -40,15 +40,15 @@ class Split:
 
     def __init__(self, dataset: xr.Dataset, split: str) -> None:
         self._maps = dataset["map"].transpose("cosmology", "seed", "tile", "field", "bin", "y", "x")
-        every = dataset["split"].broadcast_like(xr.zeros_like(dataset["cosmology"] * dataset["seed"]))
-        names = every.transpose("cosmology", "seed").to_numpy()
+        names = dataset["split"].transpose("cosmology", "seed").to_numpy()
         self._places = np.argwhere(names == split)
         if not len(self._places):
-            raise InputError(f"tiles: no box of split {split!r}; expected one, the store has {', '.join(np.unique(names))}")
+            found = ", ".join(np.unique(names))
+            raise InputError(f"tiles: no simulation for {split}, only for {found}; expected more seeds")
         cosmology = self._places[:, 0]
         omega_m, sigma8 = (dataset[name].to_numpy()[cosmology] for name in ("omega_m", "sigma8"))
         self.boxes = Boxes(omega_m, sigma8, dataset.sizes["tile"])
-        self.redshifts = Redshifts(np.array(dataset.attrs["redshift"]), np.array(dataset.attrs["n_of_z"]).reshape(4, -1))
+        self.redshifts = Redshifts(dataset.attrs["redshift"], dataset.attrs["n_of_z"])
         self.pixel_scale = float(dataset.attrs["pixel_scale"])
         self._read: OrderedDict[int, npt.NDArray[np.float32]] = OrderedDict()
 
@@ -79,7 +79,7 @@ class Split:
         taken = None
         for number in np.unique(samples.box):
             rows = np.flatnonzero(samples.box == number)
-            part = Samples(*(values[rows] for values in samples))._replace(box=np.zeros(len(rows), dtype=np.int64))
+            part = samples.rows(rows)._replace(box=np.zeros(len(rows), dtype=np.int64))
             maps = take_tiles(self.box(int(number))[None], part)
             if taken is None:
                 taken = np.empty((len(samples.ids), *maps.shape[1:]), dtype=np.float32)

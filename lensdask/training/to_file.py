@@ -86,6 +86,8 @@ class Lesson:
     """Entries of the card that say which data these are; an interrupted training goes on with the same only."""
     notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Entries of the card that decide nothing."""
+    clip_percentile: float = 0.0
+    """As for `lensdask.training.train`."""
     initialise: Callable[[nn.Module], None] = lambda _network: None
     """Changes the random weights of a new network in place."""
 
@@ -151,6 +153,7 @@ def train_to_file(
             *lesson.examples(),
             recipe.training,
             objective=lesson.objective,
+            clip_percentile=lesson.clip_percentile,
             on_epoch=report,
             checkpoint=checkpoint,
         )

@@ -55,9 +55,6 @@ class TrainingConfig:
     """Whether convolutions and matrix products train in half precision: twice as fast where the processor knows how."""
     clip_norm: float = 0.0
     """Norm to which the gradient of a step is shortened where it is longer; 0 for none."""
-    clip_percentile: float = 0.0
-    """Percentile of the gradient norms of the last 10,000 steps to which longer ones are shortened (AutoClip,
-    Seetharaman et al. 2020); 0 for none."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot train."""
@@ -68,7 +65,6 @@ class TrainingConfig:
         check_choice("training schedule", self.schedule, get_args(Schedule))
         check_number("training factor", self.factor, above=0, below=1)
         check_number("training clip_norm", self.clip_norm, least=0, meaning="0 for none")
-        check_number("training clip_percentile", self.clip_percentile, least=0, most=100, meaning="0 for none")
         check_number("training weight_decay", self.weight_decay, least=0)
         check_number("training patience", self.patience, least=0, whole=True)
         below = self.learning_rate
@@ -113,7 +109,7 @@ def _parts(batch: Batch, size: int) -> Iterator[tuple[Batch, float]]:
 
 
 _NORMS = 10_000
-"""Steps whose gradients are remembered for `TrainingConfig.clip_percentile`."""
+"""Steps whose gradients are remembered for the percentile that they are shortened to."""
 
 _STATEFUL = ("model", "optimizer", "cosine", "plateau")
 """Parts of the loop that keep their state themselves."""
@@ -122,8 +118,16 @@ _STATEFUL = ("model", "optimizer", "cosine", "plateau")
 class _Loop:
     """One model in training, and the weights that did best so far."""
 
-    def __init__(self, model: nn.Module, objective: Objective, validation: list[Batch], config: TrainingConfig) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        validation: list[Batch],
+        config: TrainingConfig,
+        clip_percentile: float,
+    ) -> None:
         self.model, self.objective, self.validation, self.config = model, objective, validation, config
+        self.clip_percentile = clip_percentile
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -179,12 +183,10 @@ class _Loop:
 
     def clip(self) -> None:
         """Shorten the gradient as the configuration says."""
-        if self.config.clip_percentile:
+        if self.clip_percentile:
             gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
             self.norms.append(float(nn.utils.get_total_norm(gradients)))
-            nn.utils.clip_grad_norm_(
-                self.model.parameters(), float(np.percentile(self.norms, self.config.clip_percentile))
-            )
+            nn.utils.clip_grad_norm_(self.model.parameters(), float(np.percentile(self.norms, self.clip_percentile)))
         if self.config.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
 
@@ -229,6 +231,7 @@ def train(
     config: TrainingConfig,
     *,
     objective: Objective | None = None,
+    clip_percentile: float = 0.0,
     on_epoch: Callable[[int, History], None] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> History:
@@ -246,6 +249,9 @@ def train(
         Hyperparameters.
     objective
         Mean loss of the model on a batch; the regression of labels with the configuration's Huber loss when none.
+    clip_percentile
+        Percentile of the gradient norms of the last 10,000 steps to which longer ones are shortened (AutoClip,
+        Seetharaman et al. 2020); 0 for none.
     on_epoch
         Called after each epoch with the number of epochs done and the history so far.
     checkpoint
@@ -258,7 +264,7 @@ def train(
     InputError
         A loss was not finite, whatever the epochs before were like, or the checkpoint is not of this training.
     """
-    loop = _Loop(model, objective or regression(config.huber_delta), validation, config)
+    loop = _Loop(model, objective or regression(config.huber_delta), validation, config, clip_percentile)
     state = None if checkpoint is None else checkpoint.load()
     history = History() if state is None else loop.restore(state)
     model.train()

@@ -85,6 +85,11 @@ class Samples(NamedTuple):
     flip: npt.NDArray[np.bool_]
     theta: Float64
 
+    def rows(self, which: Int64) -> "Samples":
+        """Return some of the samples."""
+        ids, box, tile, flip, theta = self
+        return Samples(ids[which], box[which], tile[which], flip[which], theta[which])
+
 
 def draw_samples(
     ids: npt.ArrayLike, boxes: Boxes, model: ForwardModel, seed: int, fixed: Mapping[str, float] | None = None

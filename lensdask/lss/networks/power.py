@@ -29,6 +29,9 @@ __all__ = [
     "SpectraInputs",
 ]
 
+_FLOOR = 1e-9
+"""Of the largest value of an auto-spectrum, added to all: what smoothing leaves far below it is rounding."""
+
 Kind = Literal["dense", "local", "separable"]
 Scaling = Literal["none", "correlations"]
 
@@ -109,7 +112,8 @@ class SpectraInputs(nn.Module):
     def correlations(self, spectra: Tensor) -> Tensor:
         """Return logarithms and correlations of spectra (sample, spectrum, bin), 0 in bins without modes."""
         autos = spectra[:, self._autos.to(spectra.device)].double()
-        logarithm = torch.where(autos > 0, autos, 1.0).log()
+        floor = _FLOOR * autos.amax(2, keepdim=True)
+        logarithm = torch.where(autos > 0, autos + floor, 1.0).log()
         first, second = (index.to(spectra.device) for index in (self._first, self._second))
         correlation = spectra.double() * torch.exp(-(logarithm[:, first] + logarithm[:, second]) / 2)
         correlation[:, self._autos.to(spectra.device)] = logarithm

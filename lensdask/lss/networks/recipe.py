@@ -32,6 +32,8 @@ class Recipe:
     """Cross spectra: "signed", Re(X Y*); or "modulus", |X Y*| of each wave, as the code released with the paper."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """Hyperparameters of the loop. `TrainingConfig.huber_delta` has no meaning here."""
+    clip_percentile: float = 0.0
+    """Percentile of the gradient norms so far to which longer ones are shortened, 50 in the paper; 0 for none."""
     mosaics: int = 4096
     """Mosaics in an epoch."""
     validation: int = 512
@@ -46,6 +48,7 @@ class Recipe:
         check_choice("cross", self.cross, get_args(Cross))
         for name in ("mosaics", "validation"):
             check_number(name, getattr(self, name), least=2, whole=True)
+        check_number("clip_percentile", self.clip_percentile, least=0, most=100)
         check_seed(self.seed)
         fitted = replace(self.network, maps=PROBES[self.model.probe], parameters=len(self.model.parameters))
         if isinstance(fitted, CnnConfig):

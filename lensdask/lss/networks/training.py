@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lensdask.lss.networks.architectures import ARCHITECTURES
 from lensdask.compute import StoreReference
+from lensdask.lss.networks.architectures import ARCHITECTURES
 from lensdask.lss.networks.loss import summary_loss
 from lensdask.lss.networks.power import SpectraInputs
 from lensdask.lss.networks.recipe import Recipe
@@ -38,7 +38,8 @@ def _kept(mosaics: Mosaics, recipe: Recipe) -> Callable[[int], Iterable[Batch]]:
 
     def batches(epoch: int) -> Iterator[Batch]:
         order = generator(recipe.seed, Stream.FIELD, epoch).permutation(recipe.mosaics)
-        for rows in torch.from_numpy(order).to(whole[0].device).split(recipe.training.batch):
+        for start in range(0, recipe.mosaics, recipe.training.batch):
+            rows = torch.from_numpy(order[start : start + recipe.training.batch]).to(whole[0].device)
             yield tuple(part[rows] for part in whole)
 
     return batches
@@ -111,9 +112,10 @@ def train(
         return Lesson(
             architectures=ARCHITECTURES,
             objective=_objective,
+            clip_percentile=recipe.clip_percentile,
             examples=examples,
             data={"tiles_hash": reference.hash},
-            notes={"tiles": Path(tiles).name, "generator": dataset.attrs["generator"]},
+            notes={"tiles": Path(tiles).name, "sky": dataset.attrs["sky"]},
             initialise=initialise,
         )
 

@@ -4,16 +4,20 @@ Training and validation have boxes of their own, and ids that begin at `FIRST_TR
 prediction, whose ids count from 0, comes to. All networks of one seed see the same mosaics in the same order.
 """
 
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
-from lensdask.arrays import Array, to_torch
-from lensdask.lss.forward import ForwardModel, Samples, draw_samples, mosaic, observe
+from lensdask.arrays import to_torch
+from lensdask.lss.forward.model import ForwardModel
+from lensdask.lss.forward.mosaics import mosaic
+from lensdask.lss.forward.observation import observe
+from lensdask.lss.forward.samples import Samples, draw_samples
 from lensdask.lss.networks.units import to_units
-from lensdask.lss.spectra import power_spectra
+from lensdask.lss.spectra import ell_edges, power_spectra
 from lensdask.lss.tiles import Split
 from lensdask.training import Batch
 
@@ -25,8 +29,11 @@ FIRST_TRAINING = 2**50
 FIRST_VALIDATION = 2**51
 """Mosaics from here on are for validation."""
 
+_PART = 4
+"""Mosaics that a thread makes at once: few enough to stay in its cache."""
 
-def network_inputs(kinds: tuple[str, ...], maps: torch.Tensor, pixel_scale: float, cross: str) -> Batch:
+
+def network_inputs(kinds: tuple[str, ...], maps: torch.Tensor, model: ForwardModel, cross: str) -> Batch:
     """Return what a network takes of smoothed maps.
 
     Parameters
@@ -35,13 +42,20 @@ def network_inputs(kinds: tuple[str, ...], maps: torch.Tensor, pixel_scale: floa
         "spectra", "tiles", "mosaic": the `inputs` of a configuration.
     maps
         From `lensdask.lss.forward.observe`, shape (sample, channel, tile, y, x).
-    pixel_scale
-        Arcmin.
+    model
+        Its pixel scale, and the multipole above which there is nothing but rounding.
     cross
         "signed" or "modulus".
     """
-    made: dict[str, Callable[[], Array]] = {
-        "spectra": lambda: power_spectra(maps, pixel_scale, cross),
+
+    def spectra() -> torch.Tensor:
+        found: torch.Tensor = power_spectra(maps, model.pixel_scale, cross)
+        if model.ell_max is not None:
+            found[..., ell_edges(maps.shape[-1], model.pixel_scale)[:-1] >= model.ell_max] = 0.0
+        return found
+
+    made: dict[str, Callable[[], torch.Tensor]] = {
+        "spectra": spectra,
         "tiles": lambda: maps,
         "mosaic": lambda: mosaic(maps),
     }
@@ -50,9 +64,9 @@ def network_inputs(kinds: tuple[str, ...], maps: torch.Tensor, pixel_scale: floa
 
 def seen(split: Split, samples: Samples, model: ForwardModel, seed: int, device: str) -> torch.Tensor:
     """Return what a survey sees of samples, shape (sample, channel, tile, y, x), on a device."""
-    tiles = to_torch(split.take(samples), device)
-    maps: torch.Tensor = observe(tiles, samples, model, split.redshifts, seed).maps
-    return maps
+    # On a CPU NumPy is the faster.
+    tiles = split.take(samples) if device == "cpu" else to_torch(split.take(samples), device)
+    return to_torch(observe(tiles, samples, model, split.redshifts, seed).maps, device)
 
 
 @dataclass(frozen=True)
@@ -74,10 +88,17 @@ class Mosaics:
 
     def batch(self, first: int, count: int) -> Batch:
         """Return the inputs of the mosaics from an id on, and their parameters in the units of the networks."""
-        samples = draw_samples(np.arange(first, first + count), self.split.boxes, self.model, self.seed)
+        if self.device != "cpu":
+            return self._made(range(first, first + count))
+        parts = [range(at, min(at + _PART, first + count)) for at in range(first, first + count, _PART)]
+        with ThreadPoolExecutor(os.cpu_count(), "mosaics") as threads:
+            return tuple(torch.cat(each) for each in zip(*threads.map(self._made, parts), strict=True))
+
+    def _made(self, ids: range) -> Batch:
+        samples = draw_samples(ids, self.split.boxes, self.model, self.seed)
         with torch.no_grad():
             maps = seen(self.split, samples, self.model, self.seed, self.device)
-            made = network_inputs(self.inputs, maps, self.model.pixel_scale, self.cross)
+            made = network_inputs(self.inputs, maps, self.model, self.cross)
         theta = torch.from_numpy(to_units(samples.theta, self.model.prior)).float().to(self.device)
         return (*made, theta)
 
