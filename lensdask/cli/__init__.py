@@ -1,6 +1,7 @@
 """The ``lensdask`` command."""
 
 from lensdask.cli import general
+from lensdask.cli.lss import lss
 from lensdask.cli.massmap import massmap
 from lensdask.cli.root import app
 from lensdask.cli.shear import shear
@@ -9,6 +10,7 @@ __all__ = ["app", "general", "main"]
 
 app.add_typer(shear, name="shear")
 app.add_typer(massmap, name="massmap")
+app.add_typer(lss, name="lss")
 
 
 def main() -> None:
