@@ -1,22 +1,26 @@
-"""``lensdask lss``: simulate."""
+"""``lensdask lss``: simulate, train, predict, infer."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from lensdask.cli.lss_infer import infer
 from lensdask.cli.options import AsJson, Running, Seed, with_groups
 from lensdask.cli.root import report_store
+from lensdask.cli.training import Model, Training, train_and_report
 
 __all__ = ["lss"]
 
-lss = typer.Typer(no_args_is_help=True, help="Large-scale structure: simulated skies in redshift bins.")
+lss = typer.Typer(
+    no_args_is_help=True, help="Cosmology from maps of lensing and galaxy clustering: simulate, train, predict, infer."
+)
 """The commands of the pillar of large-scale structure."""
 
+lss.command("infer")(infer)
 
-@lss.callback()
-def about() -> None:
-    """Large-scale structure: simulated skies in redshift bins."""
+TileStore = Annotated[Path, typer.Argument(metavar="TILES", help="Store of simulated maps, from lss simulate.")]
+"""What mosaics are made of."""
 
 
 @lss.command()
@@ -57,3 +61,76 @@ def simulate(
     bins = STAGE3_BINS if n_of_z is None else read_redshift_bins(n_of_z)
     result = simulate_run(tiles_zarr, bins=bins, options=running.options, **settings)
     report_store(tiles_zarr, result, "simulations", as_json)
+
+
+@lss.command()
+@with_groups
+def train(
+    compressor: Model,
+    *,
+    tiles: Annotated[Path, typer.Option(metavar="TILES", help="Store of simulated maps, from lss simulate.")],
+    probe: Annotated[
+        str | None, typer.Option(help="Maps: lensing, clustering or combined. Default: that of the recipe, combined.")
+    ] = None,
+    summary: Annotated[
+        str, typer.Option(help="Network: hybrid (spectra and convolutions), power (spectra) or cnn (convolutions).")
+    ] = "hybrid",
+    cross: Annotated[
+        str | None,
+        typer.Option(
+            help="Cross spectra: signed, or modulus, which drops their sign, as the code released with DeepLSS does. "
+            "Default: that of the recipe, signed."
+        ),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE.toml", help="Recipe: one that comes with lensdask, or a TOML file."),
+    ] = None,
+    mosaics: Annotated[int | None, typer.Option(help="Mosaics per epoch.")] = None,
+    training: Training,
+    as_json: AsJson = False,
+) -> None:
+    """Train a network that compresses a mosaic of maps into one number for each parameter."""
+    from functools import partial
+
+    from lensdask.lss import read_recipe
+    from lensdask.lss import train as train_compressor
+    from lensdask.lss.networks.recipe import recipe_for
+
+    train_and_report(
+        partial(train_compressor, tiles=tiles),
+        compressor,
+        recipe_for(read_recipe(config or f"lss-{summary}"), summary=summary, probe=probe, cross=cross),
+        training,
+        begins_with="making mosaics",
+        as_json=as_json,
+        mosaics=mosaics,
+    )
+
+
+@lss.command()
+@with_groups
+def predict(
+    tiles: TileStore,
+    compressor: Annotated[Path, typer.Argument(help="File of the compressor's weights, from lss train.")],
+    summaries: Annotated[Path, typer.Argument(metavar="SUMMARIES", help="Store of summaries to write.")],
+    *,
+    samples: Annotated[int, typer.Option(help="Number of mosaics.")],
+    split: Annotated[
+        str,
+        typer.Option(
+            help="Simulations that mosaics are made of: likelihood; test, for mock surveys; validation or training, "
+            "which the compressor knows, so that its summaries of them are too good."
+        ),
+    ] = "likelihood",
+    seed: Seed = 0,
+    running: Running,
+    as_json: AsJson = False,
+) -> None:
+    """Make mosaics of simulated maps with parameters drawn from the prior, compress them, keep their summaries."""
+    from lensdask.lss.prediction import predict_run
+
+    result = predict_run(
+        tiles, compressor, summaries, samples=samples, split=split, seed=seed, options=running.options
+    )
+    report_store(summaries, result, "samples", as_json)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from lensdask.errors import check_choice, check_number, check_seed
+from lensdask.errors import InputError, check_choice, check_number, check_seed
 from lensdask.lss.forward.model import ForwardModel
 from lensdask.lss.networks.architectures import BASES, Config
 from lensdask.lss.networks.cnn import CnnConfig
@@ -12,7 +12,7 @@ from lensdask.lss.networks.hybrid import HYBRID_SMALL
 from lensdask.lss.parameters import PROBES
 from lensdask.training import TrainingConfig, find_recipe, recipe_of_file
 
-__all__ = ["TILE_PIXELS", "Cross", "Recipe", "read_recipe"]
+__all__ = ["TILE_PIXELS", "Cross", "Recipe", "read_recipe", "recipe_for"]
 
 Cross = Literal["signed", "modulus"]
 
@@ -73,3 +73,27 @@ def read_recipe(name: str | Path = "lss-hybrid") -> Recipe:
         There is no such recipe, the file cannot be read, or it has a setting that does not exist.
     """
     return recipe_of_file(find_recipe(name, ("lss-",)), Recipe(), BASES)
+
+
+def recipe_for(recipe: Recipe, *, summary: str, probe: str | None = None, cross: str | None = None) -> Recipe:
+    """Return a recipe for another probe or kind of cross spectra.
+
+    Parameters
+    ----------
+    recipe
+        What is changed.
+    summary
+        Architecture that it must have: "hybrid", "power" or "cnn".
+    probe, cross
+        As in `ForwardModel` and `Recipe`; those of the recipe when none.
+
+    Raises
+    ------
+    InputError
+        The recipe has another architecture, or there is no such probe or kind.
+    """
+    check_choice("summary", summary, tuple(BASES))
+    if not isinstance(recipe.network, type(next(iter(BASES[summary].values())))):
+        raise InputError(f"summary: {summary!r}; expected the architecture of the recipe")
+    model = recipe.model if probe is None else replace(recipe.model, probe=probe)
+    return replace(recipe, model=model, cross=recipe.cross if cross is None else cross)  # type: ignore[arg-type]

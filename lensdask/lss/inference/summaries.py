@@ -1,0 +1,235 @@
+"""Summaries from stores, and the observed one: a row, a file, or what the likelihood deems most likely."""
+
+import hashlib
+import zipfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from lensdask.data import LSS_SUMMARIES
+from lensdask.data import open as open_store
+from lensdask.errors import InputError
+from lensdask.lss.inference.prior import COSMOLOGY, Prior, sigma8_of
+
+__all__ = ["Observation", "Summaries", "read_observation", "read_summaries", "summaries_of"]
+
+Float64 = npt.NDArray[np.float64]
+
+LEAST = 1000
+"""Simulations that a likelihood needs at least."""
+
+
+@dataclass(frozen=True)
+class Summaries:
+    """Summaries of simulations, beside the parameters that these were made with."""
+
+    names: tuple[str, ...]
+    """Parameters, in order."""
+    theta: Float64
+    """Parameters, shape (sample, parameter)."""
+    summary: Float64
+    """Summaries, shape (sample, parameter)."""
+    compressor_sha256: str
+    """Checksum of the compressor."""
+    configuration_hash: str
+    """Of the store."""
+    where: str
+    """The store, for messages."""
+
+    @property
+    def cosmologies(self) -> Float64:
+        """Different pairs (Ω_m, σ₈), shape (cosmology, 2); none if the two are not among the parameters."""
+        if not set(COSMOLOGY) <= set(self.names):
+            return np.empty((0, 2))
+        pairs = np.unique(self.theta[:, [self.names.index(name) for name in COSMOLOGY]], axis=0)
+        return np.stack([pairs[:, 0], sigma8_of(*pairs.T)], axis=1)
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of the samples."""
+        return hashlib.sha256(self.theta.tobytes() + self.summary.tobytes()).hexdigest()
+
+    def rows(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "Summaries":
+        """Return some of the samples."""
+        return replace(self, theta=self.theta[chosen], summary=self.summary[chosen])
+
+    def groups(self, columns: tuple[str, ...] | None = None) -> npt.NDArray[np.int64]:
+        """Return a number for each sample, the same for samples of the same parameters.
+
+        Parameters
+        ----------
+        columns
+            The parameters that count; all when none.
+        """
+        wanted = [self.names.index(name) for name in columns or self.names]
+        return np.unique(self.theta[:, wanted], axis=0, return_inverse=True)[1].reshape(-1)
+
+    def require_like(self, other: "Summaries") -> None:
+        """Check that others are of the same compressor and parameters.
+
+        Raises
+        ------
+        InputError
+            They are not.
+        """
+        if other.names != self.names:
+            raise InputError(
+                f"{other.where}: parameters {', '.join(other.names)}; expected {', '.join(self.names)}, "
+                f"those of {self.where}"
+            )
+        if other.compressor_sha256 != self.compressor_sha256:
+            raise InputError(
+                f"{other.where}: summaries of compressor {other.compressor_sha256[:12]}…; expected "
+                f"{self.compressor_sha256[:12]}…, that of {self.where}"
+            )
+
+    def require_in_range(self, summary: Float64, name: str) -> None:
+        """Check that an observation lies between the extremes of the summaries, where a likelihood can be learned.
+
+        Parameters
+        ----------
+        summary
+            Shape (parameter,).
+        name
+            What the message calls it.
+
+        Raises
+        ------
+        InputError
+            It lies outside.
+        """
+        low, high = self.summary.min(axis=0), self.summary.max(axis=0)
+        outside = (summary < low) | (summary > high)
+        if outside.any():
+            i = int(np.argmax(outside))
+            raise InputError(
+                f"observation {name}: {self.names[i]} = {summary[i]:.4g} lies outside of the training range; "
+                f"expected {low[i]:.4g} to {high[i]:.4g}"
+            )
+
+    def require_inside(self, prior: Prior) -> None:
+        """Check that the parameters are inside of a prior.
+
+        Raises
+        ------
+        InputError
+            Some are not.
+        """
+        outside = ~prior.contains(self.theta)
+        if outside.any():
+            row = int(np.argmax(outside))
+            values = ", ".join(f"{name} = {x:.4g}" for name, x in zip(self.names, self.theta[row], strict=True))
+            raise InputError(
+                f"{self.where}: {int(outside.sum())} of {len(outside)} samples lie outside of the prior, the first in "
+                f"row {row} ({values}); expected samples inside of box and hull"
+            )
+
+
+def read_summaries(path: Path, least: int = LEAST) -> Summaries:
+    """Read a store of summaries.
+
+    Parameters
+    ----------
+    path
+        Store of the schema ``lss_summaries``.
+    least
+        Samples that are needed.
+
+    Raises
+    ------
+    InputError
+        It is another store, unfinished, or too small.
+    """
+    return summaries_of(open_store(path), str(path), least)
+
+
+def summaries_of(dataset: xr.Dataset, where: str, least: int = LEAST) -> Summaries:
+    """Return the summaries of a dataset, in memory.
+
+    Parameters
+    ----------
+    dataset
+        Of the schema ``lss_summaries``.
+    where
+        What messages call it.
+    least
+        Samples that are needed.
+
+    Raises
+    ------
+    InputError
+        It is of another schema, has too few samples or parameters of one value only, or holds what is not finite.
+    """
+    found = dataset.attrs.get("schema")
+    if found != LSS_SUMMARIES.name:
+        raise InputError(f"{where}: a store of schema {found!r}; expected {LSS_SUMMARIES.name!r}")
+    LSS_SUMMARIES.validate(dataset)
+    theta, summary = (dataset[name].values.astype(np.float64) for name in ("theta_true", "theta_summary"))
+    for name, values in (("theta_true", theta), ("theta_summary", summary)):
+        bad = ~np.isfinite(values).all(axis=1)
+        if bad.any():
+            raise InputError(
+                f"{where}: {name} is not finite in {int(bad.sum())} samples, the first in row {int(np.argmax(bad))}; "
+                "expected a finished prediction"
+            )
+    if len(theta) < least:
+        raise InputError(f"{where}: {len(theta)} samples; expected at least {least}")
+    names = tuple(dataset.attrs["parameters"])
+    if len(names) != theta.shape[1]:
+        raise InputError(f"{where}: {theta.shape[1]} columns for {len(names)} parameters; expected one for each")
+    attributes = dataset.attrs["compressor_sha256"], dataset.attrs["configuration_hash"]
+    return Summaries(names, theta, summary, *attributes, where)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """An observed summary."""
+
+    summary: Float64
+    """Shape (parameter,)."""
+    truth: Float64 | None
+    """The parameters that it was made with, where they are known, shape (parameter,)."""
+    name: str
+    """What it is, for people."""
+
+
+def read_observation(path: Path, names: tuple[str, ...]) -> Observation:
+    """Read an observation from a file of NumPy.
+
+    Parameters
+    ----------
+    path
+        ``*.npz`` with an array ``theta_summary``, shape (parameter,), and, if it likes, ``parameters``, their names,
+        and ``theta_true``.
+    names
+        Names of the parameters, in order.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, lacks the array, or has other parameters.
+    """
+    expected = f"expected a .npz file with the array 'theta_summary' of {len(names)} numbers: {', '.join(names)}"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile, AttributeError, EOFError) as error:
+        raise InputError(f"{path}: {str(error).splitlines()[0]}; {expected}") from error
+    if "theta_summary" not in arrays:
+        raise InputError(f"{path}: has {', '.join(arrays) or 'no array'}; {expected}")
+    if "parameters" in arrays and tuple(map(str, np.ravel(arrays["parameters"]))) != names:
+        raise InputError(f"{path}: parameters {', '.join(map(str, np.ravel(arrays['parameters'])))}; {expected}")
+    return Observation(
+        _numbers(path, "theta_summary", arrays["theta_summary"], len(names)),
+        _numbers(path, "theta_true", arrays["theta_true"], len(names)) if "theta_true" in arrays else None,
+        path.name,
+    )
+
+
+def _numbers(path: Path, name: str, values: npt.NDArray[np.generic], count: int) -> Float64:
+    if values.shape != (count,) or values.dtype.kind not in "fiu" or not np.isfinite(values).all():
+        raise InputError(f"{path}: {name} has shape {values.shape}, {values.dtype}; expected {count} finite numbers")
+    return values.astype(np.float64)
