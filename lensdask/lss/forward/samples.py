@@ -85,6 +85,10 @@ class Samples(NamedTuple):
     flip: npt.NDArray[np.bool_]
     theta: Float64
 
+    def rows(self, rows: slice) -> "Samples":
+        """Return some of the samples."""
+        return Samples(self.ids[rows], self.box[rows], self.tile[rows], self.flip[rows], self.theta[rows])
+
 
 def draw_samples(
     ids: npt.ArrayLike, boxes: Boxes, model: ForwardModel, seed: int, fixed: Mapping[str, float] | None = None
