@@ -5,8 +5,18 @@ from typing import TYPE_CHECKING
 from lensdask.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from lensdask.compute import RunOptions
+    from lensdask.lss.compressor import Compressor, find_compressor
+    from lensdask.lss.forward.model import RELEASED, RELEASED_NON_LINEAR, ForwardModel
+    from lensdask.lss.forward.observation import observe
+    from lensdask.lss.forward.samples import draw_samples
+    from lensdask.lss.inference.infer import Inference, infer
+    from lensdask.lss.networks.recipe import Recipe, read_recipe
+    from lensdask.lss.networks.training import train
     from lensdask.lss.parameters import FIELDS, LINEAR, NON_LINEAR, PARAMETERS, PROBES, Parameter
+    from lensdask.lss.prediction import compress, predict_run
     from lensdask.lss.simulation import SPLITS, simulate, simulate_run, split_of
+    from lensdask.lss.spectra import power_spectra
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 
@@ -16,9 +26,25 @@ __all__ = [
     "NON_LINEAR",
     "PARAMETERS",
     "PROBES",
+    "RELEASED",
+    "RELEASED_NON_LINEAR",
     "SPLITS",
+    "Compressor",
+    "ForwardModel",
+    "Inference",
     "Parameter",
+    "Recipe",
+    "RunOptions",
+    "compress",
+    "draw_samples",
+    "find_compressor",
+    "infer",
+    "observe",
+    "power_spectra",
+    "predict_run",
+    "read_recipe",
     "simulate",
     "simulate_run",
     "split_of",
+    "train",
 ]

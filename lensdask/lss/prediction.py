@@ -3,18 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lensdask.compute import Chunks, Device, NewStore, RunOptions, RunResult, StoreReference, Table, Task, run
-from lensdask.data import LSS_SUMMARIES
+from lensdask.data import LSS_SUMMARIES, common_attributes
 from lensdask.errors import check_choice, check_seed
 from lensdask.lss.compressor import Compressor, find_compressor
 from lensdask.lss.forward.samples import draw_samples
 from lensdask.lss.simulation import SPLITS
-from lensdask.lss.tiles import open_split, open_tiles
+from lensdask.lss.tiles import Split, open_split, open_tiles
 
-__all__ = ["PredictSummaries", "predict_run"]
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["PredictSummaries", "compress", "predict_run"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,74 @@ class PredictSummaries(Task):
         samples = draw_samples(np.arange(start, stop), split.boxes, self.compressor.model, self.seed, self.fixed)
         summaries = self.compressor.summaries(split, samples, self.seed, device)
         return {"theta_true": samples.theta.astype(np.float32), "theta_summary": summaries}, None
+
+
+def compress(
+    tiles: "xr.Dataset",
+    compressor: str | Path,
+    *,
+    samples: int | None = None,
+    split: str = "likelihood",
+    fixed: Mapping[str, float] | None = None,
+    seed: int = 0,
+    chunk: int = 32,
+) -> "xr.Dataset":
+    """Return summaries of mosaics, made when they are computed; `lensdask.write` stores them.
+
+    Parameters
+    ----------
+    tiles
+        Of the schema ``lss_tiles``.
+    compressor
+        File of the weights.
+    samples
+        Number of mosaics; as many as the tiles of the split fill once when none.
+    split, fixed, seed
+        As for `predict_run`, whose summaries of a sample these are to the bit.
+    chunk
+        Samples that are made at once.
+
+    Raises
+    ------
+    InputError
+        The tiles do not fit the compressor.
+    """
+    import dask.array as da
+    import xarray as xr
+
+    found, boxes = find_compressor(compressor), Split(tiles, split)
+    boxes.check(found.model)
+    names, number = found.model.parameters, samples or boxes.mosaics(found.model)
+    drawn = draw_samples(np.arange(number), boxes.boxes, found.model, seed, fixed)
+    ids = da.arange(number, chunks=chunk)
+    made = ids.map_blocks(
+        lambda rows: found.summaries(boxes, drawn.rows(rows), seed),
+        chunks=(ids.chunks[0], (len(names),)),
+        new_axis=1,
+        dtype=np.float32,
+        meta=np.empty((0, 0), np.float32),
+    )
+    settings = {"tiles": tiles.attrs["configuration_hash"], "split": split, "fixed": dict(fixed or {}), "seed": seed}
+    attributes = common_attributes(LSS_SUMMARIES, settings | {"compressor": found.sha256})
+    attributes |= _attributes(found, Path(compressor), tiles, split, seed)
+    variables = {"theta_true": drawn.theta.astype(np.float32), "theta_summary": made}
+    dims = ("sample", "parameter")
+    dataset = xr.Dataset({k: (dims, v) for k, v in variables.items()}, {"sample": np.arange(number)}, attributes)
+    return LSS_SUMMARIES.described(dataset)
+
+
+def _attributes(compressor: Compressor, path: Path, tiles: "xr.Dataset", split: str, seed: int) -> dict[str, Any]:
+    """Return what a store of summaries says of itself, beside the common attributes."""
+    return {
+        "parameters": list(compressor.model.parameters),
+        "compressor_sha256": compressor.sha256,
+        "compressor": path.stem,
+        "probe": compressor.model.probe,
+        "summary": compressor.summary,
+        "tiles_hash": tiles.attrs["configuration_hash"],
+        "split": split,
+        "seed": seed,
+    }
 
 
 def predict_run(
@@ -92,21 +164,11 @@ def predict_run(
     boxes.check(found.model)
     # Now what every chunk would find: too few tiles for a mosaic, or a parameter that cannot be fixed.
     draw_samples(np.arange(1), boxes.boxes, found.model, seed, task.fixed)
-    names = found.model.parameters
     store = NewStore(
         path,
         LSS_SUMMARIES,
-        {"sample": samples, "parameter": len(names)},
+        {"sample": samples, "parameter": len(found.model.parameters)},
         {"sample": range(samples)},
-        {
-            "parameters": list(names),
-            "compressor_sha256": found.sha256,
-            "compressor": Path(compressor).stem,
-            "probe": found.model.probe,
-            "summary": found.summary,
-            "tiles_hash": dataset.attrs["configuration_hash"],
-            "split": split,
-            "seed": seed,
-        },
+        _attributes(found, Path(compressor), dataset, split, seed),
     )
     return run(task, Chunks(samples, chunk, "samples"), store, options, label="predict")

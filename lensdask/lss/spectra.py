@@ -12,12 +12,14 @@ same.
 Each map is transformed once; all pairs of a bin are then one matrix product.
 """
 
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+from array_api_compat import is_numpy_array
 
-from lensdask.arrays import Array, constant, index_like, namespace
+from lensdask.arrays import Array, constant, in_batches, index_like, namespace
 from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError, check_choice
 from lensdask.fourier import half_plane, multipoles, plane_of
@@ -94,6 +96,13 @@ def power_spectra(maps: Array, pixel_scale: float, cross: str = "signed") -> Arr
     check_choice("cross", cross, ("signed", "modulus"))
     if maps.ndim != 5 or maps.shape[-1] != maps.shape[-2]:
         raise InputError(f"maps: shape {tuple(maps.shape)}; expected (sample, channel, tile, y, x), y = x")
+    # One after another, the waves of a sample stay in the cache of a CPU.
+    batch = 1 if is_numpy_array(maps) else len(maps)
+    return in_batches(lambda part: _spectra(part, pixel_scale, cross), (maps,), batch)
+
+
+def _spectra(maps: Array, pixel_scale: float, cross: str) -> Array:
+    """Return what `power_spectra` returns, for maps that are checked."""
     xp, size = namespace(maps), maps.shape[-1]
     order, bounds = _order(size, pixel_scale)
     plane = plane_of(maps)
@@ -127,6 +136,7 @@ def _binned(size: int, pixel_scale: float) -> tuple[Int64, Float64]:
     return bins.ravel(), np.broadcast_to(half_plane(size), bins.shape).ravel()
 
 
+@lru_cache(maxsize=8)
 def _order(size: int, pixel_scale: float) -> tuple[Int64, list[tuple[int, int]]]:
     """Return the waves of all bins one bin after another, and where each bin starts and stops."""
     bins, _ = _binned(size, pixel_scale)

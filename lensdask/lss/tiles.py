@@ -86,6 +86,10 @@ class Split:
             taken[rows] = maps
         return np.asarray(taken)
 
+    def mosaics(self, model: ForwardModel) -> int:
+        """Return how many mosaics the tiles fill once."""
+        return len(self._places) * (self.boxes.tiles // model.tiles)
+
     def check(self, model: ForwardModel) -> None:
         """Refuse a model for tiles of another pixel scale.
 

@@ -8,8 +8,10 @@ found by bisection with the distribution function itself,
     F(n; λ₀ + f) = Σ_k exp(-f) f^k / k! · F(n - k; λ₀),      f < 1/8,
 
 the sum of a Poisson number of mean λ₀, whose distribution function is a table, and one of mean f. Seven terms leave
-1e-10, half of the step of u. Beyond λ = 128 the count is the sum of independent ones, by the binary digits of λ / 128,
-each with a random word of its own. Every probability is therefore right to the 2^-32 of the random words.
+1e-10, half of the step of u. Linear interpolation in λ spares that sum where it decides already: the second derivative
+of F is the difference of two probabilities, nowhere above 1 or 0.4 / λ, and 1/512 of that is its error. Beyond λ = 256
+the count is the sum of independent ones, by the binary digits of λ / 256, each with a random word of its own. Every
+probability is therefore right to the 2^-32 of the random words.
 
 The count grows with λ for the same word: samples of one id at neighbouring parameters share their noise, and their
 differences are smooth.
@@ -27,14 +29,17 @@ __all__ = ["HIGHEST", "anscombe_counts", "poisson_counts"]
 
 Float64 = npt.NDArray[np.float64]
 
+_WORD = 2**32 - 1
 _STEP = 1 / 8
-_TOP = 128
+_TOP = 256
 """Largest λ of the table, and the λ of the first of the binary digits beyond."""
 _CELLS = 512
-_WIDTH = 256
-"""Counts of the table: F(255; 128) is 1 but for 1e-22."""
+_WIDTH = 512
+"""Counts of the table: F(511; 256) is 1 but for 1e-42."""
 _TERMS = 7
-_DIGITS = 12
+_COLUMNS = _WIDTH + _TERMS - 1
+"""Columns of the table of distribution functions: its counts, after some negative ones."""
+_DIGITS = 11
 
 HIGHEST = _TOP * 2**_DIGITS
 """λ must be below: 524 288."""
@@ -88,13 +93,14 @@ def poisson_counts(mean: Array, ids: npt.NDArray[np.int64], seed: int) -> Array:
 def _tabulated(mean: Array, word: Array) -> Array:
     """Return the counts of means from 0 to `_TOP` for random words, shape (pixel,)."""
     xp = namespace(mean)
-    row = xp.astype(mean * (1 / _STEP), xp.int64)
-    counts = xp.take(constant(_guide, reference=mean), row * _CELLS + (word >> 23), axis=0)
+    place = xp.astype(mean * (1 / _STEP), xp.int64) * _CELLS + (word >> 23)
+    counts = xp.take(constant(_guide, reference=mean), place, axis=0)
     unsure = xp.nonzero(counts < 0)[0]
     code = xp.astype(-xp.take(counts, unsure, axis=0), xp.int64) - 1
-    row, fraction = xp.take(row, unsure, axis=0), xp.astype(xp.take(mean, unsure, axis=0), xp.float64)
+    exact = xp.astype(xp.take(mean, unsure, axis=0), xp.float64)
+    row = xp.astype(exact * (1 / _STEP), xp.int64)
     chance = (xp.astype(xp.take(word, unsure, axis=0), xp.float64) + 0.5) * 2.0**-32
-    found = _bisected(code % _WIDTH, code // _WIDTH, row, fraction - _STEP * row, chance)
+    found = _bisected(code & (_WIDTH - 1), code >> 9, row, exact - _STEP * row, chance)
     counts[unsure] = xp.astype(found, counts.dtype)
     return counts
 
@@ -106,7 +112,7 @@ def _bisected(low: Array, width: Array, row: Array, fraction: Array, chance: Arr
     left = xp.arange(len(low), dtype=xp.int64, device=low.device)
     while len(left):
         half = width // 2
-        below = chance < _distribution(low + half, row, fraction)
+        below = _is_below(chance, low + half, row, fraction)
         low, width = xp.where(below, low, low + half + 1), xp.where(below, half, width - half - 1)
         found[left] = low
         # Few cells hold more than two counts: those of the tails.
@@ -117,11 +123,27 @@ def _bisected(low: Array, width: Array, row: Array, fraction: Array, chance: Arr
     return found
 
 
+def _is_below(chance: Array, n: Array, row: Array, fraction: Array) -> Array:
+    """Return whether chance < F(n; row / 8 + fraction)."""
+    xp = namespace(n)
+    table = constant(_functions, reference=fraction)
+    place = row * _COLUMNS + (n + _TERMS - 1)
+    function = xp.take(table, place, axis=0)
+    function += (xp.take(table, place + _COLUMNS, axis=0) - function) * (fraction / _STEP)
+    below = chance < function
+    error = xp.clip(0.4 / (_STEP * xp.clip(xp.astype(row, xp.float64), min=1.0)), max=1.0) * (_STEP**2 / 8)
+    near = xp.nonzero(abs(chance - function) < error)[0]
+    if len(near):
+        chance, n, row, fraction = (xp.take(each, near, axis=0) for each in (chance, n, row, fraction))
+        below[near] = chance < _distribution(n, row, fraction)
+    return below
+
+
 def _distribution(n: Array, row: Array, fraction: Array) -> Array:
     """Return F(n; row / 8 + fraction), float64."""
     xp = namespace(n)
     table = constant(_functions, reference=fraction)
-    place = row * (_WIDTH + _TERMS - 1) + n
+    place = row * _COLUMNS + n
     total = xp.take(table, place, axis=0)
     # Horner's scheme, from the last term; the column of n - k stands k before that of n.
     for k in range(_TERMS - 1, 0, -1):
@@ -130,18 +152,22 @@ def _distribution(n: Array, row: Array, fraction: Array) -> Array:
 
 
 def _by_digits(digits: Array, pixel: Array, sample: Array, seed: int) -> Array:
-    """Return sums of Poisson numbers of mean 128 · 2^j over the digits j that are set, shape (pixel,), int64."""
+    """Return sums of Poisson numbers of mean 256 · 2^j over the digits j that are set, shape (pixel,), int64."""
     xp = namespace(digits)
-    total, stream = xp.zeros_like(digits), xp.zeros_like(digits) + Stream.COUNTS
-    for group in range(_DIGITS // 4):
+    total, left = xp.zeros_like(digits), xp.arange(len(digits), dtype=xp.int64, device=digits.device)
+    for group in range(-(-_DIGITS // 4)):
+        left = xp.take(left, xp.nonzero(xp.take(digits, left, axis=0) >> 4 * group)[0], axis=0)
+        number = xp.take(sample, left, axis=0)
         # Apart from the counters of the other words, which are a quarter of the number of pixels.
-        counter = (pixel + (group + 1) * 2**30, stream, sample & (2**32 - 1), sample >> 32)
-        for j, word in enumerate(philox(counter, (seed & (2**32 - 1), seed >> 32)), start=4 * group):
-            on = xp.nonzero((digits >> j) & 1)[0]
+        counter = xp.take(pixel, left, axis=0) + (group + 1) * 2**30
+        key = seed & _WORD, seed >> 32
+        drawn = philox((counter, 0 * number + Stream.COUNTS, number & _WORD, number >> 32), key)
+        for j, word in enumerate(drawn, start=4 * group):
+            on = xp.nonzero((xp.take(digits, left, axis=0) >> j) & 1)[0]
             chance = (xp.astype(xp.take(word, on, axis=0), xp.float64) + 0.5) * 2.0**-32
             function = constant(_one_function, j, reference=chance)
             found = _first(j) + xp.searchsorted(function, chance, side="right")
-            total[on] += xp.astype(found, total.dtype)
+            total[xp.take(left, on, axis=0)] += xp.astype(found, total.dtype)
     return total
 
 
@@ -153,8 +179,8 @@ def _functions() -> Float64:
 
 
 def _guide() -> Float64:
-    """Return of each row and cell the count, or -(1 + low + 256 · width) where it is undecided, shape (row · cell,)."""
-    functions = _functions().reshape(-1, _WIDTH + _TERMS - 1)[:, _TERMS - 1 :]
+    """Return of each row and cell the count, or -(1 + low + 512 · width) where it is undecided, shape (row · cell,)."""
+    functions = _functions().reshape(-1, _COLUMNS)[:, _TERMS - 1 :]
     ends = np.append(np.arange(_CELLS) / _CELLS, 1 - 2.0**-33)
     least = np.array([np.searchsorted(function, ends, side="right") for function in functions])
     low, high = least[:-1, :-1], least[1:, 1:]
@@ -168,7 +194,7 @@ def _first(digit: int) -> int:
 
 
 def _one_function(digit: int) -> Float64:
-    """Return F(n; 128 · 2^digit) within 8 standard deviations, shape (n,)."""
+    """Return F(n; 256 · 2^digit) within 8 standard deviations, shape (n,)."""
     mean = _TOP * 2**digit
     return np.asarray(pdtr(np.arange(_first(digit), mean + int(8 * mean**0.5)), mean), dtype=np.float64)
 

@@ -85,10 +85,9 @@ class Samples(NamedTuple):
     flip: npt.NDArray[np.bool_]
     theta: Float64
 
-    def rows(self, which: Int64) -> "Samples":
+    def rows(self, rows: Int64 | slice) -> "Samples":
         """Return some of the samples."""
-        ids, box, tile, flip, theta = self
-        return Samples(ids[which], box[which], tile[which], flip[which], theta[which])
+        return Samples(self.ids[rows], self.box[rows], self.tile[rows], self.flip[rows], self.theta[rows])
 
 
 def draw_samples(
