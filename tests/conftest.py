@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ("field_fixtures",)
+pytest_plugins = ("field_fixtures", "tile_fixtures")
 
 
 def pytest_addoption(parser):

@@ -9,7 +9,7 @@ import numpy as np
 
 from lensdask.compute import Chunks, Device, NewStore, RunOptions, RunResult, StoreReference, Table, Task, run
 from lensdask.data import LSS_SUMMARIES, common_attributes
-from lensdask.errors import check_choice, check_seed
+from lensdask.errors import check_choice, check_number, check_seed
 from lensdask.lss.compressor import Compressor, find_compressor
 from lensdask.lss.forward.samples import draw_samples
 from lensdask.lss.simulation import SPLITS
@@ -157,6 +157,7 @@ def predict_run(
         The output exists, the tiles do not fit the compressor, or it was trained on the seeds of the split.
     """
     check_choice("split", split, SPLITS)
+    check_number("samples", samples, least=1, whole=True)
     dataset, reference = open_tiles(tiles)
     found = find_compressor(compressor)
     task = PredictSummaries(reference, split, found, seed, dict(fixed or {}))

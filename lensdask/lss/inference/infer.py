@@ -122,6 +122,7 @@ def infer(
     tell = report or (lambda _stage, _done, _total: None)
     _check_directory(directory, overwrite=overwrite, resume=resume)
     inputs = _read(summaries, observation, mocks, calibration, bounds, seed)
+    directory.mkdir(parents=True, exist_ok=True)
     wanted = recipe or likelihood_recipe(density, len(inputs.names), epochs=epochs, seed=seed)
     training = split_summaries(inputs.rest, wanted.validation, wanted.seed).training
     if inputs.observed is not None:
@@ -214,7 +215,6 @@ def _check_directory(directory: Path, *, overwrite: bool, resume: bool) -> None:
     for name in ("result.json", "chains.zarr"):
         if (directory / name).exists() and not (overwrite or resume):
             raise InputError(f"{directory / name} exists; replace it with overwrite=True")
-    directory.mkdir(parents=True, exist_ok=True)
 
 
 def _find_observation(

@@ -19,7 +19,7 @@ from lensdask.training import Batch, Examples, History, Lesson, Trained, read_ah
 __all__ = ["train"]
 
 _FITTED = 256
-"""Mosaics whose spectra set the scaling of the inputs."""
+"""Mosaics, at most, whose spectra set the scaling of the inputs."""
 
 
 def _objective(model: nn.Module, batch: Batch) -> Tensor:
@@ -103,7 +103,7 @@ def train(
 
         def initialise(network: nn.Module) -> None:
             if isinstance(scaling := getattr(network, "scaling", None), SpectraInputs):
-                scaling.fit(training.batch(FIRST_TRAINING, _FITTED)[0].cpu())
+                scaling.fit(training.batch(FIRST_TRAINING, min(_FITTED, recipe.mosaics))[0].cpu())
 
         def examples() -> Examples:
             checks = list(validation.batches(FIRST_VALIDATION, recipe.validation, recipe.training.batch))

@@ -1,0 +1,90 @@
+"""``lensdask lss`` as a user meets it: from a cosmology grid to constraints, and one line for every mistake."""
+
+import json
+
+import numpy as np
+import pytest
+from command_line import call
+
+import lensdask
+
+THREADS = ("--cluster", "threads", "--workers", 1)
+
+RECIPE = """\
+mosaics = 32
+validation = 16
+[network]
+architecture = "power"
+width = 16
+[model]
+side = 1
+ell_max = 1500.0
+[training]
+epochs = 1
+batch = 16
+micro_batch = 16
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tile_store, tmp_path_factory):
+    """Return a folder with a compressor and a thousand summaries."""
+    folder = tmp_path_factory.mktemp("lss")
+    (folder / "tiny.toml").write_text(RECIPE)
+    compressor, summaries = folder / "power.safetensors", folder / "summaries.zarr"
+    train = ("lss", "train", compressor, "--tiles", tile_store, "--summary", "power", "--config", folder / "tiny.toml")
+    with pytest.MonkeyPatch.context() as patch:
+        assert call(patch, *train) == 0
+        assert call(patch, "lss", "predict", tile_store, compressor, summaries, "--samples", 1200, *THREADS) == 0
+    return folder
+
+
+def test_from_tiles_to_constraints(made, tmp_path, capfd, monkeypatch):
+    summaries = lensdask.open(made / "summaries.zarr")
+    assert summaries.sizes == {"sample": 1200, "parameter": 7}
+    options = ("--observation", 7, "--mocks", 20, "--epochs", 2, "--steps", 300, "--device", "cpu", "--json")
+    capfd.readouterr()
+    assert call(monkeypatch, "lss", "infer", made / "summaries.zarr", tmp_path / "out", *options) == 0
+    result = json.loads(capfd.readouterr().out)
+    assert result["observation"] == "row 7"
+    assert {row["quantity"] for row in result["rows"]} >= {"s8 mean", "a_ia standard deviation", "p-value, TARP"}
+    for name in ("corner.png", "trust.png", "chains.zarr", "likelihood.safetensors", "result.json"):
+        assert (tmp_path / "out" / name).exists()
+
+
+def test_simulate_and_look(tmp_path, capfd, monkeypatch):
+    tiles = tmp_path / "tiles.zarr"
+    size = ("--cosmologies", 1, "--seeds", 2, "--tiles", 2)
+    assert call(monkeypatch, "lss", "simulate", tiles, *size, "--json", *THREADS) == 0
+    assert json.loads(capfd.readouterr().out)["run"]["objects"] == 2
+    maps = lensdask.open(tiles)["map"]
+    assert maps.dims == ("cosmology", "seed", "tile", "field", "bin", "y", "x")
+    assert np.isfinite(maps.sel(field="kappa_ia").values).all()
+
+
+MISTAKES = [
+    (("train", "c.safetensors", "--tiles", "no.zarr"), "no.zarr"),
+    (("train", "c.safetensors", "--tiles", "{tiles}", "--probe", "shear"), "probe: 'shear'"),
+    (("train", "c.safetensors", "--tiles", "{tiles}", "--summary", "peaks"), "recipe 'lss-peaks' is unknown"),
+    (("train", "c.safetensors", "--tiles", "{tiles}", "--cross", "absolute"), "cross: 'absolute'"),
+    (("train", "c.safetensors", "--tiles", "{tiles}", "--summary", "cnn", "--config", "lss-tiny"), "summary: 'cnn'"),
+    (("train", "c.zip", "--tiles", "{tiles}"), "expected .safetensors"),
+    (("train", "c.safetensors", "--tiles", "{summaries}"), "a store of lss_summaries; expected one of lss_tiles"),
+    (("predict", "{tiles}", "no.safetensors", "s.zarr", "--samples", "4"), "no.json cannot be read"),
+    (("predict", "{tiles}", "{compressor}", "s.zarr", "--samples", "0"), "samples"),
+    (("predict", "{tiles}", "{compressor}", "s.zarr", "--samples", "4", "--split", "all"), "split: 'all'"),
+    (("predict", "{tiles}", "{compressor}", "{summaries}", "--samples", "4"), "--resume"),
+    (("predict", "{summaries}", "{compressor}", "s.zarr", "--samples", "4"), "expected one of lss_tiles"),
+    (("infer", "{tiles}", "out"), "expected 'lss_summaries'"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), MISTAKES)
+def test_mistakes_are_told_in_one_line(words, message, made, tile_store, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    places = {"tiles": tile_store, "summaries": made / "summaries.zarr", "compressor": made / "power.safetensors"}
+    assert call(monkeypatch, "lss", *(word.format(**places) for word in words)) == 2
+    lines = capfd.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert not list(tmp_path.iterdir())
