@@ -71,10 +71,11 @@ def test_lazy_maps_are_those_of_the_run(store, tmp_path):
     xr.testing.assert_identical(lensdask.open(tmp_path / "part.zarr").compute(), part.compute())
 
 
-def test_threads_and_fewer_tiles_give_the_same_maps(store, tmp_path):
+@pytest.mark.parametrize("cluster", ["threads", "local"])
+def test_clusters_and_fewer_tiles_give_the_same_maps(store, tmp_path, cluster):
     path = tmp_path / "again.zarr"
     fewer = SMALL | {"cosmologies": "2", "seeds": 2, "tiles": 5}
-    simulate_run(path, options=RunOptions(cluster="threads", workers=2, show_progress=False), **fewer)
+    simulate_run(path, options=RunOptions(cluster=cluster, workers=2, show_progress=False), **fewer)
     np.testing.assert_array_equal(lensdask.open(path)["map"], lensdask.open(store)["map"][:, :2, :5])
 
 

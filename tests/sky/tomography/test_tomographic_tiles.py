@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from tile_spectra import expected_spectra, measured_spectra, probability
 
 from lensdask.errors import InputError
 from lensdask.sky import STAGE3_BINS, TileGrid, grid_cosmologies, redshift_bins, tomographic_tiles, tomography_cosmology
+from lensdask.sky.tomography import tiles as module
 from lensdask.sky.tomography.tiles import lost_shell_variance
 
 FIDUCIAL = tomography_cosmology(0.2915, 0.7835)
@@ -56,6 +58,13 @@ def test_a_tile_depends_on_its_own_number_alone(tiles):
         tomographic_tiles([17], tomography_cosmology(*grid_cosmologies()[1]), grid=COARSE),
     ):
         assert abs(np.corrcoef(other[0, 2, 0].ravel(), tiles[17, 2, 0].ravel())[0, 1]) < 0.3
+
+
+def test_torch_makes_the_same_tiles(tiles, monkeypatch):
+    monkeypatch.setattr(module, "held_on", lambda array, _: torch.from_numpy(array))
+    result = tomographic_tiles([17], FIDUCIAL, grid=COARSE)
+    assert isinstance(result, torch.Tensor)
+    np.testing.assert_allclose(result.numpy()[0], tiles[17], rtol=1e-3, atol=2e-6)
 
 
 def test_other_galaxies_see_the_same_matter(tiles):
