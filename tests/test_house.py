@@ -131,6 +131,7 @@ CHEAP = {
     "lensdask.cli": ("dask", "distributed", "numpy", "rich.console", "torch"),
     "lensdask.compute": ("dask", "distributed", "numpy", "torch"),
     "lensdask.data": ("dask.array", "distributed", "torch"),
+    "lensdask.lss": ("dask", "distributed", "numpy", "torch"),
     "lensdask.maps": ("dask", "distributed", "numpy", "torch"),
     "lensdask.massmap": ("dask", "distributed", "numpy", "torch"),
     "lensdask.shear": ("dask", "distributed", "numpy", "torch"),

@@ -5,9 +5,7 @@ Chunks that were never written read as NaN, so an unfinished store cannot pass f
 
 import glob
 import hashlib
-import itertools
 import json
-import math
 import os
 import shutil
 import uuid
@@ -20,6 +18,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from lensdask.data.regions import chunk_parts, chunk_region, dims_of, refuse_links, write_unit
 from lensdask.data.schema import Schema
 from lensdask.data.schemas import SCHEMAS
 from lensdask.data.template import layout_from_sizes, write_template
@@ -139,12 +138,12 @@ def write_chunk(path: PathLike, start: int, arrays: Mapping[str, np.ndarray]) ->
             expected = ", ".join(targets)
             raise InputError(f"{path}: the chunk {verb} {min(names)!r}; expected {expected}")
     regions = {
-        name: _region(f"{path}: {name!r}", target, schema, start, arrays[name]) for name, target in targets.items()
+        name: chunk_region(f"{path}: {name!r}", target, schema, start, arrays[name]) for name, target in targets.items()
     }
     if len({region[-1].stop for region in regions.values()}) > 1:
         raise InputError(f"{path}: the arrays of the chunk at {start} differ in length")
     for name, region in regions.items():
-        _refuse_links(path, name, targets[name], region)
+        refuse_links(path, name, targets[name], region)
     for name, region in regions.items():
         targets[name][region] = arrays[name][(None,) * len(schema.outer_dims)]
 
@@ -187,20 +186,11 @@ def write(dataset: xr.Dataset, path: PathLike, *, chunk: int | None = None, over
             whole=whole,
             chunk=step,
         )
-        for start, rows in _parts(schema, dataset.sizes, step):
+        for start, rows in chunk_parts(schema, dataset.sizes, step):
             block = dataset.drop_vars(whole).isel(rows)
             # Asked for what is in memory, `compute` imports Dask.
             block = block.compute() if block.chunks else block
             write_chunk(staging, start, {str(n): v.values for n, v in block.data_vars.items()})
-
-
-def _parts(schema: Schema, sizes: Mapping[Any, int], step: int) -> Iterator[tuple[int, dict[str, int | slice]]]:
-    """Give the start of each chunk, and which elements of the dimensions along which chunks are cut it has."""
-    for place in np.ndindex(*(sizes[dim] for dim in schema.outer_dims)):
-        before = int(np.ravel_multi_index(place, tuple(sizes[dim] for dim in schema.outer_dims))) if place else 0
-        for start in range(0, sizes[schema.unit_dim], step):
-            rows = dict(zip(schema.outer_dims, place, strict=True))
-            yield before * sizes[schema.unit_dim] + start, {**rows, schema.unit_dim: slice(start, start + step)}
 
 
 def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
@@ -220,7 +210,7 @@ def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
     """
     path = Path(path)
     group, schema = _open_group(path, "r")
-    units = {_write_unit(array, schema.unit_dim) for array in _chunked(path, group, schema).values()}
+    units = {write_unit(array, schema.unit_dim) for array in _chunked(path, group, schema).values()}
     chunks = {} if schema.outer_dims else {schema.unit_dim: max(units, default=-1)}
     try:
         dataset: xr.Dataset = xr.open_zarr(path, consolidated=False, zarr_format=3, chunks=chunks)
@@ -341,57 +331,5 @@ def _chunked(path: Path, group: zarr.Group, schema: Schema) -> "dict[str, zarr.A
         detail = str(error).splitlines()[0]
         raise InputError(f"{path}: an array cannot be read ({detail}); expected one written by lensdask") from error
     return {
-        name: array for name, array in arrays.items() if name in schema.variables and schema.unit_dim in _dims(array)
+        name: array for name, array in arrays.items() if name in schema.variables and schema.unit_dim in dims_of(array)
     }
-
-
-def _dims(array: "zarr.Array[Any]") -> tuple[str | None, ...]:
-    return tuple(getattr(array.metadata, "dimension_names", None) or ())
-
-
-def _write_unit(array: "zarr.Array[Any]", unit: str) -> int:
-    # The inner chunks of a sharded array are not written alone; a shard may hold thousands.
-    return int((array.shards or array.chunks)[_dims(array).index(unit)])
-
-
-def _region(where: str, target: "zarr.Array[Any]", schema: Schema, start: int, values: np.ndarray) -> tuple[slice, ...]:
-    """Return the region of `target` that `values` fills, or refuse it.
-
-    Two tasks that write parts of one chunk both read it, change their part and put it back, and one
-    of the parts is silently lost. Neither Zarr nor xarray prevents that for arrays in memory.
-    """
-    unit, outer = schema.unit_dim, len(schema.outer_dims)
-    axis, shape = _dims(target).index(unit), target.shape[outer:]
-    inner = axis - outer
-    expected = shape[:inner] + values.shape[inner : inner + 1] + shape[inner + 1 :]
-    if values.shape != expected or values.dtype != target.dtype:
-        raise InputError(
-            f"{where} is {values.dtype} of shape {values.shape}; "
-            f"expected {target.dtype} of shape {shape}, any length along {unit!r}"
-        )
-    place, start = _place(where, target, schema, start)
-    step, size, stop = _write_unit(target, unit), target.shape[axis], start + values.shape[inner]
-    if start % step or not 0 <= start < stop <= size or (stop % step and stop != size):
-        raise InputError(f"{where}: {start} to {stop} of {size} along {unit!r} does not cover whole chunks of {step}")
-    return (*place, *(slice(0, n) for n in shape[:inner]), slice(start, stop))
-
-
-def _place(where: str, target: "zarr.Array[Any]", schema: Schema, start: int) -> tuple[list[slice], int]:
-    """Return where a chunk is along the outer dimensions, of which there may be none, and along the unit dimension."""
-    if not schema.outer_dims:
-        return [], start
-    sizes = tuple(target.shape[_dims(target).index(dim)] for dim in (*schema.outer_dims, schema.unit_dim))
-    if not 0 <= start < math.prod(sizes):
-        raise InputError(f"{where}: no chunk {start} of {math.prod(sizes)}")
-    *place, first = (int(i) for i in np.unravel_index(start, sizes))
-    return [slice(i, i + 1) for i in place], first
-
-
-def _refuse_links(path: Path, name: str, target: "zarr.Array[Any]", region: tuple[slice, ...]) -> None:
-    """Refuse to write through a link to a place outside of the store; files are replaced, folders are followed."""
-    root, steps = path.resolve(), target.shards or target.chunks
-    numbers = [range(part.start // step, -(-part.stop // step)) for part, step in zip(region, steps, strict=False)]
-    for position in itertools.product(*numbers, *([0] for _ in range(target.ndim - len(region)))):
-        chunk = path / name / target.metadata.encode_chunk_key(position)
-        if not chunk.parent.resolve().is_relative_to(root):
-            raise InputError(f"{path}: a link in {name!r} leads out of the store; expected a folder of its own")

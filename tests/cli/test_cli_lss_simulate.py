@@ -1,0 +1,48 @@
+"""``lensdask lss`` as a user meets it."""
+
+import json
+
+import numpy as np
+import pytest
+from command_line import call
+
+import lensdask
+
+THREADS = ("--cluster", "threads", "--workers", 1)
+
+
+def test_simulate(tmp_path, monkeypatch, capfd):
+    store = tmp_path / "tiles.zarr"
+    arguments = ("lss", "simulate", store, "--cosmologies", "calibration:1", "--seeds", 1, "--tiles", 2, *THREADS)
+    assert call(monkeypatch, *arguments, "--json") == 0
+    assert json.loads(capfd.readouterr().out)["run"]["objects"] == 1
+    tiles = lensdask.open(store)
+    assert tiles["map"].shape == (1, 1, 2, 3, 4, 64, 64)
+    assert np.isfinite(tiles["map"].values).all()
+    assert tiles["split"].item() == "test"
+    assert call(monkeypatch, *arguments) == 2
+    assert "--resume" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--sky", "other"), "expected lognormal"),
+        (("--cosmologies", 99), "from 1 to 57"),
+        (("--cosmologies", "none.txt"), "expected a text file with Ω_m and σ₈ in each row"),
+        (("--seeds", 0), "seeds: 0"),
+        (("--n-of-z", "negative.txt"), "n(z) of bin 2: least value -1.0; expected numbers zero or more"),
+        (("--n-of-z", "zero.txt"), "n(z) of bin 4: no galaxies"),
+        (("--n-of-z", "short.txt"), "3 columns; expected a redshift and 4 bins"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path, monkeypatch, capfd, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "negative.txt").write_text("0.1 1 -1 1 1\n0.9 1 1 1 1\n")
+    (tmp_path / "zero.txt").write_text("0.1 1 1 1 0\n0.9 1 1 1 0\n")
+    (tmp_path / "short.txt").write_text("0.1 1 1\n0.9 1 1\n")
+    assert call(monkeypatch, "lss", "simulate", "no.zarr", *arguments, *THREADS) == 2
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert not (tmp_path / "no.zarr").exists()
