@@ -111,10 +111,15 @@ def draw_samples(
     Raises
     ------
     InputError
-        Fewer tiles than a mosaic has, a name that is no parameter to draw, a value or box outside the prior.
+        No ids, fewer tiles than a mosaic has, a name that is no parameter to draw, a value or box outside the prior.
     """
     check_seed(seed)
-    numbers = np.atleast_1d(np.asarray(ids)).astype(np.int64)
+    numbers = np.asarray(ids)
+    if numbers.ndim != 1 or not len(numbers) or numbers.dtype.kind not in "iu":
+        raise InputError(
+            f"ids: shape {numbers.shape}, {numbers.dtype}; expected (sample,), whole numbers, at least one"
+        )
+    numbers = numbers.astype(np.int64)
     if boxes.tiles < model.tiles:
         raise InputError(f"tiles of a box: {boxes.tiles}; expected {model.tiles} at least, those of a mosaic")
     drawn = words(numbers, 1 + 2 * model.tiles, seed, Stream.MOSAIC)
@@ -168,7 +173,9 @@ def check_theta(theta: Float64, model: ForwardModel) -> None:
     if theta.ndim != 2 or theta.shape[1] != len(model.parameters):
         raise InputError(f"theta: shape {theta.shape}; expected (sample, {len(model.parameters)})")
     for values, parameter in zip(theta.T, model.prior, strict=True):
-        outside = ~((values >= parameter.low) & (values <= parameter.high))
+        # Cosmologies at the edge of the prior may be known in single precision.
+        margin = 1e-6 * (parameter.high - parameter.low)
+        outside = ~((values >= parameter.low - margin) & (values <= parameter.high + margin))
         if outside.any():
             value, prior = values[outside][0], f"{parameter.low:g} to {parameter.high:g}"
             raise InputError(f"{parameter.name}: {value:g}; expected a number from {prior}, the prior {model.priors!r}")

@@ -98,6 +98,8 @@ def test_tiles_of_a_sample(library: str) -> None:
         (lambda: draw_samples([1], BOXES, MODEL, 0, {"s8": 0.8}), "fixed parameter: 's8'; expected one of a_ia"),
         (lambda: draw_samples([1], BOXES, MODEL, 0, {"b_g": 9.0}), "b_g: 9; expected a number from 0.5 to 2.5"),
         (lambda: draw_samples([1], Boxes([0.9], [0.8], 9), MODEL, 0), "omega_m: 0.9"),
+        (lambda: draw_samples([], BOXES, MODEL, 0), "ids: shape"),
+        (lambda: draw_samples([1.5], BOXES, MODEL, 0), "expected .sample,., whole numbers"),
         (lambda: draw_samples([-1], BOXES, MODEL, 0), "id of a sample: -1"),
         (lambda: draw_samples([1], BOXES, MODEL, -1), "seed: -1"),
         (lambda: check_theta(np.full((1, 7), np.nan), MODEL), "omega_m: nan"),
