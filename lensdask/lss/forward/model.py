@@ -139,6 +139,12 @@ class ForwardModel:
         return self.side**2
 
     @property
+    def scales(self) -> str:
+        """Which scales are left, in words for people: no result is complete without."""
+        limit = "no limit in ell" if self.ell_max is None else f"ell <= {self.ell_max:g}"
+        return f"smoothed at {self.lensing_scale:g} | {self.clustering_scale:g} Mpc/h ({self.smoothing}), {limit}"
+
+    @property
     def mean_count(self) -> float:
         """Mean number of galaxies of a pixel in each bin."""
         return self.density * self.pixel_scale**2

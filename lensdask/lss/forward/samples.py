@@ -91,7 +91,12 @@ class Samples(NamedTuple):
 
 
 def draw_samples(
-    ids: npt.ArrayLike, boxes: Boxes, model: ForwardModel, seed: int, fixed: Mapping[str, float] | None = None
+    ids: npt.ArrayLike,
+    boxes: Boxes,
+    model: ForwardModel,
+    seed: int,
+    fixed: Mapping[str, float] | None = None,
+    share: int = 1,
 ) -> Samples:
     """Return the samples of some ids.
 
@@ -107,6 +112,9 @@ def draw_samples(
         Seed of the run.
     fixed
         Values of parameters that are not drawn, by name, such as the fiducial ones. Ω_m and S₈ cannot be: choose boxes.
+    share
+        How many ids in sequence share a box, ids 0 to share - 1 the first: a mosaic needs tiles from all over its box,
+        so whoever reads boxes from a disk reads one for as many samples.
 
     Raises
     ------
@@ -114,6 +122,7 @@ def draw_samples(
         No ids, fewer tiles than a mosaic has, a name that is no parameter to draw, a value or box outside the prior.
     """
     check_seed(seed)
+    check_number("share", share, least=1, whole=True)
     numbers = np.asarray(ids)
     if numbers.ndim != 1 or not len(numbers) or numbers.dtype.kind not in "iu":
         raise InputError(
@@ -122,9 +131,10 @@ def draw_samples(
     numbers = numbers.astype(np.int64)
     if boxes.tiles < model.tiles:
         raise InputError(f"tiles of a box: {boxes.tiles}; expected {model.tiles} at least, those of a mosaic")
+    # The first word of an id stands for a box, the others for its tiles and their flips.
     drawn = words(numbers, 1 + 2 * model.tiles, seed, Stream.MOSAIC)
     cosmology = boxes.cosmology
-    box = _below(drawn[:, 0], len(cosmology))
+    box = _below(words(numbers // share, 1, seed, Stream.MOSAIC)[:, 0], len(cosmology))
     theta = _parameters(numbers, cosmology[box], model, seed, fixed or {})
     turns = drawn[:, 1 + model.tiles :, None]
     flip = np.concatenate([turns & 1, (turns >> 1) & 1], axis=2).astype(bool)
