@@ -11,7 +11,10 @@ from types import MappingProxyType
 from lensdask.errors import InputError, check_choice, check_number
 from lensdask.lss.parameters import LINEAR, NON_LINEAR, PARAMETERS, PROBES, Parameter
 
-__all__ = ["PIXEL_SCALE", "PRIORS", "RELEASED", "RELEASED_NON_LINEAR", "SMOOTHING", "ForwardModel"]
+__all__ = ["COSMOLOGY", "PIXEL_SCALE", "PRIORS", "RELEASED", "RELEASED_NON_LINEAR", "SMOOTHING", "ForwardModel"]
+
+COSMOLOGY = ("omega_m", "s8")
+"""Parameters that the tiles of a sample decide; they come first."""
 
 PIXEL_SCALE = 4.6875
 """Pixel of a tile of 5° and 64 pixels, arcmin."""
@@ -132,6 +135,11 @@ class ForwardModel:
     def prior(self) -> tuple[Parameter, ...]:
         """The parameters of a sample with their priors, in order."""
         return tuple(PRIORS[self.priors][name] for name in self.parameters)
+
+    @property
+    def fiducial(self) -> dict[str, float]:
+        """Fiducial values of the parameters that do not belong to the cosmology, by name."""
+        return {each.name: each.fiducial for each in self.prior if each.name not in COSMOLOGY}
 
     @property
     def tiles(self) -> int:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from lensdask.arrays import Array, index_like, namespace
 from lensdask.errors import InputError, check_number, check_seed
-from lensdask.lss.forward.model import ForwardModel
+from lensdask.lss.forward.model import COSMOLOGY, ForwardModel
 from lensdask.lss.forward.sobol import sobol
 from lensdask.lss.parameters import BINS, FIELDS, s8
 from lensdask.random import Stream, words
@@ -23,8 +23,6 @@ __all__ = ["Boxes", "Samples", "check_theta", "draw_samples", "take_tiles"]
 
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
-
-_COSMOLOGY = ("omega_m", "s8")
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def draw_samples(
     seed
         Seed of the run.
     fixed
-        Values of parameters that are not drawn, by name, such as the fiducial ones. Ω_m and S₈ cannot be: choose boxes.
+        Values of parameters that are not drawn, by name, such as ``model.fiducial``. Not Ω_m and S₈: choose boxes.
     share
         How many ids in sequence share a box, ids 0 to share - 1 the first: a mosaic needs tiles from all over its box,
         so whoever reads boxes from a disk reads one for as many samples.
@@ -158,11 +156,11 @@ def _different(word: Int64, number: int) -> Int64:
 
 def _parameters(ids: Int64, cosmology: Float64, model: ForwardModel, seed: int, fixed: Mapping[str, float]) -> Float64:
     """Return the parameters of samples, shape (sample, parameter)."""
-    drawn = tuple(name for name in model.parameters if name not in _COSMOLOGY)
+    drawn = tuple(name for name in model.parameters if name not in COSMOLOGY)
     for name in fixed:
         if name not in drawn:
             raise InputError(f"fixed parameter: {name!r}; expected one of {', '.join(drawn)}")
-    nuisances = model.prior[len(_COSMOLOGY) :]
+    nuisances = model.prior[len(COSMOLOGY) :]
     low, high = (np.array([getattr(each, end) for each in nuisances]) for end in ("low", "high"))
     values = low + (high - low) * sobol(ids, len(drawn), seed)
     for column, name in enumerate(drawn):

@@ -82,9 +82,8 @@ def test_boxes_tiles_and_flips_are_even_and_parameters_in_the_prior() -> None:
 
 
 def test_fixed_parameters() -> None:
-    fixed = {parameter.name: parameter.fiducial for parameter in RELEASED_NON_LINEAR.prior[2:]}
     boxes = Boxes([0.2915], [0.7835], 36)
-    theta = draw_samples([5, 6], boxes, RELEASED_NON_LINEAR, 0, fixed).theta
+    theta = draw_samples([5, 6], boxes, RELEASED_NON_LINEAR, 0, RELEASED_NON_LINEAR.fiducial).theta
     np.testing.assert_allclose(theta, [[parameter.fiducial for parameter in RELEASED_NON_LINEAR.prior]] * 2)
     part = draw_samples([5], BOXES, MODEL, 0, {"a_ia": 0.0})
     free = draw_samples([5], BOXES, MODEL, 0)
