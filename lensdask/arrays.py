@@ -17,7 +17,18 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Array", "constant", "held_on", "in_batches", "index_like", "like", "namespace", "to_numpy", "to_torch"]
+__all__ = [
+    "Array",
+    "constant",
+    "held_on",
+    "in_batches",
+    "index_like",
+    "is_on_cpu",
+    "like",
+    "namespace",
+    "to_numpy",
+    "to_torch",
+]
 
 Array = Any
 """An array of NumPy, CuPy or torch."""
@@ -43,6 +54,11 @@ def namespace(*arrays: Array) -> Any:
         If they come from different libraries.
     """
     return array_api_compat.array_namespace(*arrays)
+
+
+def is_on_cpu(array: Array) -> bool:
+    """Return whether an array is held in main memory."""
+    return str(array_api_compat.device(array)) == "cpu"
 
 
 def like(values: npt.ArrayLike, reference: Array) -> Array:

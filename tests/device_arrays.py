@@ -54,12 +54,20 @@ class DeviceArray(NDArrayOperatorsMixin):
     def __getitem__(self, key):
         return DeviceArray(self.held[_plain(key)], self.device.number)
 
+    def __setitem__(self, key, value):
+        # CuPy takes no array of NumPy's here either.
+        assert isinstance(value, DeviceArray | int | float)
+        self.held[_plain(key)] = _plain(value)
+
     @property
     def T(self):  # noqa: N802  the standard's name
         return DeviceArray(self.held.T, self.device.number)
 
     def __bool__(self):
         return bool(self.held)
+
+    def __float__(self):
+        return float(self.held)
 
 
 def _plain(value):

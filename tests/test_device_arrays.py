@@ -5,7 +5,7 @@ import pytest
 import torch
 from device_arrays import LIBRARY, DeviceArray
 
-from lensdask.arrays import constant, like, to_numpy, to_torch
+from lensdask.arrays import constant, is_on_cpu, like, to_numpy, to_torch
 from lensdask.shear import make_stamps, measure
 from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.shapes.resmooth import Grid, make_resmoother, resmooth
@@ -92,6 +92,12 @@ def test_measure_takes_a_dataset_of_a_device(images, estimator, own_psf):
     stamps = make_stamps(images, psf, pixel_scale=0.2, noise_sigma=0.1)
     there = stamps.assign({name: stamps[name].copy(data=on_device(stamps[name].values)) for name in ("image", "psf")})
     assert measure(there, estimator, device="cpu").equals(measure(stamps, estimator, device="cpu"))
+
+
+def test_where_arrays_are_held():
+    assert is_on_cpu(np.zeros(2))
+    assert is_on_cpu(torch.zeros(2))
+    assert not is_on_cpu(DeviceArray(np.zeros(2)))
 
 
 def test_turned_arrays_become_tensors():

@@ -17,9 +17,8 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import is_numpy_array
 
-from lensdask.arrays import Array, constant, in_batches, index_like, namespace
+from lensdask.arrays import Array, constant, in_batches, index_like, is_on_cpu, namespace
 from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError, check_choice
 from lensdask.fourier import half_plane, multipoles, plane_of
@@ -97,7 +96,7 @@ def power_spectra(maps: Array, pixel_scale: float, cross: str = "signed") -> Arr
     if maps.ndim != 5 or maps.shape[-1] != maps.shape[-2]:
         raise InputError(f"maps: shape {tuple(maps.shape)}; expected (sample, channel, tile, y, x), y = x")
     # One after another, the waves of a sample stay in the cache of a CPU.
-    batch = 1 if is_numpy_array(maps) else len(maps)
+    batch = 1 if is_on_cpu(maps) else len(maps)
     return in_batches(lambda part: _spectra(part, pixel_scale, cross), (maps,), batch)
 
 

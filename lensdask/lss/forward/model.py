@@ -11,7 +11,10 @@ from types import MappingProxyType
 from lensdask.errors import InputError, check_choice, check_number
 from lensdask.lss.parameters import LINEAR, NON_LINEAR, PARAMETERS, PROBES, Parameter
 
-__all__ = ["PIXEL_SCALE", "PRIORS", "RELEASED", "RELEASED_NON_LINEAR", "SMOOTHING", "ForwardModel"]
+__all__ = ["COSMOLOGY", "PIXEL_SCALE", "PRIORS", "RELEASED", "RELEASED_NON_LINEAR", "SMOOTHING", "ForwardModel"]
+
+COSMOLOGY = ("omega_m", "s8")
+"""Parameters that the tiles of a sample decide; they come first."""
 
 PIXEL_SCALE = 4.6875
 """Pixel of a tile of 5° and 64 pixels, arcmin."""
@@ -134,9 +137,20 @@ class ForwardModel:
         return tuple(PRIORS[self.priors][name] for name in self.parameters)
 
     @property
+    def fiducial(self) -> dict[str, float]:
+        """Fiducial values of the parameters that do not belong to the cosmology, by name."""
+        return {each.name: each.fiducial for each in self.prior if each.name not in COSMOLOGY}
+
+    @property
     def tiles(self) -> int:
         """Tiles of a mosaic."""
         return self.side**2
+
+    @property
+    def scales(self) -> str:
+        """Which scales are left, in words for people: no result is complete without."""
+        limit = "no limit in ell" if self.ell_max is None else f"ell <= {self.ell_max:g}"
+        return f"smoothed at {self.lensing_scale:g} | {self.clustering_scale:g} Mpc/h ({self.smoothing}), {limit}"
 
     @property
     def mean_count(self) -> float:

@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import is_numpy_array
 
-from lensdask.arrays import Array, index_like, like, namespace
+from lensdask.arrays import Array, index_like, is_on_cpu, like, namespace
 from lensdask.errors import InputError, check_seed
 from lensdask.lss.forward.evolution import Redshifts, evolution
 from lensdask.lss.forward.galaxies import expected_counts, without_mean
@@ -52,7 +51,7 @@ def observe(tiles: Array, samples: Samples, model: ForwardModel, galaxies: Redsh
     ----------
     tiles
         Noise-free maps of the samples, as `take_tiles` returns them, shape (sample, field, bin, tile, y, x); NumPy,
-        torch or CuPy, float32 or float64.
+        torch or CuPy, float32 or float64. On a CPU those of NumPy take half of the time of torch's.
     samples
         Ids and parameters; all that is random is keyed by the id.
     model
@@ -75,15 +74,23 @@ def observe(tiles: Array, samples: Samples, model: ForwardModel, galaxies: Redsh
     check_seed(seed)
     check_theta(samples.theta, model)
     _check_tiles(tiles, samples, model)
-    if not is_numpy_array(tiles):
-        return _observe(tiles, samples, model, galaxies, seed)
+    sigmas = smoothing_sigmas(model, galaxies)
+    if not is_on_cpu(tiles):
+        return _observe(tiles, samples, model, galaxies, sigmas, seed)
     # One after another, the maps of a sample stay in the cache of a CPU, which saves a third of the time.
     rows = (slice(i, i + 1) for i in range(len(tiles)))
-    seen = [_observe(tiles[row], samples.rows(row), model, galaxies, seed) for row in rows]
-    return Observed(*(np.concatenate(parts) for parts in zip(*seen, strict=True)))
+    seen = [_observe(tiles[row], samples.rows(row), model, galaxies, sigmas, seed) for row in rows]
+    return Observed(*(namespace(tiles).concat(parts) for parts in zip(*seen, strict=True)))
 
 
-def _observe(tiles: Array, samples: Samples, model: ForwardModel, galaxies: Redshifts, seed: int) -> Observed:
+def _observe(
+    tiles: Array,
+    samples: Samples,
+    model: ForwardModel,
+    galaxies: Redshifts,
+    sigmas: tuple[float, ...],
+    seed: int,
+) -> Observed:
     """Return what `observe` returns, for tiles that are checked."""
     counts = galaxy_counts(tiles[:, 2, ...], samples, model, galaxies, seed)
     xp, channels = namespace(tiles), []
@@ -92,7 +99,6 @@ def _observe(tiles: Array, samples: Samples, model: ForwardModel, galaxies: Reds
         channels.append(kappa * (_CONVERGENCE**2 + model.sigma_e**2 / model.mean_count) ** -0.5)
     if model.probe != "lensing":
         channels.append(counts / model.mean_count - 1)
-    sigmas = smoothing_sigmas(model, galaxies)
     maps = smoothed_tiles(xp.concat(channels, axis=1) if len(channels) > 1 else channels[0], sigmas, model.pixel_scale)
     if model.ell_max is not None:
         maps = band_limited(maps, model.ell_max, model.pixel_scale)

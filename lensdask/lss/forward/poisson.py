@@ -33,9 +33,9 @@ _WORD = 2**32 - 1
 _STEP = 1 / 8
 _TOP = 256
 """Largest λ of the table, and the λ of the first of the binary digits beyond."""
-_CELLS = 512
-_WIDTH = 512
-"""Counts of the table: F(511; 256) is 1 but for 1e-42."""
+_BITS = 9
+_CELLS = _WIDTH = 2**_BITS
+"""Cells of u, and counts of the table: F(511; 256) is 1 but for 1e-42."""
 _TERMS = 7
 _COLUMNS = _WIDTH + _TERMS - 1
 """Columns of the table of distribution functions: its counts, after some negative ones."""
@@ -76,13 +76,7 @@ def poisson_counts(mean: Array, ids: npt.NDArray[np.int64], seed: int) -> Array:
     large = xp.nonzero(~((flat >= 0) & (flat < _TOP)))[0]
     if len(large) == 0:
         return xp.reshape(_tabulated(flat, word), mean.shape)
-    beyond = xp.take(flat, large, axis=0)
-    if not bool(xp.all((beyond >= 0) & (beyond < HIGHEST))):
-        ends = f"{float(xp.min(beyond)):g} to {float(xp.max(beyond)):g}"
-        raise InputError(f"mean counts of galaxies: {ends}; expected numbers from 0 to below {HIGHEST}")
-    digits = xp.astype(xp.floor(beyond / _TOP), xp.int64)
-    rest = xp.astype(flat, flat.dtype, copy=True)
-    rest[large] = beyond - _TOP * xp.astype(digits, flat.dtype)
+    digits, rest = _split(flat, large)
     counts = _tabulated(rest, word)
     per_sample = flat.shape[0] // mean.shape[0]
     pixel, sample = large % per_sample, xp.take(numbers, large // per_sample, axis=0)
@@ -90,17 +84,30 @@ def poisson_counts(mean: Array, ids: npt.NDArray[np.int64], seed: int) -> Array:
     return xp.reshape(counts, mean.shape)
 
 
+def _split(mean: Array, large: Array) -> tuple[Array, Array]:
+    """Return the multiples of `_TOP` in those means that are large, and all means less these."""
+    xp = namespace(mean)
+    beyond = xp.take(mean, large, axis=0)
+    if not bool(xp.all((beyond >= 0) & (beyond < HIGHEST))):
+        ends = f"{float(xp.min(beyond)):g} to {float(xp.max(beyond)):g}"
+        raise InputError(f"mean counts of galaxies: {ends}; expected numbers from 0 to below {HIGHEST}")
+    digits = xp.astype(xp.floor(beyond / _TOP), xp.int64)
+    rest = xp.astype(mean, mean.dtype, copy=True)
+    rest[large] = beyond - _TOP * xp.astype(digits, mean.dtype)
+    return digits, rest
+
+
 def _tabulated(mean: Array, word: Array) -> Array:
     """Return the counts of means from 0 to `_TOP` for random words, shape (pixel,)."""
     xp = namespace(mean)
-    place = xp.astype(mean * (1 / _STEP), xp.int64) * _CELLS + (word >> 23)
+    place = xp.astype(mean * (1 / _STEP), xp.int64) * _CELLS + (word >> (32 - _BITS))
     counts = xp.take(constant(_guide, reference=mean), place, axis=0)
     unsure = xp.nonzero(counts < 0)[0]
     code = xp.astype(-xp.take(counts, unsure, axis=0), xp.int64) - 1
     exact = xp.astype(xp.take(mean, unsure, axis=0), xp.float64)
     row = xp.astype(exact * (1 / _STEP), xp.int64)
     chance = (xp.astype(xp.take(word, unsure, axis=0), xp.float64) + 0.5) * 2.0**-32
-    found = _bisected(code & (_WIDTH - 1), code >> 9, row, exact - _STEP * row, chance)
+    found = _bisected(code & (_WIDTH - 1), code >> _BITS, row, exact - _STEP * row, chance)
     counts[unsure] = xp.astype(found, counts.dtype)
     return counts
 

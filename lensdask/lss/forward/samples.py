@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from lensdask.arrays import Array, index_like, namespace
 from lensdask.errors import InputError, check_number, check_seed
-from lensdask.lss.forward.model import ForwardModel
+from lensdask.lss.forward.model import COSMOLOGY, ForwardModel
 from lensdask.lss.forward.sobol import sobol
 from lensdask.lss.parameters import BINS, FIELDS, s8
 from lensdask.random import Stream, words
@@ -23,8 +23,6 @@ __all__ = ["Boxes", "Samples", "check_theta", "draw_samples", "take_tiles"]
 
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
-
-_COSMOLOGY = ("omega_m", "s8")
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,12 @@ class Samples(NamedTuple):
 
 
 def draw_samples(
-    ids: npt.ArrayLike, boxes: Boxes, model: ForwardModel, seed: int, fixed: Mapping[str, float] | None = None
+    ids: npt.ArrayLike,
+    boxes: Boxes,
+    model: ForwardModel,
+    seed: int,
+    fixed: Mapping[str, float] | None = None,
+    share: int = 1,
 ) -> Samples:
     """Return the samples of some ids.
 
@@ -106,20 +109,30 @@ def draw_samples(
     seed
         Seed of the run.
     fixed
-        Values of parameters that are not drawn, by name, such as the fiducial ones. Ω_m and S₈ cannot be: choose boxes.
+        Values of parameters that are not drawn, by name, such as ``model.fiducial``. Not Ω_m and S₈: choose boxes.
+    share
+        How many ids in sequence share a box, ids 0 to share - 1 the first: a mosaic needs tiles from all over its box,
+        so whoever reads boxes from a disk reads one for as many samples.
 
     Raises
     ------
     InputError
-        Fewer tiles than a mosaic has, a name that is no parameter to draw, a value or box outside the prior.
+        No ids, fewer tiles than a mosaic has, a name that is no parameter to draw, a value or box outside the prior.
     """
     check_seed(seed)
-    numbers = np.atleast_1d(np.asarray(ids)).astype(np.int64)
+    check_number("share", share, least=1, whole=True)
+    numbers = np.asarray(ids)
+    if numbers.ndim != 1 or not len(numbers) or numbers.dtype.kind not in "iu":
+        raise InputError(
+            f"ids: shape {numbers.shape}, {numbers.dtype}; expected (sample,), whole numbers, at least one"
+        )
+    numbers = numbers.astype(np.int64)
     if boxes.tiles < model.tiles:
         raise InputError(f"tiles of a box: {boxes.tiles}; expected {model.tiles} at least, those of a mosaic")
+    # The first word of an id stands for a box, the others for its tiles and their flips.
     drawn = words(numbers, 1 + 2 * model.tiles, seed, Stream.MOSAIC)
     cosmology = boxes.cosmology
-    box = _below(drawn[:, 0], len(cosmology))
+    box = _below(words(numbers // share, 1, seed, Stream.MOSAIC)[:, 0], len(cosmology))
     theta = _parameters(numbers, cosmology[box], model, seed, fixed or {})
     turns = drawn[:, 1 + model.tiles :, None]
     flip = np.concatenate([turns & 1, (turns >> 1) & 1], axis=2).astype(bool)
@@ -143,11 +156,11 @@ def _different(word: Int64, number: int) -> Int64:
 
 def _parameters(ids: Int64, cosmology: Float64, model: ForwardModel, seed: int, fixed: Mapping[str, float]) -> Float64:
     """Return the parameters of samples, shape (sample, parameter)."""
-    drawn = tuple(name for name in model.parameters if name not in _COSMOLOGY)
+    drawn = tuple(name for name in model.parameters if name not in COSMOLOGY)
     for name in fixed:
         if name not in drawn:
             raise InputError(f"fixed parameter: {name!r}; expected one of {', '.join(drawn)}")
-    nuisances = model.prior[len(_COSMOLOGY) :]
+    nuisances = model.prior[len(COSMOLOGY) :]
     low, high = (np.array([getattr(each, end) for each in nuisances]) for end in ("low", "high"))
     values = low + (high - low) * sobol(ids, len(drawn), seed)
     for column, name in enumerate(drawn):
@@ -168,7 +181,9 @@ def check_theta(theta: Float64, model: ForwardModel) -> None:
     if theta.ndim != 2 or theta.shape[1] != len(model.parameters):
         raise InputError(f"theta: shape {theta.shape}; expected (sample, {len(model.parameters)})")
     for values, parameter in zip(theta.T, model.prior, strict=True):
-        outside = ~((values >= parameter.low) & (values <= parameter.high))
+        # Cosmologies at the edge of the prior may be known in single precision.
+        margin = 1e-6 * (parameter.high - parameter.low)
+        outside = ~((values >= parameter.low - margin) & (values <= parameter.high + margin))
         if outside.any():
             value, prior = values[outside][0], f"{parameter.low:g} to {parameter.high:g}"
             raise InputError(f"{parameter.name}: {value:g}; expected a number from {prior}, the prior {model.priors!r}")

@@ -85,6 +85,11 @@ def test_phases_keep_every_amplitude(ny: int, nx: int, a: float, seed: int) -> N
     np.testing.assert_allclose(abs(np.fft.fft2(turned)), abs(np.fft.fft2(field)), atol=1e-10)
 
 
+def test_phases_of_sample_17_are_the_same_for_ever() -> None:
+    turned = turned_phases(np.arange(16.0).reshape(1, 1, 4, 4), [0.5], IDS, 5)
+    np.testing.assert_allclose(turned[0, 0, 0], [-1.56747240, 0.56423291, 1.21324567, 1.08154035], atol=1e-7)
+
+
 def test_no_stochasticity_changes_nothing() -> None:
     field = red_noise(1, 4, 3, 16, 16)
     np.testing.assert_allclose(turned_phases(field, [0.0], IDS, 1), field, atol=1e-12)

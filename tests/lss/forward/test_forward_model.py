@@ -14,6 +14,8 @@ def test_default_is_the_linear_model_of_the_paper() -> None:
     assert model.prior == tuple(PARAMETERS[name] for name in LINEAR)
     assert model.tiles == 36
     assert model.mean_count == pytest.approx(54.93, abs=0.01)
+    assert model.scales == "smoothed at 4 | 8 Mpc/h (printed), no limit in ell"
+    assert dataclasses.replace(model, ell_max=1500.0).scales.endswith("ell <= 1500")
     assert pickle.loads(pickle.dumps(model)) == model
 
 

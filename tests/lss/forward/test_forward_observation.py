@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from device_arrays import DeviceArray
 from forward_tiles import BOXES, GALAXIES, LIBRARIES, made_up_tiles, red_noise, some_samples
 from scipy.ndimage import gaussian_filter
 
@@ -46,6 +47,17 @@ def test_samples_are_the_same_in_any_chunk_and_library(model: ForwardModel) -> N
     np.testing.assert_allclose(to_numpy(other.empty), one.empty, atol=1e-3)
     again = observe(tiles, samples, model, GALAXIES, 6)
     assert not np.allclose(again.maps, one.maps, atol=0.1)
+
+
+def test_arrays_of_a_device_stay_there() -> None:
+    tiles, samples = some_samples(MODEL)
+    np.testing.assert_array_equal(take_tiles(DeviceArray(made_up_tiles()), samples).held, tiles)
+    # In double precision no rounding moves a pixel to the next count.
+    tiles = tiles.astype(np.float64)
+    seen = observe(DeviceArray(tiles), samples, MODEL, GALAXIES, 5)
+    maps = observe(tiles, samples, MODEL, GALAXIES, 5).maps
+    np.testing.assert_allclose(seen.maps.held, maps, atol=1e-9)
+    np.testing.assert_allclose(power_spectra(seen.maps, 4.6875).held, power_spectra(maps, 4.6875), rtol=1e-9)
 
 
 @pytest.mark.parametrize(("probe", "channels"), [("lensing", slice(0, 4)), ("clustering", slice(4, 8))])

@@ -56,6 +56,11 @@ def test_libraries_agree(type_: type) -> None:
     np.testing.assert_array_equal(poisson_counts(mean[1:], ids[1:], 5), one[1:])
 
 
+def test_counts_of_sample_17_are_the_same_for_ever() -> None:
+    mean = np.array([[0.5, 3.0, 3.0, 54.9, 54.9, 54.9, 300.0, 2000.0]])
+    assert poisson_counts(mean, IDS, 5).tolist() == [[0, 2, 1, 78, 54, 62, 297, 2008]]
+
+
 def test_counts_grow_with_their_mean() -> None:
     mean = np.random.default_rng(0).uniform(0, 120, (1, 20000))
     assert (poisson_counts(mean, IDS, 5) <= poisson_counts(mean + 0.07, IDS, 5)).all()

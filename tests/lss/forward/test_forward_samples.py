@@ -44,6 +44,25 @@ def test_samples_are_the_same_in_any_chunk() -> None:
     assert not np.array_equal(other.theta, whole.theta)
 
 
+def test_sample_17_is_the_same_for_ever() -> None:
+    # Numbers of the format: another process, machine or version must find them again.
+    samples = draw_samples([17], BOXES, MODEL, 3)
+    assert samples.box.tolist() == [1]
+    assert samples.tile.tolist() == [[5, 4, 8, 0, 1, 3, 7, 2, 6]]
+    assert samples.flip.sum(axis=-1).tolist() == [[0, 2, 2, 0, 0, 2, 2, 2, 1]]
+    expected = [0.25, 0.82158384, -4.59132782, 1.08298680, 0.90684853, 1.07469890, 2.45022968]
+    np.testing.assert_allclose(samples.theta[0], expected, rtol=1e-8)
+
+
+def test_ids_in_sequence_may_share_a_box() -> None:
+    samples = draw_samples(np.arange(64), BOXES, MODEL, 3, share=8)
+    np.testing.assert_array_equal(samples.box, np.repeat(samples.box[::8], 8))
+    assert len(set(samples.box)) == 3
+    np.testing.assert_array_equal(samples.box[:3], draw_samples(np.arange(64), BOXES, MODEL, 3).box[[0, 0, 0]])
+    assert len(set(map(tuple, samples.tile))) == 64
+    np.testing.assert_array_equal(draw_samples([17], BOXES, MODEL, 3, share=8).box, samples.box[17])
+
+
 def test_boxes_tiles_and_flips_are_even_and_parameters_in_the_prior() -> None:
     model = ForwardModel(side=3, bias="printed")
     boxes = Boxes(BOXES.omega_m, BOXES.sigma8, 20)
@@ -63,9 +82,8 @@ def test_boxes_tiles_and_flips_are_even_and_parameters_in_the_prior() -> None:
 
 
 def test_fixed_parameters() -> None:
-    fixed = {parameter.name: parameter.fiducial for parameter in RELEASED_NON_LINEAR.prior[2:]}
     boxes = Boxes([0.2915], [0.7835], 36)
-    theta = draw_samples([5, 6], boxes, RELEASED_NON_LINEAR, 0, fixed).theta
+    theta = draw_samples([5, 6], boxes, RELEASED_NON_LINEAR, 0, RELEASED_NON_LINEAR.fiducial).theta
     np.testing.assert_allclose(theta, [[parameter.fiducial for parameter in RELEASED_NON_LINEAR.prior]] * 2)
     part = draw_samples([5], BOXES, MODEL, 0, {"a_ia": 0.0})
     free = draw_samples([5], BOXES, MODEL, 0)
@@ -98,8 +116,11 @@ def test_tiles_of_a_sample(library: str) -> None:
         (lambda: draw_samples([1], BOXES, MODEL, 0, {"s8": 0.8}), "fixed parameter: 's8'; expected one of a_ia"),
         (lambda: draw_samples([1], BOXES, MODEL, 0, {"b_g": 9.0}), "b_g: 9; expected a number from 0.5 to 2.5"),
         (lambda: draw_samples([1], Boxes([0.9], [0.8], 9), MODEL, 0), "omega_m: 0.9"),
+        (lambda: draw_samples([], BOXES, MODEL, 0), "ids: shape"),
+        (lambda: draw_samples([1.5], BOXES, MODEL, 0), "expected .sample,., whole numbers"),
         (lambda: draw_samples([-1], BOXES, MODEL, 0), "id of a sample: -1"),
         (lambda: draw_samples([1], BOXES, MODEL, -1), "seed: -1"),
+        (lambda: draw_samples([1], BOXES, MODEL, 0, share=0), "share: 0"),
         (lambda: check_theta(np.full((1, 7), np.nan), MODEL), "omega_m: nan"),
         (lambda: check_theta(np.zeros((1, 9)), MODEL), r"expected .sample, 7."),
         (lambda: take_tiles(made_up_tiles()[:, :, :2], draw_samples([1], BOXES, MODEL, 0)), "expected .box, tile, 3"),
