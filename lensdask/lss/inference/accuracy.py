@@ -12,7 +12,7 @@ __all__ = ["Accuracy", "measure_accuracy"]
 
 Float64 = npt.NDArray[np.float64]
 
-_DRAWS = 200
+_DRAWS = 100
 """Draws of the likelihood at each θ, for its mean and scatter."""
 
 _GROUP = 100
@@ -21,7 +21,7 @@ _GROUP = 100
 _REPEATED = 10
 """Samples of the same parameters that make a group of their own."""
 
-_MOST = 4000
+_MOST = 2000
 
 
 class Accuracy(NamedTuple):

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from lensdask.compute import torch_settings
 from lensdask.data import LSS_CHAINS, common_attributes
 from lensdask.errors import InputError, check_number
 from lensdask.lss.inference.prior import Prior
@@ -123,6 +124,7 @@ def split_r_hat(theta: npt.ArrayLike) -> Float64:
     )
 
 
+@torch_settings()
 def run_chain(
     log_density: Callable[[Float64], Float64],
     prior: Prior,

@@ -218,9 +218,10 @@ class Likelihood:
             Of the noise, 0 to 2^63.
         """
         random = torch.Generator(device=self.device).manual_seed(seed)
+        wanted = self._tensor(np.asarray(theta, dtype=np.float64))
         with torch.no_grad(), torch_settings():
-            drawn = self.network.sample(self._tensor(np.asarray(theta, dtype=np.float64)), random)
-        return np.asarray(drawn.cpu().numpy())
+            parts = [self.network.sample(part, random).cpu().numpy() for part in torch.split(wanted, _AT_ONCE)]
+        return np.concatenate(parts)
 
     def most_likely(self, theta: npt.ArrayLike, seed: int = 0) -> Float64:
         """Return the most likely summary at parameters, shape (parameter,): the paper's mock observation (section V).
@@ -305,7 +306,9 @@ def load_likelihood(path: Path, device: str = "auto") -> Likelihood:
         The file is missing, damaged, or of another kind of network.
     """
     card = load_card(path)
-    network = build_from_card(card, ARCHITECTURES)
+    # A new network draws random weights, which the caller's random numbers must not notice.
+    with torch.random.fork_rng(devices=[]):
+        network = build_from_card(card, ARCHITECTURES)
     load_into(network, path)
     return Likelihood(network.eval().to(choose_device(device)), tuple(card["parameters_of_model"]))
 
