@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 from command_line import call
 
@@ -50,16 +49,6 @@ def test_from_tiles_to_constraints(made, tmp_path, capfd, monkeypatch):
     assert {row["quantity"] for row in result["rows"]} >= {"s8 mean", "a_ia standard deviation", "p-value, TARP"}
     for name in ("corner.png", "trust.png", "chains.zarr", "likelihood.safetensors", "result.json"):
         assert (tmp_path / "out" / name).exists()
-
-
-def test_simulate_and_look(tmp_path, capfd, monkeypatch):
-    tiles = tmp_path / "tiles.zarr"
-    size = ("--cosmologies", 1, "--seeds", 2, "--tiles", 2)
-    assert call(monkeypatch, "lss", "simulate", tiles, *size, "--json", *THREADS) == 0
-    assert json.loads(capfd.readouterr().out)["run"]["objects"] == 2
-    maps = lensdask.open(tiles)["map"]
-    assert maps.dims == ("cosmology", "seed", "tile", "field", "bin", "y", "x")
-    assert np.isfinite(maps.sel(field="kappa_ia").values).all()
 
 
 MISTAKES = [

@@ -1,4 +1,4 @@
-"""``lensdask lss`` as a user meets it."""
+"""``lensdask lss simulate`` as a user meets it."""
 
 import json
 
