@@ -18,6 +18,9 @@ from lensdask.plots.massmap import (
 )
 
 __all__ = [
+    "curves_of",
+    "images_of",
+    "pixels_of",
     "plot_azimuth",
     "plot_correlations",
     "plot_densities",
@@ -38,7 +41,7 @@ _UNIT = 1e-4
 """Convergence that 1 stands for in the images of rows."""
 
 
-def _curves(result: Result, quantity: str) -> dict[str, Curve]:
+def curves_of(result: Result, quantity: str) -> dict[str, Curve]:
     """Return the points of a quantity by series, with their errors as bands."""
     rows = [row for row in result["rows"] if "x" in row and row["quantity"] == quantity]
     names = dict.fromkeys(row["series"] for row in rows)
@@ -46,15 +49,16 @@ def _curves(result: Result, quantity: str) -> dict[str, Curve]:
 
 
 def _curve(rows: Sequence[Row]) -> Curve:
-    x, y, error = (np.array([row[key] for row in rows]) for key in ("x", "measured", "error"))
+    x, y, error = (np.array([row[key] or 0.0 for row in rows]) for key in ("x", "measured", "error"))
     return Curve(x, y, y - error, y + error)
 
 
-def _images(result: Result) -> list[Row]:
+def images_of(result: Result) -> list[Row]:
+    """Return the rows that hold an image."""
     return [row for row in result["rows"] if "image" in row]
 
 
-def _pixels(row: Row) -> Float64:
+def pixels_of(row: Row) -> Float64:
     """Return the image of a row, NaN outside of the footprint."""
     lines = [line.split() for line in row["image"]]
     return np.array([[np.nan if word == "-" else int(word) * _UNIT for word in line] for line in lines])
@@ -75,10 +79,10 @@ def plot_images(result: Result, path: Path) -> None:
     path
         Picture to write.
     """
-    rows = _images(result)
+    rows = images_of(result)
     scale = rows[0]["pixel_scale"]
     arcs = {row["series"]: [_places(arc) / scale - 0.5 for arc in row.get("arcs", [])] for row in rows}
-    maps = {row["series"]: _pixels(row) for row in rows}
+    maps = {row["series"]: pixels_of(row) for row in rows}
     plot_maps(maps, path, pixel_scale=scale, columns=4, arcs=arcs, mask=np.isfinite(next(iter(maps.values()))))
 
 
@@ -92,8 +96,8 @@ def plot_pair_frames(result: Result, path: Path) -> None:
     path
         Picture to write.
     """
-    rows = _images(result)
-    maps = {row["series"]: _pixels(row) for row in rows}
+    rows = images_of(result)
+    maps = {row["series"]: pixels_of(row) for row in rows}
     plot_maps(maps, path, pixel_scale=rows[0]["pixel_scale"], columns=2, unit="separations")
 
 
@@ -107,7 +111,7 @@ def plot_relation(result: Result, path: Path) -> None:
     path
         Picture to write.
     """
-    curves = _curves(result, "mean reconstructed kappa")
+    curves = curves_of(result, "mean reconstructed kappa")
     ends = np.array([min(c.x.min() for c in curves.values()), max(c.x.max() for c in curves.values())])
     both = {"truth": Curve(ends, ends), **curves}
     plot_curves(both, path, xlabel="true κ of a pixel", ylabel="mean reconstructed κ")
@@ -123,7 +127,7 @@ def plot_densities(result: Result, path: Path) -> None:
     path
         Picture to write.
     """
-    plot_pdf(_without_zeros(_curves(result, "density")), path)
+    plot_pdf(_without_zeros(curves_of(result, "density")), path)
 
 
 def _without_zeros(curves: dict[str, Curve]) -> dict[str, Curve]:
@@ -153,7 +157,7 @@ def plot_correlations(result: Result, path: Path) -> None:
     path
         Picture to write.
     """
-    plot_correlation(_without_zeros(_curves(result, "xi")), path)
+    plot_correlation(_without_zeros(curves_of(result, "xi")), path)
 
 
 def plot_masses(result: Result, path: Path) -> None:
@@ -166,7 +170,7 @@ def plot_masses(result: Result, path: Path) -> None:
     path
         Picture to write.
     """
-    curves = _curves(result, "mean mass found")
+    curves = curves_of(result, "mean mass found")
     ends = np.array([10**13.625, 10**15.125])
     both = {"truth": Curve(ends, ends), **_without_zeros(curves)}
     label = "projected mass within 1 Mpc [Msun]"
@@ -185,7 +189,7 @@ def plot_found(result: Result, path: Path) -> None:
     """
     curves = {
         name: curve._replace(is_companion=name.endswith("by chance"))
-        for name, curve in _curves(result, "completeness").items()
+        for name, curve in curves_of(result, "completeness").items()
     }
     known = [r for r in result["rows"] if "x" in r and r["published"] is not None]
     points = {f"published: {r['series']}, {r['x']:.1g} Msun": (r["x"], r["published"]) for r in known}
@@ -202,7 +206,7 @@ def plot_azimuth(result: Result, path: Path) -> None:
     path
         Picture to write.
     """
-    curves = _curves(result, "excess")
+    curves = curves_of(result, "excess")
     plot_curves(curves, path, xlabel="direction, from x towards y [degrees]", ylabel="κ above its ring", level=0.0)
 
 
@@ -216,7 +220,7 @@ def plot_heights(result: Result, path: Path) -> None:
     path
         Picture to write.
     """
-    curves = _curves(result, "highest within 2 pixels")
+    curves = curves_of(result, "highest within 2 pixels")
     ends = np.array([0.0, max(c.x.max() for c in curves.values())])
     both = {"truth": Curve(ends, ends), **curves}
     plot_curves(both, path, xlabel="true κ of a peak", ylabel="highest reconstructed κ within 2 pixels")
@@ -233,4 +237,4 @@ def plot_power_ratios(result: Result, path: Path) -> None:
         Picture to write.
     """
     within = next((row["published"] for row in result["rows"] if row["published"]), None)
-    plot_power(_curves(result, "power ratio"), path, within=within)
+    plot_power(curves_of(result, "power ratio"), path, within=within)

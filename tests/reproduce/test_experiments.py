@@ -28,6 +28,8 @@ PRINTED = {
     "cha.figure3": {"slope by total least squares"},
     "cha.figure7": {"completeness"},
     "cha.figure8": {"mode of a map", "lowest of all maps", "highest of all maps"},
+    "deeplss.table1": {"least value", "largest value", "fiducial value"},
+    "deeplss.figure7": {"mean redshift"},
     "miu2net.power": {"largest |power ratio - 1| below l = 500"},
 }
 """Quantities of which the paper prints a number, at size tiny on a CPU; no tiny training set is among Table 3's."""

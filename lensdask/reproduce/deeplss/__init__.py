@@ -1,0 +1,1 @@
+"""Figures and tables of DeepLSS (Kacprzak & Fluri 2022)."""
