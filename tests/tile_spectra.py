@@ -60,7 +60,7 @@ def expected_spectra(
         # Of twice the modes every other is one of the tile.
         coupled.append(np.fft.fft2(overlap).real[::2, : n + 1 : 2])
     bands = band_means(np.stack(coupled), grid, edges) * (scale * ARCMIN / n) ** 2
-    weights = shells.weights(STAGE3_BINS, cosmology).reshape(12, -1)
+    weights = shells.weights(STAGE3_BINS).reshape(12, -1)
     return np.asarray((weights[PAIRS[0]] * weights[PAIRS[1]]) @ bands)
 
 

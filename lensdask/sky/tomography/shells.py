@@ -41,6 +41,8 @@ _NODES = 8
 class Shells:
     """The shells of one cosmology."""
 
+    cosmology: Cosmology
+    """Whose they are."""
     edges: Float64 = field(repr=False)
     """Comoving distances of their ends, Mpc, shape (shell + 1,)."""
     redshift: Float64 = field(repr=False)
@@ -52,9 +54,9 @@ class Shells:
     power: tuple[ConvergencePower, ...] = field(repr=False)
     """Power of the density contrast of each shell."""
 
-    def weights(self, bins: RedshiftBins, cosmology: Cosmology) -> Float64:
-        """Return the weight of each shell in each map, shape (field, bin, shell)."""
-        kernels = field_kernels(self.redshift.ravel(), bins, cosmology)
+    def weights(self, bins: RedshiftBins) -> Float64:
+        """Return the weight of each shell in each map, q = ∫ W dχ, shape (field, bin, shell)."""
+        kernels = field_kernels(self.redshift.ravel(), bins, self.cosmology)
         return np.asarray((kernels.reshape(*kernels.shape[:2], *self.step.shape) * self.step).sum(axis=-1))
 
 
@@ -85,7 +87,9 @@ def matter_shells(cosmology: Cosmology, count: int = SHELLS) -> Shells:
     redshift = np.interp(chi, distance, fine)
     power = _integrand(chi, redshift, cosmology, SHELL_MULTIPOLES) * step[..., None]
     shell_power = power.sum(axis=1) / thickness**2
-    return Shells(edges, redshift, chi, step, tuple(ConvergencePower(SHELL_MULTIPOLES, one) for one in shell_power))
+    return Shells(
+        cosmology, edges, redshift, chi, step, tuple(ConvergencePower(SHELL_MULTIPOLES, one) for one in shell_power)
+    )
 
 
 def _integrand(chi: Float64, redshift: Float64, cosmology: Cosmology, ell: Float64) -> Float64:
@@ -112,7 +116,7 @@ def shell_spectra(ell: npt.ArrayLike, bins: RedshiftBins, cosmology: Cosmology, 
         In steradian, shape (map, map, ell); the maps are the fields, of each field the bins.
     """
     shells = matter_shells(cosmology, count)
-    weights = shells.weights(bins, cosmology).reshape(-1, count)
+    weights = shells.weights(bins).reshape(-1, count)
     power = np.stack([one.at(ell) for one in shells.power])
     return np.asarray(np.einsum("as,bs,sl->abl", weights, weights, power))
 
