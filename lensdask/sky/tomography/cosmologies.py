@@ -72,7 +72,10 @@ def tomography_cosmology(omega_m: float, sigma8: float) -> Cosmology:
 
 
 def grid_cosmologies() -> Float64:
-    """Return Ω_m and σ₈ of the 57 cosmologies, the fiducial one first, then the corners of the hull; (cosmology, 2)."""
+    """Return Ω_m and σ₈ of the 57 cosmologies, shape (cosmology, 2).
+
+    The fiducial one is the first, then come the 13 corners of the hull: the first 14 or more span all of it.
+    """
     return _points(calibration=False)
 
 

@@ -98,7 +98,7 @@ def _integrand(chi: Float64, redshift: Float64, cosmology: Cosmology, ell: Float
     return np.asarray(matter / chi[..., None] ** 2)
 
 
-def shell_spectra(ell: npt.ArrayLike, bins: RedshiftBins, cosmology: Cosmology, count: int = SHELLS) -> Float64:
+def shell_spectra(ell: npt.ArrayLike, bins: RedshiftBins, cosmology: Cosmology) -> Float64:
     """Return all auto and cross spectra of the maps that are sums of shells.
 
     Parameters
@@ -107,22 +107,33 @@ def shell_spectra(ell: npt.ArrayLike, bins: RedshiftBins, cosmology: Cosmology, 
         Multipoles, shape (ell,).
     bins
         The galaxies.
-    cosmology, count
-        As for `matter_shells`.
+    cosmology
+        As for `lensdask.sky.tomography.matter.matter_power`.
 
     Returns
     -------
     ndarray
         In steradian, shape (map, map, ell); the maps are the fields, of each field the bins.
     """
-    shells = matter_shells(cosmology, count)
-    weights = shells.weights(bins).reshape(-1, count)
+    shells = matter_shells(cosmology)
+    weights = shells.weights(bins).reshape(-1, SHELLS)
     power = np.stack([one.at(ell) for one in shells.power])
     return np.asarray(np.einsum("as,bs,sl->abl", weights, weights, power))
 
 
 def limber_spectra(ell: npt.ArrayLike, bins: RedshiftBins, cosmology: Cosmology) -> Float64:
-    """Return all auto and cross spectra in Limber's approximation, without shells; as `shell_spectra` does."""
+    """Return all auto and cross spectra in Limber's approximation, not in steps.
+
+    Parameters
+    ----------
+    ell, bins, cosmology
+        As for `shell_spectra`.
+
+    Returns
+    -------
+    ndarray
+        As of `shell_spectra`.
+    """
     shells = matter_shells(cosmology, 4 * SHELLS)
     kernels = field_kernels(shells.redshift.ravel(), bins, cosmology)
     kernels = kernels.reshape(-1, kernels.shape[-1])
