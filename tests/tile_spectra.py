@@ -68,8 +68,9 @@ def probability(samples: Float64, expected: Float64) -> float:
     """Return how often the mean of so many samples would be farther from what is expected: Hotelling's T².
 
     The χ² of the mean with the covariance of the samples themselves, whose own error makes it follow an F distribution.
-    Intrinsic alignment and matter are nearly one field, so some combinations of spectra hardly vary; those with less
-    than a thousandth of the variance of a spectrum, at which tiles of single precision are not exact, are left out.
+    Intrinsic alignment and matter are nearly one field, so some combinations of spectra hardly vary, down to what is
+    lost in rounding; those with less than a thousandth of the variance of a spectrum are left out. Any other limit from
+    0.1 to 1e-14 gives a like probability, none gives nonsense.
     """
     samples, expected = samples.reshape(len(samples), -1), expected.ravel()
     scaled = (samples - expected) / samples.std(axis=0)
