@@ -31,9 +31,9 @@ def test_simulate(tmp_path, monkeypatch, capfd):
         (("--cosmologies", 99), "from 1 to 57"),
         (("--cosmologies", "none.txt"), "expected a text file with Ω_m and σ₈ in each row"),
         (("--seeds", 0), "seeds: 0"),
-        (("--n-of-z", "negative.txt"), "n(z) of bin 2: least value -1.0; expected numbers zero or more"),
+        (("--n-of-z", "negative.txt"), "negative.txt: n(z) of bin 2: least value -1.0; expected numbers zero or more"),
         (("--n-of-z", "zero.txt"), "n(z) of bin 4: no galaxies"),
-        (("--n-of-z", "short.txt"), "3 columns; expected a redshift and 4 bins"),
+        (("--n-of-z", "short.txt"), "short.txt: rows of 3; expected a text file with a redshift and n(z) of 4 bins"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, monkeypatch, capfd, arguments, message):

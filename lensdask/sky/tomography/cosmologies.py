@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from lensdask.data.rows import read_rows
 from lensdask.errors import InputError, check_number
 from lensdask.sky.cosmology import Cosmology
 from lensdask.sky.tomography.tables import read_table
@@ -71,7 +72,10 @@ def tomography_cosmology(omega_m: float, sigma8: float) -> Cosmology:
 
 
 def grid_cosmologies() -> Float64:
-    """Return Ω_m and σ₈ of the 57 cosmologies, the fiducial one first, then the corners of the hull; (cosmology, 2)."""
+    """Return Ω_m and σ₈ of the 57 cosmologies, shape (cosmology, 2).
+
+    The fiducial one is the first, then come the 13 corners of the hull: the first 14 or more span all of it.
+    """
     return _points(calibration=False)
 
 
@@ -169,19 +173,13 @@ def _first(name: str, points: Float64, number: str | None) -> tuple[Cosmology, .
 
 
 def _read_cosmologies(path: Path) -> tuple[Cosmology, ...]:
-    expected = "expected a text file with Ω_m and σ₈ in each row"
-    try:
-        points = np.loadtxt(path, dtype=np.float64, ndmin=2)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cosmologies {path}: {str(error).splitlines()[0]}; {expected}") from error
-    if points.ndim != 2 or points.shape[1] != 2 or not len(points):
-        raise InputError(f"cosmologies {path}: {len(points)} rows of {points.shape[1]} numbers; {expected}")
+    points = read_rows(path, 2, "Ω_m and σ₈")
     found = []
     for row, point in enumerate(points.tolist(), 1):
         try:
             found.append(tomography_cosmology(*point))
         except InputError as error:
-            raise InputError(f"cosmologies {path}, row {row}: {error}") from error
+            raise InputError(f"{path}, row {row}: {error}") from error
     if len(set(found)) < len(found):
-        raise InputError(f"cosmologies {path}: a cosmology stands in it twice; expected different ones")
+        raise InputError(f"{path}: a cosmology stands in it twice; expected different ones")
     return tuple(found)

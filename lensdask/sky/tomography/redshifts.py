@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from lensdask.data.rows import read_rows
 from lensdask.errors import InputError
 
 __all__ = ["REDSHIFTS", "STAGE3_BINS", "RedshiftBins", "read_redshift_bins", "redshift_bins"]
@@ -91,14 +92,11 @@ def read_redshift_bins(path: str | Path) -> RedshiftBins:
     InputError
         The file cannot be read or is no table of distributions.
     """
+    table = read_rows(path, 1 + _BINS, f"a redshift and n(z) of {_BINS} bins")
     try:
-        table = np.loadtxt(path, dtype=np.float64, ndmin=2)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"n(z) {path}: {reason}; expected rows of a redshift and {_BINS} numbers") from error
-    if table.shape[1] != 1 + _BINS:
-        raise InputError(f"n(z) {path}: {table.shape[1]} columns; expected a redshift and {_BINS} bins")
-    return redshift_bins(table[:, 0], table[:, 1:].T)
+        return redshift_bins(table[:, 0], table[:, 1:].T)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def _sum_of_gaussians(terms: Sequence[tuple[float, float, float]]) -> Float64:

@@ -41,6 +41,8 @@ _NODES = 8
 class Shells:
     """The shells of one cosmology."""
 
+    cosmology: Cosmology
+    """Whose they are."""
     edges: Float64 = field(repr=False)
     """Comoving distances of their ends, Mpc, shape (shell + 1,)."""
     redshift: Float64 = field(repr=False)
@@ -52,9 +54,9 @@ class Shells:
     power: tuple[ConvergencePower, ...] = field(repr=False)
     """Power of the density contrast of each shell."""
 
-    def weights(self, bins: RedshiftBins, cosmology: Cosmology) -> Float64:
-        """Return the weight of each shell in each map, shape (field, bin, shell)."""
-        kernels = field_kernels(self.redshift.ravel(), bins, cosmology)
+    def weights(self, bins: RedshiftBins) -> Float64:
+        """Return the weight of each shell in each map, q = ∫ W dχ, shape (field, bin, shell)."""
+        kernels = field_kernels(self.redshift.ravel(), bins, self.cosmology)
         return np.asarray((kernels.reshape(*kernels.shape[:2], *self.step.shape) * self.step).sum(axis=-1))
 
 
@@ -85,7 +87,9 @@ def matter_shells(cosmology: Cosmology, count: int = SHELLS) -> Shells:
     redshift = np.interp(chi, distance, fine)
     power = _integrand(chi, redshift, cosmology, SHELL_MULTIPOLES) * step[..., None]
     shell_power = power.sum(axis=1) / thickness**2
-    return Shells(edges, redshift, chi, step, tuple(ConvergencePower(SHELL_MULTIPOLES, one) for one in shell_power))
+    return Shells(
+        cosmology, edges, redshift, chi, step, tuple(ConvergencePower(SHELL_MULTIPOLES, one) for one in shell_power)
+    )
 
 
 def _integrand(chi: Float64, redshift: Float64, cosmology: Cosmology, ell: Float64) -> Float64:
@@ -94,7 +98,7 @@ def _integrand(chi: Float64, redshift: Float64, cosmology: Cosmology, ell: Float
     return np.asarray(matter / chi[..., None] ** 2)
 
 
-def shell_spectra(ell: npt.ArrayLike, bins: RedshiftBins, cosmology: Cosmology, count: int = SHELLS) -> Float64:
+def shell_spectra(ell: npt.ArrayLike, bins: RedshiftBins, cosmology: Cosmology) -> Float64:
     """Return all auto and cross spectra of the maps that are sums of shells.
 
     Parameters
@@ -103,22 +107,33 @@ def shell_spectra(ell: npt.ArrayLike, bins: RedshiftBins, cosmology: Cosmology, 
         Multipoles, shape (ell,).
     bins
         The galaxies.
-    cosmology, count
-        As for `matter_shells`.
+    cosmology
+        As for `lensdask.sky.tomography.matter.matter_power`.
 
     Returns
     -------
     ndarray
         In steradian, shape (map, map, ell); the maps are the fields, of each field the bins.
     """
-    shells = matter_shells(cosmology, count)
-    weights = shells.weights(bins, cosmology).reshape(-1, count)
+    shells = matter_shells(cosmology)
+    weights = shells.weights(bins).reshape(-1, SHELLS)
     power = np.stack([one.at(ell) for one in shells.power])
     return np.asarray(np.einsum("as,bs,sl->abl", weights, weights, power))
 
 
 def limber_spectra(ell: npt.ArrayLike, bins: RedshiftBins, cosmology: Cosmology) -> Float64:
-    """Return all auto and cross spectra in Limber's approximation, without shells; as `shell_spectra` does."""
+    """Return all auto and cross spectra in Limber's approximation, not in steps.
+
+    Parameters
+    ----------
+    ell, bins, cosmology
+        As for `shell_spectra`.
+
+    Returns
+    -------
+    ndarray
+        As of `shell_spectra`.
+    """
     shells = matter_shells(cosmology, 4 * SHELLS)
     kernels = field_kernels(shells.redshift.ravel(), bins, cosmology)
     kernels = kernels.reshape(-1, kernels.shape[-1])

@@ -184,7 +184,7 @@ def _shell_variances(cosmology: Cosmology, grid: TileGrid) -> Float64:
 
 def _shell_weights(cosmology: Cosmology, bins: RedshiftBins, grid: TileGrid) -> Float64:
     """Return the weight in each map of each lognormal field of shift 1, shape (field, bin, shell)."""
-    return matter_shells(cosmology).weights(bins, cosmology) * _gaussian_fields(cosmology, grid).shift
+    return matter_shells(cosmology).weights(bins) * _gaussian_fields(cosmology, grid).shift
 
 
 def lost_shell_variance(cosmology: Cosmology, grid: TileGrid) -> Float64:
