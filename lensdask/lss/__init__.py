@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lensdask.lss.networks.training import train
     from lensdask.lss.parameters import FIELDS, LINEAR, NON_LINEAR, PARAMETERS, PROBES, Parameter
     from lensdask.lss.prediction import compress, predict_run
+    from lensdask.lss.sensitivity_maps import sensitivity
     from lensdask.lss.simulation import SPLITS, simulate, simulate_run, split_of
     from lensdask.lss.spectra import power_spectra
 else:
@@ -43,6 +44,7 @@ __all__ = [
     "power_spectra",
     "predict_run",
     "read_recipe",
+    "sensitivity",
     "simulate",
     "simulate_run",
     "split_of",

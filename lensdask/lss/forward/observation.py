@@ -21,7 +21,7 @@ from lensdask.lss.forward.smoothing import band_limited, smoothed_tiles, smoothi
 from lensdask.lss.parameters import BINS, FIELDS
 from lensdask.random import Stream, normals
 
-__all__ = ["Observed", "galaxy_counts", "noisy_convergence", "observe"]
+__all__ = ["Observed", "galaxy_counts", "noisy_convergence", "noisy_maps", "observe", "smoothed"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -71,27 +71,25 @@ def observe(tiles: Array, samples: Samples, model: ForwardModel, galaxies: Redsh
     InputError
         Tiles of another shape or not finite, parameters outside the prior of the model, n(z) that is no distribution.
     """
+    maps, empty = noisy_maps(tiles, samples, model, galaxies, seed)
+    return Observed(smoothed(maps, model, galaxies), empty)
+
+
+def noisy_maps(tiles: Array, samples: Samples, model: ForwardModel, galaxies: Redshifts, seed: int) -> Observed:
+    """Return what `observe` returns before it is smoothed; arguments and errors as there."""
     check_seed(seed)
     check_theta(samples.theta, model)
     _check_tiles(tiles, samples, model)
-    sigmas = smoothing_sigmas(model, galaxies)
     if not is_on_cpu(tiles):
-        return _observe(tiles, samples, model, galaxies, sigmas, seed)
+        return _noisy_maps(tiles, samples, model, galaxies, seed)
     # One after another, the maps of a sample stay in the cache of a CPU, which saves a third of the time.
     rows = (slice(i, i + 1) for i in range(len(tiles)))
-    seen = [_observe(tiles[row], samples.rows(row), model, galaxies, sigmas, seed) for row in rows]
+    seen = [_noisy_maps(tiles[row], samples.rows(row), model, galaxies, seed) for row in rows]
     return Observed(*(namespace(tiles).concat(parts) for parts in zip(*seen, strict=True)))
 
 
-def _observe(
-    tiles: Array,
-    samples: Samples,
-    model: ForwardModel,
-    galaxies: Redshifts,
-    sigmas: tuple[float, ...],
-    seed: int,
-) -> Observed:
-    """Return what `observe` returns, for tiles that are checked."""
+def _noisy_maps(tiles: Array, samples: Samples, model: ForwardModel, galaxies: Redshifts, seed: int) -> Observed:
+    """Return what `noisy_maps` returns, for tiles that are checked."""
     counts = galaxy_counts(tiles[:, 2, ...], samples, model, galaxies, seed)
     xp, channels = namespace(tiles), []
     if model.probe != "clustering":
@@ -99,10 +97,22 @@ def _observe(
         channels.append(kappa * (_CONVERGENCE**2 + model.sigma_e**2 / model.mean_count) ** -0.5)
     if model.probe != "lensing":
         channels.append(counts / model.mean_count - 1)
-    maps = smoothed_tiles(xp.concat(channels, axis=1) if len(channels) > 1 else channels[0], sigmas, model.pixel_scale)
-    if model.ell_max is not None:
-        maps = band_limited(maps, model.ell_max, model.pixel_scale)
+    maps = xp.concat(channels, axis=1) if len(channels) > 1 else channels[0]
     return Observed(maps, xp.mean(xp.astype(counts == 0, tiles.dtype), axis=(2, 3, 4)))
+
+
+def smoothed(maps: Array, model: ForwardModel, galaxies: Redshifts) -> Array:
+    """Return maps smoothed as a model says, and without the waves above its limit.
+
+    Parameters
+    ----------
+    maps
+        Shape (sample, channel, tile, y, x).
+    model, galaxies
+        As for `observe`.
+    """
+    smooth = smoothed_tiles(maps, smoothing_sigmas(model, galaxies), model.pixel_scale)
+    return smooth if model.ell_max is None else band_limited(smooth, model.ell_max, model.pixel_scale)
 
 
 def galaxy_counts(delta: Array, samples: Samples, model: ForwardModel, galaxies: Redshifts, seed: int) -> Array:

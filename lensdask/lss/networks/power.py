@@ -117,7 +117,7 @@ class SpectraInputs(nn.Module):
         first, second = (index.to(spectra.device) for index in (self._first, self._second))
         correlation = spectra.double() * torch.exp(-(logarithm[:, first] + logarithm[:, second]) / 2)
         correlation[:, self._autos.to(spectra.device)] = logarithm
-        return correlation.float()
+        return correlation.to(spectra.dtype)
 
     def fit(self, spectra: Tensor) -> None:
         """Set mean and standard deviation to those of a training set."""
