@@ -10,7 +10,14 @@ if TYPE_CHECKING:
     from lensdask.lss.forward.model import RELEASED, RELEASED_NON_LINEAR, ForwardModel
     from lensdask.lss.forward.observation import observe
     from lensdask.lss.forward.samples import draw_samples
+    from lensdask.lss.inference.chains import Chain, ChainSettings, run_chain
+    from lensdask.lss.inference.ensemble import EnsembleSettings, sample_posteriors
     from lensdask.lss.inference.infer import Inference, infer
+    from lensdask.lss.inference.likelihood import Likelihood, fit_likelihood, likelihood_recipe, load_likelihood
+    from lensdask.lss.inference.prior import Prior, make_prior
+    from lensdask.lss.inference.summaries import Summaries, read_summaries
+    from lensdask.lss.inference.trust.coverage import Coverage, measure_coverage
+    from lensdask.lss.inference.trust.novelty import Novelty
     from lensdask.lss.networks.recipe import Recipe, read_recipe
     from lensdask.lss.networks.training import train
     from lensdask.lss.parameters import FIELDS, LINEAR, NON_LINEAR, PARAMETERS, PROBES, Parameter
@@ -30,20 +37,36 @@ __all__ = [
     "RELEASED",
     "RELEASED_NON_LINEAR",
     "SPLITS",
+    "Chain",
+    "ChainSettings",
     "Compressor",
+    "Coverage",
+    "EnsembleSettings",
     "ForwardModel",
     "Inference",
+    "Likelihood",
+    "Novelty",
     "Parameter",
+    "Prior",
     "Recipe",
     "RunOptions",
+    "Summaries",
     "compress",
     "draw_samples",
     "find_compressor",
+    "fit_likelihood",
     "infer",
+    "likelihood_recipe",
+    "load_likelihood",
+    "make_prior",
+    "measure_coverage",
     "observe",
     "power_spectra",
     "predict_run",
     "read_recipe",
+    "read_summaries",
+    "run_chain",
+    "sample_posteriors",
     "sensitivity",
     "simulate",
     "simulate_run",

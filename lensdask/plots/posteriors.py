@@ -14,8 +14,11 @@ __all__ = ["plot_corner", "plot_trust"]
 
 Float64 = npt.NDArray[np.float64]
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Told apart with any colour vision."""
+_COLOURS = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"),
+    *("#000000", "#999999", "#7b3f00"),
+)
+"""Told apart with any colour vision, as many as there are parameters."""
 
 _MASSES = (0.95, 0.68)
 _CELLS = 60

@@ -7,10 +7,10 @@ import pytest
 from lss_toy import PRIOR, log_likelihood, observe, toy_summaries
 
 from lensdask.lss.inference.chains import ChainSettings, run_chain
-from lensdask.lss.inference.coverage import measure_coverage
 from lensdask.lss.inference.ensemble import EnsembleSettings, log_posterior, sample_posteriors, stretch_chains
 from lensdask.lss.inference.likelihood import fit_likelihood, likelihood_recipe
-from lensdask.lss.inference.novelty import Novelty
+from lensdask.lss.inference.trust.coverage import measure_coverage
+from lensdask.lss.inference.trust.novelty import Novelty
 from lensdask.lss.parameters import LINEAR, PARAMETERS
 from lensdask.random import Stream, generator
 
@@ -84,9 +84,10 @@ def test_coverage(mocks, width, shift):
         assert min(shown.values()) > 1e-3
         return
     assert shown["ranks"] < 1e-3
-    assert shown["TARP about the summary"] < 1e-3
+    # A shift moves distances to a point little, whatever the point: that is what ranks are for.
     if width != 1:
         assert shown["TARP"] < 1e-3
+        assert shown["TARP about the summary"] < 1e-3
 
 
 def test_novelty_is_uniform_on_mocks(mocks):

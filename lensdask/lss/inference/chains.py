@@ -28,6 +28,9 @@ __all__ = ["Chain", "ChainSettings", "autocorrelation_time", "chain_dataset", "r
 
 Float64 = npt.NDArray[np.float64]
 
+_LEAST = 500
+"""Steps below which not even the autocorrelation time can be measured."""
+
 _BURN_IN = 3
 """One third of all steps is not kept."""
 
@@ -48,7 +51,7 @@ class ChainSettings:
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
         check_number("chain walkers", self.walkers, least=4, whole=True)
-        check_number("chain steps", self.steps, least=100, whole=True)
+        check_number("chain steps", self.steps, least=_LEAST, whole=True)
         check_number("chain times", self.times, above=0)
         check_number("chain block", self.block, least=10, whole=True)
 

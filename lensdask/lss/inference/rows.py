@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lensdask.compute import Row, row
-from lensdask.lss.inference.accuracy import Accuracy
 from lensdask.lss.inference.chains import Chain
-from lensdask.lss.inference.coverage import LEVELS
 from lensdask.lss.inference.figure_of_merit import GAUSSIAN_AREA, contour_area, contour_area_kde, determinant
-from lensdask.lss.inference.mocks import MockPosteriors
 from lensdask.lss.inference.prior import COSMOLOGY, sigma8_of
+from lensdask.lss.inference.trust.accuracy import Accuracy
+from lensdask.lss.inference.trust.coverage import LEVELS
+from lensdask.lss.inference.trust.mocks import MockPosteriors
 
 __all__ = ["SUSPICIOUS", "accuracy_rows", "chain_record", "mock_rows", "posterior_rows", "warnings_of"]
 

@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import kstest
 
 from lensdask.errors import InputError
-from lensdask.lss.inference.coverage import measure_coverage, sbc_ranks, tarp_fractions, uniformity
 from lensdask.lss.inference.figure_of_merit import GAUSSIAN_AREA, contour_area, contour_area_kde, determinant
-from lensdask.lss.inference.novelty import Novelty
+from lensdask.lss.inference.trust.coverage import measure_coverage, sbc_ranks, tarp_fractions, uniformity
+from lensdask.lss.inference.trust.novelty import Novelty
 
 NAMES = ("a_ia", "b_g", "r_g")
 NOISE = 0.3

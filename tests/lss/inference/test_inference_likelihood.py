@@ -9,7 +9,6 @@ import torch
 from lss_toy import PRIOR, log_likelihood, observe, scatter
 
 from lensdask.errors import InputError
-from lensdask.lss.inference.accuracy import measure_accuracy
 from lensdask.lss.inference.likelihood import (
     LikelihoodRecipe,
     fit_likelihood,
@@ -17,6 +16,7 @@ from lensdask.lss.inference.likelihood import (
     load_likelihood,
     split_summaries,
 )
+from lensdask.lss.inference.trust.accuracy import measure_accuracy
 
 
 def test_likelihood_is_near_the_true_one(toy_likelihood):

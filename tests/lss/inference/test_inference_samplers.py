@@ -57,8 +57,8 @@ def test_emcee_is_the_same_twice():
 
 
 def test_a_chain_that_is_too_short_says_so():
-    with pytest.raises(InputError, match=r"chain: 67 steps are .* autocorrelation times; expected 500.*steps=100"):
-        run_chain(inside, BOX, settings=ChainSettings(walkers=64, steps=100, block=100, times=500))
+    with pytest.raises(InputError, match=r"chain: 334 steps are .* autocorrelation times; expected 500.*steps=500"):
+        run_chain(inside, BOX, settings=ChainSettings(walkers=64, steps=500, times=500))
     short = run_chain(inside, BOX, settings=ChainSettings(walkers=64, steps=1000))
     assert not short.long_enough
     with pytest.raises(InputError, match="chain walkers: 4; expected at least 6, twice the parameters"):
@@ -92,27 +92,27 @@ def test_samplers_agree_on_a_learned_posterior(toy_likelihood):
     rng = np.random.default_rng(8)
     observed = observe(PRIOR.sample(2, rng), rng)
     ours = sample_posteriors(
-        toy_likelihood, PRIOR, observed, settings=EnsembleSettings(walkers=64, burn_in=500, steps=700)
+        toy_likelihood, PRIOR, observed, settings=EnsembleSettings(walkers=32, burn_in=300, steps=500)
     )
     for one, summary in zip(ours, observed, strict=True):
-        known = run_chain(log_posterior(toy_likelihood, PRIOR, summary), PRIOR, settings=ChainSettings(64, 2000))
+        known = run_chain(log_posterior(toy_likelihood, PRIOR, summary), PRIOR, settings=ChainSettings(32, 1500))
         scatter = known.draws.std(axis=0)
         flat = one.reshape(-1, 7)
-        assert (np.abs(flat.mean(axis=0) - known.draws.mean(axis=0)) / scatter).max() < 0.2
-        np.testing.assert_allclose(flat.std(axis=0) / scatter, 1, atol=0.12)
+        assert (np.abs(flat.mean(axis=0) - known.draws.mean(axis=0)) / scatter).max() < 0.35
+        np.testing.assert_allclose(flat.std(axis=0) / scatter, 1, atol=0.2)
 
 
 def test_posteriors_on_the_toy_are_the_true_ones(toy_likelihood):
     """Reduced: few simulations, few mocks; the test of 40 000 simulations is in tests/science."""
     rng = np.random.default_rng(9)
-    observed = observe(PRIOR.sample(24, rng), rng)
-    settings = EnsembleSettings(walkers=32, burn_in=400, steps=400)
+    observed = observe(PRIOR.sample(12, rng), rng)
+    settings = EnsembleSettings(walkers=32, burn_in=300, steps=300)
     learned = sample_posteriors(toy_likelihood, PRIOR, observed, settings=settings)
-    rngs = [generator(1, Stream.CHAIN, i) for i in range(24)]
+    rngs = [generator(1, Stream.CHAIN, i) for i in range(12)]
     start = np.stack([PRIOR.sample(32, one) for one in rngs])
     truth = log_likelihood(observed)
     exact = stretch_chains(lambda t: PRIOR.log_density(t) + truth(t), start, rngs, settings)
-    ratio = learned.reshape(24, -1, 7).std(axis=1) / exact.reshape(24, -1, 7).std(axis=1)
+    ratio = learned.reshape(12, -1, 7).std(axis=1) / exact.reshape(12, -1, 7).std(axis=1)
     np.testing.assert_allclose(np.median(ratio, axis=0), 1, atol=0.1)
 
 
@@ -171,7 +171,7 @@ def test_arviz_reads_a_chain(stored):
 @pytest.mark.parametrize(
     ("make", "settings", "message"),
     [
-        (ChainSettings, {"steps": 10}, "chain steps: 10; expected a whole number of at least 100"),
+        (ChainSettings, {"steps": 10}, "chain steps: 10; expected a whole number of at least 500"),
         (EnsembleSettings, {"walkers": 7}, "ensemble walkers: 7; expected an even number"),
         (EnsembleSettings, {"steps": 0}, "ensemble steps: 0; expected"),
     ],

@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from lensdask.errors import InputError, check_number
 from lensdask.lss.inference.chains import autocorrelation_time, split_r_hat
-from lensdask.lss.inference.coverage import Coverage, measure_coverage
 from lensdask.lss.inference.ensemble import EnsembleSettings, sample_posteriors
 from lensdask.lss.inference.likelihood import Likelihood
 from lensdask.lss.inference.prior import Prior
 from lensdask.lss.inference.summaries import Summaries
+from lensdask.lss.inference.trust.coverage import Coverage, measure_coverage
 from lensdask.random import Stream, generator
 
 __all__ = ["MockPosteriors", "choose_mocks", "run_mocks"]
