@@ -15,6 +15,7 @@ from lensdask.training import TrainingConfig, find_recipe, recipe_of_file
 __all__ = ["TILE_PIXELS", "Cross", "Recipe", "read_recipe", "recipe_for"]
 
 Cross = Literal["signed", "modulus"]
+"""Kind of cross spectra."""
 
 TILE_PIXELS = 64
 """Pixels on a side of a tile."""
