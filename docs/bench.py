@@ -216,6 +216,18 @@ def mosaic_section(part: dict[str, Any]) -> str:
     return "\n\n".join(["## A mosaic of mass maps", about(part), text, table(header, rows)])
 
 
+def forward_section(part: dict[str, Any]) -> str:
+    """Return the table of the forward model of large-scale structure."""
+    rows = [(name, with_error(*cost)) for name, cost in part["milliseconds"].items()]
+    ratios = ", ".join(f"{name} {ratio:.1f}" for name, ratio in part["ratios"].items())
+    text = (
+        "A mosaic of 6 x 6 tiles with eight maps of 64 x 64 pixels, CPU time of one thread. Moduli of spectra one pair "
+        f"after another take, as multiples of all at once: {ratios}."
+    )
+    title = "## Mosaics of large-scale structure"
+    return "\n\n".join([title, about(part), text, table(["stage", "ms per mosaic"], rows)])
+
+
 def gpu_sections(found: dict[str, dict[str, Any]]) -> list[str]:
     """Return the tables of what `make gpu` ran beside the stages, each with the card it ran on."""
     made = []
@@ -284,6 +296,7 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         "survey.cpu": survey_section,
         "large_conv.cpu": large_conv_section,
         "mosaic.cpu": mosaic_section,
+        "lss_forward.cpu": forward_section,
     }
     for name, make in whole.items():
         sections += [make(found[name])] if name in found else []

@@ -1,8 +1,9 @@
-"""The tiles of a store: which boxes belong to a split, and the tiles of samples, each box read once."""
+"""The tiles of a store: which boxes belong to a split, and the tiles of samples, each group read once."""
 
 from collections import OrderedDict
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +15,15 @@ from lensdask.data import open as open_store
 from lensdask.errors import InputError
 from lensdask.lss.forward.evolution import Redshifts
 from lensdask.lss.forward.model import ForwardModel
-from lensdask.lss.forward.samples import Boxes, Samples, take_tiles
+from lensdask.lss.forward.samples import Boxes, Samples, take_tiles, tile_groups
 
 __all__ = ["Split", "open_split", "open_tiles"]
 
 _CACHE_BYTES = 2 * 2**30
-"""Memory of a process for boxes that were read."""
+"""Memory of a process for tiles that were read."""
+
+_READING = Lock()
+"""Held while looking at what was read: a training makes mosaics in several threads."""
 
 
 class Split:
@@ -50,37 +54,44 @@ class Split:
         self.boxes = Boxes(omega_m, sigma8, dataset.sizes["tile"])
         self.redshifts = Redshifts(dataset.attrs["redshift"], dataset.attrs["n_of_z"])
         self.pixel_scale = float(dataset.attrs["pixel_scale"])
-        self._read: OrderedDict[int, npt.NDArray[np.float32]] = OrderedDict()
+        self._read: OrderedDict[tuple[int, int], npt.NDArray[np.float32]] = OrderedDict()
 
-    def box(self, number: int) -> npt.NDArray[np.float32]:
-        """Return the tiles of a box, shape (tile, field, bin, y, x).
+    def group(self, box: int, start: int, stop: int) -> npt.NDArray[np.float32]:
+        """Return some tiles of a box, shape (tile, field, bin, y, x).
 
         Raises
         ------
         InputError
             A tile has a pixel that is no finite number.
         """
-        if number in self._read:
-            self._read.move_to_end(number)
-            return self._read[number]
-        cosmology, seed = self._places[number]
-        maps = self._maps[cosmology, seed].compute(scheduler="synchronous").to_numpy()
+        key = box, start
+        with _READING:
+            if key in self._read:
+                self._read.move_to_end(key)
+                return self._read[key]
+        cosmology, seed = self._places[box]
+        maps = self._maps[cosmology, seed, start:stop].compute(scheduler="synchronous").to_numpy()
         if not np.isfinite(maps).all():
             raise InputError(
                 f"tiles of cosmology {cosmology}, seed {seed}: not finite; expected numbers, or the run to be finished"
             )
-        while self._read and maps.nbytes * (len(self._read) + 1) > _CACHE_BYTES:
-            self._read.popitem(last=False)
-        self._read[number] = maps
+        with _READING:
+            while self._read and maps.nbytes * (len(self._read) + 1) > _CACHE_BYTES:
+                self._read.popitem(last=False)
+            self._read[key] = maps
         return maps
 
     def take(self, samples: Samples) -> npt.NDArray[np.float32]:
         """Return the tiles of samples, flipped, shape (sample, field, bin, tile, y, x)."""
+        size, count = tile_groups(self.boxes.tiles, samples.tile.shape[1])
+        groups = np.minimum(samples.tile.min(axis=1) // size, count - 1)
         taken = None
-        for number in np.unique(samples.box):
-            rows = np.flatnonzero(samples.box == number)
-            part = samples.rows(rows)._replace(box=np.zeros(len(rows), dtype=np.int64))
-            maps = take_tiles(self.box(int(number))[None], part)
+        for box, group in np.unique(np.stack([samples.box, groups], axis=1), axis=0).tolist():
+            rows = np.flatnonzero((samples.box == box) & (groups == group))
+            start, stop = group * size, self.boxes.tiles if group == count - 1 else (group + 1) * size
+            part = samples.rows(rows)
+            part = part._replace(box=np.zeros_like(part.box), tile=part.tile - start)
+            maps = take_tiles(self.group(box, start, stop)[None], part)
             if taken is None:
                 taken = np.empty((len(samples.ids), *maps.shape[1:]), dtype=np.float32)
             taken[rows] = maps

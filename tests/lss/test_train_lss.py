@@ -19,7 +19,7 @@ from lensdask.lss.networks.recipe import recipe_for
 from lensdask.lss.networks.trainingset import FIRST_TRAINING, FIRST_VALIDATION, Mosaics
 from lensdask.lss.networks.units import from_units, to_units
 from lensdask.lss.spectra import ell_edges
-from lensdask.lss.tiles import open_split, open_tiles
+from lensdask.lss.tiles import Split, open_split, open_tiles
 from lensdask.training import recipe_names
 
 TINY = read_recipe("lss-tiny")
@@ -74,6 +74,18 @@ def test_tiles_of_samples_are_those_of_their_cosmology(tile_store):
             for axis in np.flatnonzero(samples.flip[row, place]):
                 maps = np.flip(maps, axis=2 + axis)
             np.testing.assert_array_equal(taken[row, :, :, place], maps)
+
+
+def test_what_was_read_is_forgotten_where_memory_is_short(tile_store, monkeypatch):
+    dataset, _ = open_tiles(tile_store)
+    split = Split(dataset, "training")
+    samples = draw_samples(np.arange(12), split.boxes, ForwardModel(side=2), 0)
+    whole = split.take(samples)
+    assert len(split._read) == len(np.unique(samples.box)) > 2
+    monkeypatch.setattr("lensdask.lss.tiles._CACHE_BYTES", 2 * split.group(0, 0, 5).nbytes)
+    small = Split(dataset, "training")
+    np.testing.assert_array_equal(small.take(samples), whole)
+    assert len(small._read) == 2
 
 
 def test_units_of_the_networks():

@@ -5,6 +5,7 @@ the id, so that sample 17 is the same in any chunk, process or restart. All of i
 with NumPy, wherever the maps are.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,10 +20,16 @@ from lensdask.lss.forward.sobol import sobol
 from lensdask.lss.parameters import BINS, FIELDS, s8
 from lensdask.random import Stream, words
 
-__all__ = ["Boxes", "Samples", "check_theta", "draw_samples", "take_tiles"]
+__all__ = ["Boxes", "Samples", "check_theta", "draw_samples", "take_tiles", "tile_groups"]
 
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
+
+_READ = 32
+"""Tiles that are read together, as stores have them."""
+
+_SPARE = 1.5
+"""Tiles of a group over those of a mosaic, at least, so that two mosaics of a group are different ones."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,25 @@ class Samples(NamedTuple):
         return Samples(self.ids[rows], self.box[rows], self.tile[rows], self.flip[rows], self.theta[rows])
 
 
+def tile_groups(tiles: int, wanted: int) -> tuple[int, int]:
+    """Return how the tiles of a box are grouped: those of a mosaic are of one group, which is all that has to be read.
+
+    Parameters
+    ----------
+    tiles
+        Tiles of a box.
+    wanted
+        Tiles of a mosaic.
+
+    Returns
+    -------
+    size, count
+        Tiles of a group, and number of groups; the last one has what is left over as well.
+    """
+    size = _READ * math.ceil(_SPARE * wanted / _READ)
+    return size, max(tiles // size, 1)
+
+
 def draw_samples(
     ids: npt.ArrayLike,
     boxes: Boxes,
@@ -111,8 +137,7 @@ def draw_samples(
     fixed
         Values of parameters that are not drawn, by name, such as ``model.fiducial``. Not Ω_m and S₈: choose boxes.
     share
-        How many ids in sequence share a box, ids 0 to share - 1 the first: a mosaic needs tiles from all over its box,
-        so whoever reads boxes from a disk reads one for as many samples.
+        How many ids in sequence share a box, ids 0 to share - 1 the first, for whoever reads boxes from a disk.
 
     Raises
     ------
@@ -129,14 +154,18 @@ def draw_samples(
     numbers = numbers.astype(np.int64)
     if boxes.tiles < model.tiles:
         raise InputError(f"tiles of a box: {boxes.tiles}; expected {model.tiles} at least, those of a mosaic")
-    # The first word of an id stands for a box, the others for its tiles and their flips.
-    drawn = words(numbers, 1 + 2 * model.tiles, seed, Stream.MOSAIC)
+    # The first word of an id stands for a box, the last for a group of its tiles, the others for tiles and their flips.
+    drawn = words(numbers, 2 + 2 * model.tiles, seed, Stream.MOSAIC)
     cosmology = boxes.cosmology
     box = _below(words(numbers // share, 1, seed, Stream.MOSAIC)[:, 0], len(cosmology))
     theta = _parameters(numbers, cosmology[box], model, seed, fixed or {})
-    turns = drawn[:, 1 + model.tiles :, None]
+    turns = drawn[:, 1 + model.tiles : -1, None]
     flip = np.concatenate([turns & 1, (turns >> 1) & 1], axis=2).astype(bool)
-    return Samples(numbers, box, _different(drawn[:, 1 : 1 + model.tiles], boxes.tiles), flip, theta)
+    size, count = tile_groups(boxes.tiles, model.tiles)
+    group = _below(drawn[:, -1], count)
+    number = np.where(group == count - 1, boxes.tiles - (count - 1) * size, size)
+    tile = size * group[:, None] + _different(drawn[:, 1 : 1 + model.tiles], number)
+    return Samples(numbers, box, tile, flip, theta)
 
 
 def _below(word: Int64, number: int | Int64) -> Int64:
@@ -144,10 +173,10 @@ def _below(word: Int64, number: int | Int64) -> Int64:
     return np.asarray((word * number) >> 32, dtype=np.int64)
 
 
-def _different(word: Int64, number: int) -> Int64:
-    """Return as many different whole numbers below a number as there are words, in random order: Fisher and Yates."""
+def _different(word: Int64, number: Int64) -> Int64:
+    """Return as many different whole numbers below that of a row as it has words, in random order: Fisher and Yates."""
     rows = np.arange(len(word))
-    left = np.tile(np.arange(number, dtype=np.int64), (len(word), 1))
+    left = np.tile(np.arange(number.max(), dtype=np.int64), (len(word), 1))
     for place in range(word.shape[1]):
         other = place + _below(word[:, place], number - place)
         left[rows, other], left[rows, place] = left[rows, place], left[rows, other]

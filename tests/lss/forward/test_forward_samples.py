@@ -8,7 +8,7 @@ from scipy.stats import qmc
 from lensdask.arrays import to_numpy
 from lensdask.errors import InputError
 from lensdask.lss.forward.model import RELEASED_NON_LINEAR, ForwardModel
-from lensdask.lss.forward.samples import Boxes, check_theta, draw_samples, take_tiles
+from lensdask.lss.forward.samples import Boxes, check_theta, draw_samples, take_tiles, tile_groups
 from lensdask.lss.forward.sobol import DIMENSIONS, _points, sobol
 from lensdask.lss.parameters import s8
 
@@ -79,6 +79,19 @@ def test_boxes_tiles_and_flips_are_even_and_parameters_in_the_prior() -> None:
     for values, parameter in zip(samples.theta.T[2:], model.prior[2:], strict=True):
         even = (values - parameter.low) / (parameter.high - parameter.low)
         np.testing.assert_array_equal(np.sort((even * 4096).astype(int)), np.arange(4096))
+
+
+def test_tiles_of_a_mosaic_are_of_one_group() -> None:
+    boxes = Boxes([0.3], [0.8], 100)
+    assert tile_groups(100, 9) == (32, 3)
+    assert tile_groups(1000, 36) == (64, 15)
+    assert tile_groups(9, 9) == (32, 1)
+    tiles = draw_samples(np.arange(3000), boxes, MODEL, 3).tile
+    groups = np.minimum(tiles // 32, 2)
+    assert (groups == groups[:, :1]).all()
+    np.testing.assert_allclose(np.bincount(groups[:, 0]), 1000, rtol=0.1)
+    expected = np.repeat([3000 * 9 / 3 / 32, 3000 * 9 / 3 / 36], [64, 36])
+    np.testing.assert_allclose(np.bincount(tiles.ravel(), minlength=100), expected, rtol=0.25)
 
 
 def test_fixed_parameters() -> None:
