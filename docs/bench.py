@@ -270,6 +270,11 @@ GPU_TABLES: dict[str, tuple[str, list[str], Callable[[dict[str, Any]], list[str]
         ["network", "stamps", "s"],
         lambda r: [r["network"], f"{r['stamps']:,}", f"{r['epoch_s']:.1f}"],
     ),
+    "mosaics.cuda": (
+        "Mosaics of large-scale structure",
+        ["stage", "mosaics/s", "ms"],
+        lambda r: [r["stage"], f"{r['per_s']:,.0f}", with_error(r["ms"], r["spread"])],
+    ),
 }
 """Title, header and cells of a row, by the name of the results."""
 

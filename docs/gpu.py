@@ -39,6 +39,7 @@ PARTS: dict[str, tuple[float, tuple[str, ...]]] = {
     "bias": (100.0, RUNS),
     "maps": (60.0, ()),
     "training": (60.0, ()),
+    "mosaics": (60.0, RUNS),
 }
 """Seconds at the most and modules needed, by the name of the part, which is that of its function in `gpu_parts`."""
 

@@ -196,3 +196,61 @@ def training(device: str, tiny: bool) -> dict[str, Any]:
             {"network": name, "stamps": stamps, "epoch_s": time.perf_counter() - began, "loss": history.training}
         )
     return {"rows": rows, "failed": int(not all(np.isfinite(row["loss"]).all() for row in rows)), "batch": batch}
+
+
+def mosaics(device: str, tiny: bool) -> dict[str, Any]:
+    """Time the forward model of large-scale structure by stage, and training steps of its networks."""
+    from lensdask.lss.forward.model import ForwardModel
+    from lensdask.lss.forward.observation import observe
+    from lensdask.lss.forward.samples import Boxes, draw_samples, take_tiles
+    from lensdask.lss.networks.trainingset import network_inputs
+    from lensdask.sky.tomography.redshifts import REDSHIFTS, STAGE3_BINS
+
+    batch, model = (2, ForwardModel(side=2)) if tiny else (32, ForwardModel())
+    rng = np.random.default_rng(3)
+    # Contrasts above -1 and convergences of a few hundredths.
+    made = np.exp(0.3 * rng.normal(size=(1, 2 * model.tiles, 3, 4, 64, 64))) - 1.05
+    made[:, :, :2] *= 0.03
+    tiles = to_torch(made.astype(np.float32), device)
+    samples = draw_samples(range(batch), Boxes([0.3], [0.8], tiles.shape[1]), model, 0)
+    bins = (REDSHIFTS, STAGE3_BINS.n_of_z)
+    taken = take_tiles(tiles, samples)
+    maps = observe(taken, samples, model, bins, 0).maps
+    stages: dict[str, Callable[[], Any]] = {
+        "tiles of a mosaic": lambda: take_tiles(tiles, samples),
+        "forward model": lambda: observe(taken, samples, model, bins, 0).maps,
+        "spectra": lambda: network_inputs(("spectra",), maps, model, "signed"),
+    } | dict(_training_steps(maps, model, batch, tiny))
+    rows = []
+    for name, call in stages.items():
+        median, spread = timed(call, device, tiny)
+        rows.append(
+            {"stage": name, "per_s": batch / median, "ms": 1e3 * median / batch, "spread": 1e3 * spread / batch}
+        )
+    return {"batch": batch, "tiles": model.tiles, "rows": rows, "failed": int(not bool(torch.isfinite(maps).all()))}
+
+
+def _training_steps(maps: torch.Tensor, model: Any, batch: int, tiny: bool) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield a step of training of each network, made of maps that are there already."""
+    from dataclasses import replace
+
+    from lensdask.lss.networks.architectures import ARCHITECTURES, BASES
+    from lensdask.lss.networks.loss import summary_loss
+    from lensdask.lss.networks.recipe import Recipe
+    from lensdask.lss.networks.trainingset import network_inputs
+    from lensdask.training import network_of_config
+
+    theta = torch.zeros(batch, len(model.parameters), device=maps.device)
+    size = "small" if tiny else "paper"
+    for name, config in {n: BASES[n].get(size, BASES[n]["small"]) for n in ARCHITECTURES}.items():
+        fitted = Recipe(network=replace(config), model=model).network
+        network = network_of_config(fitted, ARCHITECTURES).to(maps.device)
+        optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+        inputs = network_inputs(fitted.inputs, maps, model, "signed")
+
+        def step(network: Any = network, optimizer: Any = optimizer, inputs: Any = inputs) -> None:
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(summary_loss(network(*inputs), theta))
+            optimizer.step()
+
+        yield f"training step, {name}", step
