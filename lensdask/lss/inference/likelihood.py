@@ -52,7 +52,7 @@ _DRAWS = 20_000
 """Draws among which the most likely are sought."""
 
 _FEW = 8
-"""With fewer cosmologies than this, whole ones cannot be spared for the validation."""
+"""With fewer cosmologies than this inside of the hull, whole ones cannot be spared for the validation."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,8 @@ def split_summaries(summaries: Summaries, share: float, seed: int) -> Split:
     """Split samples into those for training and those for validation, never two of one cosmology on both sides.
 
     A likelihood that has learned its cosmologies by heart shows this only at others. Cosmologies at corners of the hull
-    all train: nothing can be learned from what is outside of the simulations. Where the cosmology is the same
-    throughout, or there are fewer than eight, whole sets of parameters are kept together.
+    all train: nothing can be learned from what is outside of the simulations. Where there are fewer than eight others,
+    whole sets of parameters are kept together instead.
 
     Parameters
     ----------
@@ -141,15 +141,17 @@ def split_summaries(summaries: Summaries, share: float, seed: int) -> Split:
     """
     rng = generator(seed, Stream.TRAINING, 2**62)
     cosmologies = summaries.cosmologies
-    by_cosmology = len(cosmologies) >= _FEW
-    groups = summaries.groups(COSMOLOGY if by_cosmology else None)
-    order = rng.permutation(groups.max() + 1)
-    if by_cosmology:
-        # Groups are numbered in the order of the cosmologies.
+    inner = np.empty(0, dtype=np.int64)
+    if len(cosmologies) >= _FEW:
         corners = (cosmologies[:, None] == hull_of(cosmologies)[None]).all(axis=-1).any(axis=-1)
-        order = order[~corners[order]]
+        # Groups are numbered in the order of the cosmologies.
+        inner = np.flatnonzero(~corners)
+    by_cosmology = len(inner) >= _FEW
+    groups = summaries.groups(COSMOLOGY if by_cosmology else None)
+    order = rng.permutation(inner if by_cosmology else groups.max() + 1)
     counts = np.bincount(groups)[order].cumsum()
-    chosen = order[: int(np.searchsorted(counts, share * len(groups))) + 1]
+    enough = int(np.searchsorted(counts, share * len(groups))) + 1
+    chosen = order[: max(1, min(enough, len(order) // 2))]
     return Split(~np.isin(groups, chosen), "cosmologies" if by_cosmology else "parameter sets")
 
 
@@ -340,7 +342,8 @@ def _lesson(summaries: Summaries, split: Split, recipe: LikelihoodRecipe, device
         z, x = model.scaled_summary(summary.to(device)), model.scaled_theta(theta.to(device))
         known, held = training.nonzero()[:, 0], (~training).nonzero()[:, 0]
         # A summary of the validation may lie too far outside of the training range to have a z.
-        held = held[torch.isfinite(z[held]).all(dim=-1).cpu()][: recipe.most_per_epoch]
+        held = held[torch.isfinite(z[held]).all(dim=-1).cpu()]
+        held = held[:: -(-len(held) // recipe.most_per_epoch)]
 
         def batches(epoch: int) -> Iterator[Batch]:
             for rows in _rows_of_epoch(len(known), epoch, recipe):

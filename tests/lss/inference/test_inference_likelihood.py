@@ -146,3 +146,25 @@ def test_constant_summary(toy, tmp_path):
 def test_unknown_density():
     with pytest.raises(InputError, match="density: 'maf'; expected mdn or flow"):
         likelihood_recipe("maf", 7)
+
+
+def test_flow_is_learned_and_read_back(toy, tmp_path):
+    pytest.importorskip("zuko")
+    path = tmp_path / "flow.safetensors"
+    found = fit_likelihood(path, toy.rows(np.arange(1500)), likelihood_recipe("flow", 7, epochs=2), device="cpu")
+    values = found.log_prob(toy.summary[:50], toy.theta[:50])
+    assert np.isfinite(values).all()
+    np.testing.assert_array_equal(values, load_likelihood(path, "cpu").log_prob(toy.summary[:50], toy.theta[:50]))
+    # It begins at the regression, and is good at once.
+    true = log_likelihood(toy.summary[:50])(toy.theta[:50, None])[:, 0]
+    assert np.corrcoef(values, true)[0, 1] > 0.6
+
+
+def test_split_of_cosmologies_at_corners_alone(toy):
+    """Eight cosmologies on a circle: none can be spared."""
+    angle = 2 * np.pi * (np.arange(len(toy.theta)) % 8) / 8
+    theta = toy.theta.copy()
+    theta[:, 0], theta[:, 1] = 0.3 + 0.05 * np.cos(angle), 0.8 + 0.05 * np.sin(angle)
+    split = split_summaries(replace(toy, theta=theta), 0.25, 0)
+    assert split.unit == "parameter sets"
+    assert (~split.training).mean() == pytest.approx(0.25, abs=0.01)
