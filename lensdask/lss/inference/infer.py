@@ -94,7 +94,7 @@ def infer(
     calibration
         Store of summaries of the same compressor at parameters drawn from the prior.
     density, epochs
-        "mdn" or "flow", and passes over the training set; not looked at if there is a recipe.
+        "mdn" or "flow", and epochs of its training; not looked at if there is a recipe.
     recipe
         Network and training of the likelihood.
     bounds

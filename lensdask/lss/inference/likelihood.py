@@ -219,7 +219,8 @@ class Likelihood:
         seed
             Of the noise, 0 to 2^63.
         """
-        random = torch.Generator(device=self.device).manual_seed(seed)
+        number = int(generator(seed, Stream.CHAIN, 2**62 + 3).integers(2**63))
+        random = torch.Generator(device=self.device).manual_seed(number)
         wanted = self._tensor(np.asarray(theta, dtype=np.float64))
         with torch.no_grad(), torch_settings():
             parts = [self.network.sample(part, random).cpu().numpy() for part in torch.split(wanted, _AT_ONCE)]
