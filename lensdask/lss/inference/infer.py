@@ -134,10 +134,12 @@ def infer(
         seed=seed,
     )
     wanted = recipe or likelihood_recipe(density, len(inputs.names), epochs=epochs, seed=seed)
-    training = split_summaries(inputs.rest, wanted.validation, wanted.seed).training
+    split = split_summaries(inputs.rest, wanted.validation, wanted.seed)
+    training, validation = inputs.rest.rows(split.training), inputs.rest.rows(~split.training)
+    novelty = Novelty(inputs.rest.summary, seed)
     if inputs.observed is not None:
         # What cannot be used is told before the training.
-        inputs.rest.rows(training).require_in_range(inputs.observed.summary, inputs.observed.name)
+        training.require_in_range(inputs.observed.summary, inputs.observed.name)
     likelihood = fit_likelihood(
         directory / "likelihood.safetensors",
         inputs.rest,
@@ -148,15 +150,15 @@ def infer(
         on_epoch=lambda done, _history: tell("likelihood", done, wanted.training.epochs),
     )
     observed = inputs.observed or _most_likely(likelihood, seed)
-    inputs.rest.rows(training).require_in_range(observed.summary, observed.name)
+    training.require_in_range(observed.summary, observed.name)
     sampled = _sample(directory / "chains.zarr", likelihood, inputs, observed, chain, seed, tell)
     found = Inference(
         {},
         inputs.names,
         sampled,
         observed,
-        measure_accuracy(likelihood, inputs.rest.rows(~training), seed),
-        float(Novelty(inputs.rest.summary, seed).p_value(observed.summary[None])[0]),
+        measure_accuracy(likelihood, validation, seed),
+        float(novelty.p_value(observed.summary[None])[0]),
         _test(likelihood, inputs, ensemble, seed, tell),
     )
     source = None if found.mocks is None else str(calibration or f"rows set aside from {summaries}")
