@@ -1,8 +1,8 @@
 """The chain of one observation: emcee, with walkers drawn from the prior, until it is long enough.
 
-A chain is a dataset of the schema ``lss_chains``. ArviZ reads it as it is once it knows the names,
+A chain is a dataset of the schema ``lss_chains``. ArviZ reads it once it is in memory and has its names,
 
-    arviz.summary(chains[["theta"]].assign_coords(parameter=chains.attrs["parameters"]))
+    arviz.summary(chains[["theta"]].load().assign_coords(parameter=chains.attrs["parameters"]))
 
 and GetDist from arrays, one for each walker:
 

@@ -152,9 +152,7 @@ def test_chain_follows_the_schema(stored, chain):
 
 def test_getdist_reads_a_chain(stored):
     getdist = pytest.importorskip("getdist")
-    samples = getdist.MCSamples(
-        samples=list(stored["theta"].values.astype(float)), names=list(stored.attrs["parameters"]), settings={}
-    )
+    samples = getdist.MCSamples(samples=list(stored["theta"].values), names=stored.attrs["parameters"])
     np.testing.assert_allclose(samples.getMeans(), MEAN, atol=0.05)
     np.testing.assert_allclose(np.sqrt(samples.getVars()), np.sqrt(COVARIANCE.diagonal()), rtol=0.06)
 
@@ -162,7 +160,7 @@ def test_getdist_reads_a_chain(stored):
 @pytest.mark.filterwarnings("ignore")
 def test_arviz_reads_a_chain(stored):
     arviz = pytest.importorskip("arviz")
-    named = stored[["theta"]].load().assign_coords(parameter=list(stored.attrs["parameters"]))
+    named = stored[["theta"]].load().assign_coords(parameter=stored.attrs["parameters"])
     table = arviz.summary(named)
     np.testing.assert_allclose(table["mean"].astype(float), MEAN, atol=0.06)
     assert list(table.index) == [f"theta[{name}]" for name in NAMES]
