@@ -198,8 +198,15 @@ class Likelihood:
         -------
         callable
             From θ, shape (..., walker, parameter), to (..., walker).
+
+        Raises
+        ------
+        InputError
+            An observation is so far outside of the training range that it has no likelihood.
         """
         z = self.network.scaled_summary(self._tensor(np.asarray(summary, dtype=np.float64)))
+        if not torch.isfinite(z).all():
+            raise InputError("observation: too far outside of the training range; expected one inside of it")
 
         def log_likelihood(theta: Float64) -> Float64:
             x = self.network.scaled_theta(self._tensor(theta))

@@ -37,6 +37,13 @@ def test_given_is_log_prob_up_to_a_constant(toy_likelihood, toy):
     np.testing.assert_allclose(np.ptp(known - found, axis=1) / np.abs(known).max(), 0, atol=1e-5)
 
 
+def test_an_observation_without_a_likelihood(toy_likelihood, toy):
+    far = toy.summary[:2] + np.array([[0.0] * 7, [0.0, 0.0, 500.0, 0.0, 0.0, 0.0, 0.0]])
+    assert not np.isfinite(toy_likelihood.log_prob(far[1], toy.theta[1]))
+    with pytest.raises(InputError, match="observation: too far outside of the training range"):
+        toy_likelihood.given(far)
+
+
 def test_most_likely_summary(toy_likelihood):
     theta = np.array([0.2915, 0.77, 0.5, 1.5, 0.7, 1.6, 0.5])
     found = toy_likelihood.most_likely(theta)
