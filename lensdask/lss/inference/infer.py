@@ -16,15 +16,10 @@ from lensdask.errors import InputError
 from lensdask.lss.inference.chains import Chain, ChainSettings, chain_dataset, run_chain
 from lensdask.lss.inference.ensemble import EnsembleSettings, log_posterior
 from lensdask.lss.inference.inputs import Inputs, fiducial_of, read_inputs
-from lensdask.lss.inference.likelihood import (
-    Likelihood,
-    LikelihoodRecipe,
-    fit_likelihood,
-    likelihood_recipe,
-    split_summaries,
-)
+from lensdask.lss.inference.likelihood import Likelihood
 from lensdask.lss.inference.rows import accuracy_rows, chain_record, mock_rows, posterior_rows, warnings_of
 from lensdask.lss.inference.summaries import Observation, Summaries
+from lensdask.lss.inference.training import LikelihoodRecipe, fit_likelihood, likelihood_recipe, split_summaries
 from lensdask.lss.inference.trust.accuracy import Accuracy, measure_accuracy
 from lensdask.lss.inference.trust.mocks import MockPosteriors, run_mocks
 from lensdask.lss.inference.trust.novelty import Novelty

@@ -9,13 +9,8 @@ import torch
 from lss_toy import PRIOR, log_likelihood, observe, scatter
 
 from lensdask.errors import InputError
-from lensdask.lss.inference.likelihood import (
-    LikelihoodRecipe,
-    fit_likelihood,
-    likelihood_recipe,
-    load_likelihood,
-    split_summaries,
-)
+from lensdask.lss.inference.likelihood import load_likelihood
+from lensdask.lss.inference.training import LikelihoodRecipe, fit_likelihood, likelihood_recipe, split_summaries
 from lensdask.lss.inference.trust.accuracy import measure_accuracy
 
 
