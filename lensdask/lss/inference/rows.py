@@ -20,9 +20,9 @@ Float64 = npt.NDArray[np.float64]
 SUSPICIOUS = 1e-3
 """p-value below which a test fails."""
 
-_R_HAT = 1.05
-_MOCK_R_HAT = 1.3
-"""Their chains are short: ten autocorrelation times of 32 walkers."""
+_R_HAT = 1.02
+_MOCK_R_HAT = 1.1
+"""Their chains are short: a quarter is about 60 independent draws."""
 
 _QUANTILES = (("lower 95 %", 0.025), ("lower 68 %", 0.16), ("upper 68 %", 0.84), ("upper 95 %", 0.975))
 
