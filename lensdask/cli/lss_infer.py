@@ -43,7 +43,9 @@ def infer(
     density: Annotated[
         str, typer.Option(help="Model of the likelihood: mdn (mixture of Gaussians) or flow (needs zuko).")
     ] = "mdn",
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training set. Default: 20.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs of the training, of 100 000 samples at the most. Default: 20.")
+    ] = None,
     steps: Annotated[int, typer.Option(help="Most steps of the chain, which ends when it is long enough.")] = 20_000,
     seed: Seed = 0,
     device: Device = "auto",

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from lensdask.lss.inference.chains import Chain, ChainSettings, run_chain
     from lensdask.lss.inference.ensemble import EnsembleSettings, sample_posteriors
     from lensdask.lss.inference.infer import Inference, infer
-    from lensdask.lss.inference.likelihood import Likelihood, fit_likelihood, likelihood_recipe, load_likelihood
+    from lensdask.lss.inference.likelihood import Likelihood, load_likelihood
     from lensdask.lss.inference.prior import Prior, make_prior
     from lensdask.lss.inference.summaries import Summaries, read_summaries
+    from lensdask.lss.inference.training import fit_likelihood, likelihood_recipe
     from lensdask.lss.inference.trust.coverage import Coverage, measure_coverage
     from lensdask.lss.inference.trust.novelty import Novelty
     from lensdask.lss.networks.recipe import Recipe, read_recipe

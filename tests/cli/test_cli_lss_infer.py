@@ -170,6 +170,14 @@ def test_summaries_that_are_not_finite(here, monkeypatch, capfd):
     assert "theta_summary is not finite in 1 samples, the first in row 17; expected a finished prediction" in line
 
 
+def test_a_parameter_that_never_changes(here, monkeypatch, capfd):
+    dataset = toy_dataset(1200)
+    dataset["theta_true"][:, 6] = 0.5
+    write(dataset, here / "still.zarr", overwrite=True)
+    line = mistaken(monkeypatch, capfd, "still.zarr", "out")
+    assert "still.zarr: eta_b is 0.5 in all samples; expected simulations that vary it" in line
+
+
 def test_summaries_outside_of_the_prior(here, monkeypatch, capfd):
     dataset = toy_dataset(1200)
     dataset["theta_true"][3, 2] = 7.0

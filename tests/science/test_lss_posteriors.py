@@ -8,7 +8,7 @@ from lss_toy import PRIOR, log_likelihood, observe, toy_summaries
 
 from lensdask.lss.inference.chains import ChainSettings, run_chain
 from lensdask.lss.inference.ensemble import EnsembleSettings, log_posterior, sample_posteriors, stretch_chains
-from lensdask.lss.inference.likelihood import fit_likelihood, likelihood_recipe
+from lensdask.lss.inference.training import fit_likelihood, likelihood_recipe
 from lensdask.lss.inference.trust.coverage import measure_coverage
 from lensdask.lss.inference.trust.novelty import Novelty
 from lensdask.lss.parameters import LINEAR, PARAMETERS

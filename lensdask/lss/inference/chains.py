@@ -1,8 +1,8 @@
 """The chain of one observation: emcee, with walkers drawn from the prior, until it is long enough.
 
-A chain is a dataset of the schema ``lss_chains``. ArviZ reads it as it is once it knows the names,
+A chain is a dataset of the schema ``lss_chains``. ArviZ reads it once it is in memory and has its names,
 
-    arviz.summary(chains[["theta"]].assign_coords(parameter=chains.attrs["parameters"]))
+    arviz.summary(chains[["theta"]].load().assign_coords(parameter=chains.attrs["parameters"]))
 
 and GetDist from arrays, one for each walker:
 
@@ -105,12 +105,15 @@ def autocorrelation_time(theta: npt.ArrayLike) -> Float64:
 
 
 def split_r_hat(theta: npt.ArrayLike) -> Float64:
-    """Return split R̂ (Gelman et al. 2013, eq. 11.4), which is 1 where both halves of all walkers agree.
+    """Return split R̂ (Gelman et al. 2013, eq. 11.4) of an ensemble, which is 1 where its quarters agree.
+
+    The quarters are the first and the last half of the steps of the first and the last half of the walkers. Single
+    walkers are too short for it: within a few autocorrelation times none has seen the whole posterior.
 
     Parameters
     ----------
     theta
-        Shape (walker, step, parameter), four steps or more.
+        Shape (walker, step, parameter), two of each or more.
 
     Returns
     -------
@@ -118,13 +121,13 @@ def split_r_hat(theta: npt.ArrayLike) -> Float64:
         Shape (parameter,).
     """
     values = np.asarray(theta, dtype=np.float64)
-    half = values.shape[1] // 2
-    parts = np.concatenate([values[:, :half], values[:, half : 2 * half]])
-    within = parts.var(axis=1, ddof=1).mean(axis=0)
-    between = parts.mean(axis=1).var(axis=0, ddof=1)
-    return np.asarray(
-        np.sqrt((half - 1) / half + np.divide(between, within, out=np.ones_like(within), where=within > 0))
-    )
+    walkers, steps = values.shape[0] // 2, values.shape[1] // 2
+    even = values[: 2 * walkers, : 2 * steps].reshape(2, walkers, 2, steps, -1)
+    quarters = np.moveaxis(even, 2, 1).reshape(4, walkers * steps, -1)
+    within = quarters.var(axis=1, ddof=1).mean(axis=0)
+    between = quarters.mean(axis=1).var(axis=0, ddof=1)
+    ratio = np.divide(between, within, out=np.ones_like(within), where=within > 0)
+    return np.asarray(np.sqrt(1 - 1 / (walkers * steps) + ratio))
 
 
 @torch_settings()

@@ -67,7 +67,8 @@ class ConditionalDensity(nn.Module):
         design = torch.cat([self.scaled_theta(some), torch.ones(len(some), 1)], dim=1).double()
         z = torch.special.ndtri(self._fraction(summary[:_ENOUGH]))
         solution = torch.linalg.lstsq(design, z).solution
-        self.scatter = (z - design @ solution).std(dim=0).clamp_min(1e-6)
+        # The last bits of a regression depend on where its arrays lie in memory; a training must not.
+        self.scatter = (z - design @ solution).std(dim=0).clamp_min(1e-6).float().double()
         self.linear.weight.copy_((solution[:-1] / self.scatter).T)
         self.linear.bias.copy_(solution[-1] / self.scatter)
 

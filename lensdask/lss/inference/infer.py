@@ -16,15 +16,10 @@ from lensdask.errors import InputError
 from lensdask.lss.inference.chains import Chain, ChainSettings, chain_dataset, run_chain
 from lensdask.lss.inference.ensemble import EnsembleSettings, log_posterior
 from lensdask.lss.inference.inputs import Inputs, fiducial_of, read_inputs
-from lensdask.lss.inference.likelihood import (
-    Likelihood,
-    LikelihoodRecipe,
-    fit_likelihood,
-    likelihood_recipe,
-    split_summaries,
-)
+from lensdask.lss.inference.likelihood import Likelihood
 from lensdask.lss.inference.rows import accuracy_rows, chain_record, mock_rows, posterior_rows, warnings_of
 from lensdask.lss.inference.summaries import Observation, Summaries
+from lensdask.lss.inference.training import LikelihoodRecipe, fit_likelihood, likelihood_recipe, split_summaries
 from lensdask.lss.inference.trust.accuracy import Accuracy, measure_accuracy
 from lensdask.lss.inference.trust.mocks import MockPosteriors, run_mocks
 from lensdask.lss.inference.trust.novelty import Novelty
@@ -94,7 +89,7 @@ def infer(
     calibration
         Store of summaries of the same compressor at parameters drawn from the prior.
     density, epochs
-        "mdn" or "flow", and passes over the training set; not looked at if there is a recipe.
+        "mdn" or "flow", and epochs of its training; not looked at if there is a recipe.
     recipe
         Network and training of the likelihood.
     bounds
@@ -135,10 +130,12 @@ def infer(
     )
     directory.mkdir(parents=True, exist_ok=True)
     wanted = recipe or likelihood_recipe(density, len(inputs.names), epochs=epochs, seed=seed)
-    training = split_summaries(inputs.rest, wanted.validation, wanted.seed).training
+    split = split_summaries(inputs.rest, wanted.validation, wanted.seed)
+    training, validation = inputs.rest.rows(split.training), inputs.rest.rows(~split.training)
+    novelty = Novelty(inputs.rest.summary, seed)
     if inputs.observed is not None:
         # What cannot be used is told before the training.
-        inputs.rest.rows(training).require_in_range(inputs.observed.summary, inputs.observed.name)
+        training.require_in_range(inputs.observed.summary, inputs.observed.name)
     likelihood = fit_likelihood(
         directory / "likelihood.safetensors",
         inputs.rest,
@@ -149,15 +146,15 @@ def infer(
         on_epoch=lambda done, _history: tell("likelihood", done, wanted.training.epochs),
     )
     observed = inputs.observed or _most_likely(likelihood, seed)
-    inputs.rest.rows(training).require_in_range(observed.summary, observed.name)
+    training.require_in_range(observed.summary, observed.name)
     sampled = _sample(directory / "chains.zarr", likelihood, inputs, observed, chain, seed, tell)
     found = Inference(
         {},
         inputs.names,
         sampled,
         observed,
-        measure_accuracy(likelihood, inputs.rest.rows(~training), seed),
-        float(Novelty(inputs.rest.summary, seed).p_value(observed.summary[None])[0]),
+        measure_accuracy(likelihood, validation, seed),
+        float(novelty.p_value(observed.summary[None])[0]),
         _test(likelihood, inputs, ensemble, seed, tell),
     )
     source = None if found.mocks is None else str(calibration or f"rows set aside from {summaries}")

@@ -94,8 +94,10 @@ class Prior:
         omega_m, s8 = (values[..., self.names.index(name)] for name in COSMOLOGY)
         # Outside of the box Ω_m may be negative.
         sigma8 = sigma8_of(np.where(inside, omega_m, 0.3), s8)
-        distance = omega_m[..., None] * edges[:, 0] + sigma8[..., None] * edges[:, 1] + edges[:, 2]
-        return np.asarray(inside & (distance <= _ROUNDING).all(axis=-1))
+        # One edge after another: for millions of samples all of them at once would fill the memory.
+        for across, along, offset in edges:
+            inside &= across * omega_m + along * sigma8 + offset <= _ROUNDING
+        return inside
 
     def log_density(self, theta: npt.ArrayLike) -> Float64:
         """Return the logarithm of the density in the coordinates of the chain, up to a constant; -inf outside.

@@ -20,7 +20,10 @@ Float64 = npt.NDArray[np.float64]
 SUSPICIOUS = 1e-3
 """p-value below which a test fails."""
 
-_R_HAT = 1.05
+_R_HAT = 1.02
+_MOCK_R_HAT = 1.1
+"""Their chains are short: a quarter is about 60 independent draws."""
+
 _QUANTILES = (("lower 95 %", 0.025), ("lower 68 %", 0.16), ("upper 68 %", 0.84), ("upper 95 %", 0.975))
 
 
@@ -101,6 +104,7 @@ def mock_rows(mocks: MockPosteriors) -> list[Row]:
     for name, scatters in zip(coverage.names, mocks.scatter.T, strict=True):
         rows.append(row(f"{name} standard deviation, median of mocks", float(np.median(scatters)), n=count))
     rows.append(row("autocorrelation times of the chain of a mock", mocks.times, n=count))
+    rows.append(row("split R-hat of the chain of a mock, largest", float(mocks.r_hat.max()), n=count))
     rows.append(row("mocks left out, too far outside of the training range", mocks.left_out, n=count))
     return rows
 
@@ -133,6 +137,10 @@ def warnings_of(chain: Chain, novelty: float, mocks: MockPosteriors | None) -> l
     if failed:
         named = ", ".join(f"{name} (p = {p:.1g})" for name, p in failed.items())
         lines.append(f"posteriors of mocks do not cover the truth as they should: {named}")
+    if (mocks.r_hat > _MOCK_R_HAT).any():
+        lines.append(
+            f"{int((mocks.r_hat > _MOCK_R_HAT).sum())} chains of mocks have not converged: a longer burn-in helps"
+        )
     if mocks.left_out:
         lines.append(f"{mocks.left_out} mocks lie too far outside of the training range and were left out")
     return lines

@@ -180,6 +180,12 @@ def summaries_of(dataset: xr.Dataset, where: str, least: int = LEAST) -> Summari
     names = tuple(dataset.attrs["parameters"])
     if len(names) != theta.shape[1]:
         raise InputError(f"{where}: {theta.shape[1]} columns for {len(names)} parameters; expected one for each")
+    still = np.ptp(theta, axis=0) == 0
+    if still.any():
+        number = int(np.argmax(still))
+        raise InputError(
+            f"{where}: {names[number]} is {theta[0, number]:.4g} in all samples; expected simulations that vary it"
+        )
     attributes = dataset.attrs["compressor_sha256"], dataset.attrs["configuration_hash"]
     return Summaries(names, theta, summary, *attributes, where)
 

@@ -3,7 +3,7 @@
 import pytest
 from lss_toy import toy_summaries
 
-from lensdask.lss.inference.likelihood import fit_likelihood, likelihood_recipe
+from lensdask.lss.inference.training import fit_likelihood, likelihood_recipe
 
 
 @pytest.fixture(scope="session")

@@ -115,6 +115,20 @@ def test_novelty_is_uniform_on_more_of_the_same_and_small_elsewhere():
     assert novelty.p_value(-3 * np.ones((1, 4)) @ mixing)[0] < 1e-3
 
 
+def test_novelty_of_spectra_sees_more_noise():
+    """Sixty band powers: a signal of seven parameters, and a noise power that is the same in all simulations."""
+    rng = np.random.default_rng(0)
+    shapes = rng.uniform(0, 1, (7, 60))
+
+    def spectra(count, noise):
+        power = 1 + rng.uniform(0, 1, (count, 7)) @ shapes + noise**2
+        return power * (1 + 0.02 * rng.standard_normal((count, 60)))
+
+    novelty = Novelty(spectra(10_000, 1.0))
+    assert kstest(novelty.p_value(spectra(500, 1.0)), "uniform").pvalue > 1e-3
+    assert (novelty.p_value(spectra(500, 1.3)) < 0.01).mean() > 0.9
+
+
 def test_bad_features():
     with pytest.raises(InputError, match="novelty: 20 simulations; expected at least 100"):
         Novelty(np.zeros((20, 2)))

@@ -9,13 +9,8 @@ import torch
 from lss_toy import PRIOR, log_likelihood, observe, scatter
 
 from lensdask.errors import InputError
-from lensdask.lss.inference.likelihood import (
-    LikelihoodRecipe,
-    fit_likelihood,
-    likelihood_recipe,
-    load_likelihood,
-    split_summaries,
-)
+from lensdask.lss.inference.likelihood import load_likelihood
+from lensdask.lss.inference.training import LikelihoodRecipe, fit_likelihood, likelihood_recipe, split_summaries
 from lensdask.lss.inference.trust.accuracy import measure_accuracy
 
 
@@ -35,6 +30,13 @@ def test_given_is_log_prob_up_to_a_constant(toy_likelihood, toy):
     known = toy_likelihood.log_prob(toy.summary[:3, None], np.broadcast_to(theta, (3, 6, 7)))
     found = toy_likelihood.given(toy.summary[:3])(np.broadcast_to(theta, (3, 6, 7)))
     np.testing.assert_allclose(np.ptp(known - found, axis=1) / np.abs(known).max(), 0, atol=1e-5)
+
+
+def test_an_observation_without_a_likelihood(toy_likelihood, toy):
+    far = toy.summary[:2] + np.array([[0.0] * 7, [0.0, 0.0, 500.0, 0.0, 0.0, 0.0, 0.0]])
+    assert not np.isfinite(toy_likelihood.log_prob(far[1], toy.theta[1]))
+    with pytest.raises(InputError, match="observation: too far outside of the training range"):
+        toy_likelihood.given(far)
 
 
 def test_most_likely_summary(toy_likelihood):
@@ -90,7 +92,7 @@ def test_training_is_the_same_twice_and_leaves_random_numbers_alone(toy, tmp_pat
     found = [fit_likelihood(tmp_path / f"{n}.safetensors", small, recipe, device="cpu") for n in range(2)]
     assert torch.equal(torch.get_rng_state(), state)
     values = [one.log_prob(toy.summary[:5], toy.theta[:5]) for one in found]
-    np.testing.assert_array_equal(*values)
+    np.testing.assert_allclose(*values, rtol=1e-12)
 
 
 def on_grid(toy, cosmologies):
@@ -146,3 +148,25 @@ def test_constant_summary(toy, tmp_path):
 def test_unknown_density():
     with pytest.raises(InputError, match="density: 'maf'; expected mdn or flow"):
         likelihood_recipe("maf", 7)
+
+
+def test_flow_is_learned_and_read_back(toy, tmp_path):
+    pytest.importorskip("zuko")
+    path = tmp_path / "flow.safetensors"
+    found = fit_likelihood(path, toy.rows(np.arange(1500)), likelihood_recipe("flow", 7, epochs=2), device="cpu")
+    values = found.log_prob(toy.summary[:50], toy.theta[:50])
+    assert np.isfinite(values).all()
+    np.testing.assert_array_equal(values, load_likelihood(path, "cpu").log_prob(toy.summary[:50], toy.theta[:50]))
+    # It begins at the regression, and is good at once.
+    true = log_likelihood(toy.summary[:50])(toy.theta[:50, None])[:, 0]
+    assert np.corrcoef(values, true)[0, 1] > 0.6
+
+
+def test_split_of_cosmologies_at_corners_alone(toy):
+    """Eight cosmologies on a circle: none can be spared."""
+    angle = 2 * np.pi * (np.arange(len(toy.theta)) % 8) / 8
+    theta = toy.theta.copy()
+    theta[:, 0], theta[:, 1] = 0.3 + 0.05 * np.cos(angle), 0.8 + 0.05 * np.sin(angle)
+    split = split_summaries(replace(toy, theta=theta), 0.25, 0)
+    assert split.unit == "parameter sets"
+    assert (~split.training).mean() == pytest.approx(0.25, abs=0.01)

@@ -61,7 +61,8 @@ def measure_accuracy(likelihood: Likelihood, summaries: Summaries, seed: int = 0
     some = summaries.rows(np.arange(len(summaries.theta))[:: max(1, len(summaries.theta) // _MOST)])
     numbers = summaries.groups()
     counts = np.bincount(numbers)
-    repeated = np.flatnonzero(counts >= _REPEATED)[: _MOST // _REPEATED]
+    repeated = np.flatnonzero(counts >= _REPEATED)
+    repeated = repeated[:: max(1, len(repeated) * _REPEATED // _MOST)]
     if len(repeated):
         rows = [np.flatnonzero(numbers == number) for number in repeated]
         some = summaries.rows(np.concatenate(rows))
