@@ -235,10 +235,17 @@ LSS_TILES = Schema(
     attributes=COMMON
     | {
         "pixel_scale": _MAP_PIXEL,
-        "sky": Attribute("text", "1", "what made the maps: lognormal"),
+        "sky": Attribute("text", "1", "what made the maps: lognormal or nbody"),
         "redshift": Attribute("list of numbers", "1", "redshifts at which n(z) is given"),
         "n_of_z": Attribute("list of numbers", "1", "n(z) of the galaxies of each bin, of unit integral"),
         "seed": Attribute("whole number", "1", "seed of all random numbers"),
+        "box": Attribute(
+            "list of numbers",
+            "1",
+            "of N-body simulations: particles on a side, side in Mpc, steps; none of lognormal maps",
+            required=False,
+            default=(),
+        ),
     },
     unit_dim="seed",
     chunk=1,
