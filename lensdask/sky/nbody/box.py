@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lensdask.errors import check_number
+from lensdask.errors import InputError, check_number
 from lensdask.sky.cosmology import Cosmology
 from lensdask.sky.tomography.tiles import LARGEST_SEED
 
@@ -38,7 +38,9 @@ class NbodyBox:
     def __post_init__(self) -> None:
         """Refuse numbers out of their range."""
         check_number("particles", self.particles, least=8, most=_LARGEST, whole=True)
-        check_number("side", self.side, least=50, most=5000, meaning="Mpc")
+        if self.particles % 2:
+            raise InputError(f"particles: {self.particles}; expected an even number")
+        check_number("side", self.side, least=50, most=2000, meaning="Mpc")
         check_number("steps", self.steps, least=2, most=1000, whole=True)
 
     @property

@@ -15,7 +15,8 @@ What the maps do not have:
   than the box beyond a distance of 11.5 sides, where its edges show the same matter.
 - Correlations end at the faces of the shells.
 - Particles are counted, so maps have their shot noise, of power Σ_slices (∫ W dχ)² V / (N χ² Δχ) for N particles in the
-  volume V, about a twentieth of that of δ in the third bin at ℓ = 600 for the default box.
+  volume V; less while they keep the order of the grid that they start in. At ℓ = 550 it is 2 % of the power of δ in the
+  third bin and 8 % of that of κ in the first, for the default box; at ℓ = 1000 it is 4 % and 20 %.
 - Cells of slices are a quarter of a pixel, but not below 1/16 of a cell of the force mesh, where there is nothing: the
   nearest slice alone, whose weight is next to 0.
 """
