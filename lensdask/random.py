@@ -73,6 +73,10 @@ class Stream(IntEnum):
     """Parameters of a mosaic beside the cosmology."""
     CHAIN = 19
     """Steps of a Markov chain, and samples of a likelihood."""
+    BOX = 20
+    """Gaussian field that an N-body simulation starts from."""
+    PLACEMENT = 21
+    """Axis, shift and flips of the shells of a tile of a light cone."""
 
 
 def generator(seed: int, stream: Stream, object_id: int) -> np.random.Generator:

@@ -28,7 +28,14 @@ TileStore = Annotated[Path, typer.Argument(metavar="TILES", help="Store of simul
 def simulate(
     tiles_zarr: Annotated[Path, typer.Argument(metavar="TILES", help="Store of tomographic maps to write.")],
     *,
-    sky: Annotated[str, typer.Option(help="What makes the maps: lognormal.")] = "lognormal",
+    sky: Annotated[
+        str,
+        typer.Option(
+            help="What makes the maps: lognormal (random fields, quick) or nbody (simulated particles: for a "
+            "simulation and all its tiles a minute or two of a processor at the default size, 128 particles on a "
+            "side)."
+        ),
+    ] = "lognormal",
     cosmologies: Annotated[
         str,
         typer.Option(
@@ -49,17 +56,28 @@ def simulate(
         Path | None,
         typer.Option(help="Text file: in each row a redshift and n(z) of the four bins. Default: like DES."),
     ] = None,
+    particles: Annotated[
+        int | None, typer.Option(help="Of nbody: particles on a side of the box, even. Default: 128; 256 for a GPU.")
+    ] = None,
+    side: Annotated[
+        float | None, typer.Option(metavar="MPC", help="Of nbody: side of the box. Default: 380 Mpc; 500 with 256.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Of nbody: steps in time. Default: 20.")] = None,
     seed: Seed = 0,
     running: Running,
     as_json: AsJson = False,
 ) -> None:
     """Simulate noise-free maps of lensing, intrinsic alignment and matter in four redshift bins."""
     from lensdask.lss.simulation import simulate_run
+    from lensdask.sky.nbody.box import NbodyBox
     from lensdask.sky.tomography.redshifts import STAGE3_BINS, read_redshift_bins
 
     settings: dict[str, Any] = {"sky": sky, "cosmologies": cosmologies, "seeds": seeds, "tiles": tiles, "seed": seed}
+    numbers: dict[str, Any] = {"particles": particles, "side": side, "steps": steps}
+    given = {name: value for name, value in numbers.items() if value is not None}
+    box = NbodyBox(**given) if given else None
     bins = STAGE3_BINS if n_of_z is None else read_redshift_bins(n_of_z)
-    result = simulate_run(tiles_zarr, bins=bins, options=running.options, **settings)
+    result = simulate_run(tiles_zarr, bins=bins, box=box, options=running.options, **settings)
     report_store(tiles_zarr, result, "simulations", as_json)
 
 

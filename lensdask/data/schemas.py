@@ -235,10 +235,17 @@ LSS_TILES = Schema(
     attributes=COMMON
     | {
         "pixel_scale": _MAP_PIXEL,
-        "sky": Attribute("text", "1", "what made the maps: lognormal"),
+        "sky": Attribute("text", "1", "what made the maps: lognormal or nbody"),
         "redshift": Attribute("list of numbers", "1", "redshifts at which n(z) is given"),
         "n_of_z": Attribute("list of numbers", "1", "n(z) of the galaxies of each bin, of unit integral"),
         "seed": Attribute("whole number", "1", "seed of all random numbers"),
+        "box": Attribute(
+            "list of numbers",
+            "1",
+            "of N-body simulations: particles on a side, side in Mpc, steps; none of lognormal maps",
+            required=False,
+            default=(),
+        ),
     },
     unit_dim="seed",
     chunk=1,
@@ -264,6 +271,9 @@ LSS_SUMMARIES = Schema(
         "summary": Attribute("text", "1", "power, cnn or hybrid"),
         "tiles_hash": Attribute("text", "1", "configuration_hash of the tiles"),
         "split": Attribute("text", "1", "which simulations: training, validation, likelihood or test"),
+        "priors": Attribute(
+            "text", "1", "priors of the parameters: table1 or released", required=False, default="table1"
+        ),
         "seed": Attribute("whole number", "1", "seed of the forward model"),
     },
     unit_dim="sample",

@@ -111,6 +111,7 @@ def _attributes(compressor: Compressor, path: Path, tiles: "xr.Dataset", split: 
         "summary": compressor.summary,
         "tiles_hash": tiles.attrs["configuration_hash"],
         "split": split,
+        "priors": compressor.model.priors,
         "seed": seed,
     }
 

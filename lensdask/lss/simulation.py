@@ -6,6 +6,7 @@ for tests alone, whatever the seed: mock surveys at cosmologies that neither net
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -15,9 +16,11 @@ import numpy.typing as npt
 from lensdask.arrays import to_numpy
 from lensdask.compute import Chunks, Device, NewStore, RunOptions, RunResult, Table, Task, run
 from lensdask.data import LSS_TILES, common_attributes
-from lensdask.errors import check_choice, check_number, check_seed
+from lensdask.errors import InputError, check_choice, check_number, check_seed
 from lensdask.lss.parameters import BINS, FIELDS
 from lensdask.sky.cosmology import Cosmology
+from lensdask.sky.nbody.box import NbodyBox
+from lensdask.sky.nbody.lightcone import nbody_tiles
 from lensdask.sky.tomography.cosmologies import calibration_cosmologies, choose_cosmologies, is_tabulated
 from lensdask.sky.tomography.matter import matter_power
 from lensdask.sky.tomography.redshifts import REDSHIFTS, STAGE3_BINS, RedshiftBins
@@ -34,8 +37,8 @@ SPLITS = ("training", "validation", "likelihood", "test")
 _CYCLE = (*SPLITS, "training", "training")
 """Sets of the seeds 0, 1, ...; the next ones begin again. Four seeds have all of them."""
 
-SkyKind = Literal["lognormal"]
-"""What makes the maps."""
+SkyKind = Literal["lognormal", "nbody"]
+"""What makes the maps: random fields, or particles under their gravity."""
 
 
 def split_of(cosmology: Cosmology, number: int) -> str:
@@ -70,10 +73,14 @@ class SimulateTiles(Task):
     """The pixels."""
     seed: int
     """Of all random numbers."""
+    box: NbodyBox | None = None
+    """What is simulated for "nbody"."""
 
     def __post_init__(self) -> None:
         """Refuse numbers out of their range."""
         check_choice("sky", self.sky, get_args(SkyKind))
+        if self.sky == "lognormal" and self.box is not None:
+            raise InputError("box: particles, side or steps of a simulation; expected none with sky='lognormal'")
         check_number("seeds", self.seeds, least=1, most=LARGEST_SEED + 1, whole=True)
         check_number("tiles", self.tiles, least=1, most=LARGEST_TILE + 1, whole=True)
         check_seed(self.seed)
@@ -95,7 +102,8 @@ class SimulateTiles(Task):
         device
             "cpu" or "cuda".
         """
-        made = tomographic_tiles(
+        make = tomographic_tiles if self.sky == "lognormal" else partial(nbody_tiles, box=self.box)
+        made = make(
             tiles,
             self.cosmologies[cosmology],
             number=number,
@@ -105,6 +113,11 @@ class SimulateTiles(Task):
             device=device,
         )
         return to_numpy(made)
+
+    @property
+    def tiles_at_once(self) -> int:
+        """How many tiles it is best to make together: those of a simulated box, whose steps are the work."""
+        return LSS_TILES.inner_chunks["tile"] if self.sky == "lognormal" else self.tiles
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -132,6 +145,7 @@ class SimulateTiles(Task):
             "redshift": REDSHIFTS.round(6).tolist(),
             "n_of_z": [list(density) for density in self.bins.density],
             "seed": self.seed,
+            "box": [] if self.box is None else [self.box.particles, self.box.side, self.box.steps],
         }
 
 
@@ -143,8 +157,11 @@ def _task(
     bins: RedshiftBins,
     grid: TileGrid | None,
     seed: int,
+    box: NbodyBox | None,
 ) -> SimulateTiles:
-    task = SimulateTiles(sky, choose_cosmologies(cosmologies), seeds, tiles, bins, grid or TileGrid(), seed)
+    if sky == "nbody":
+        box = box or NbodyBox()
+    task = SimulateTiles(sky, choose_cosmologies(cosmologies), seeds, tiles, bins, grid or TileGrid(), seed, box)
     # Before a run is started: one cosmology that is not in the table says whether the theory is installed.
     for untold in [one for one in task.cosmologies if not is_tabulated(one)][:1]:
         matter_power(untold)
@@ -160,13 +177,16 @@ def simulate(
     bins: RedshiftBins = STAGE3_BINS,
     grid: TileGrid | None = None,
     seed: int = 0,
+    box: NbodyBox | None = None,
 ) -> "xr.Dataset":
     """Return simulated tomographic maps, made when they are computed; `lensdask.write` stores them.
 
     Parameters
     ----------
     sky
-        What makes the maps: "lognormal" shells.
+        What makes the maps: "lognormal" shells, quick and right in all two-point statistics; or "nbody", light cones
+        through simulated boxes, where matter is filaments and haloes as far as the box resolves them: see
+        `lensdask.sky.nbody.lightcone` for what it does not.
     cosmologies
         As for `lensdask.sky.choose_cosmologies`: how many of the grid, ``"calibration"``, or a file.
     seeds
@@ -179,6 +199,9 @@ def simulate(
         The pixels.
     seed
         Of all random numbers. The maps of a cosmology, seed and tile do not depend on which others there are.
+    box
+        Particles, side and steps of the simulations; for "nbody" alone. A simulation is one box, and takes as long for
+        one of its tiles as for all: lazily, it is made once for each piece that is computed alone.
 
     Returns
     -------
@@ -193,9 +216,9 @@ def simulate(
     import dask.array as da
     import xarray as xr
 
-    task = _task(sky, cosmologies, seeds, tiles, bins, grid, seed)
-    # The first three dimensions are cut, into what is read alone in a store.
-    chunks = (1, 1, LSS_TILES.inner_chunks["tile"], *list(task.sizes.values())[3:])
+    task = _task(sky, cosmologies, seeds, tiles, bins, grid, seed, box)
+    # The first three dimensions are cut, into what is made at once.
+    chunks = (1, 1, task.tiles_at_once, *list(task.sizes.values())[3:])
     cut = da.core.normalize_chunks(chunks, tuple(task.sizes.values()))
     maps = da.map_blocks(_block, task, chunks=cut, dtype=np.float32, meta=np.empty((0,) * len(cut), np.float32))
     dims = {name: v.dims for name, v in LSS_TILES.coords.items()}
@@ -220,6 +243,7 @@ def simulate_run(
     bins: RedshiftBins = STAGE3_BINS,
     grid: TileGrid | None = None,
     seed: int = 0,
+    box: NbodyBox | None = None,
     options: RunOptions | None = None,
 ) -> RunResult:
     """Simulate a store of tomographic maps, one cosmology and seed after another.
@@ -228,7 +252,7 @@ def simulate_run(
     ----------
     path
         Store to write, schema ``lss_tiles``.
-    sky, cosmologies, seeds, tiles, bins, grid, seed
+    sky, cosmologies, seeds, tiles, bins, grid, seed, box
         As for `simulate`.
     options
         Cluster, device, resumption.
@@ -238,7 +262,7 @@ def simulate_run(
     InputError
         The output exists, a number is out of its range, or the matter power of a cosmology is not known.
     """
-    task = _task(sky, cosmologies, seeds, tiles, bins, grid, seed)
+    task = _task(sky, cosmologies, seeds, tiles, bins, grid, seed, box)
     store = NewStore(path, LSS_TILES, task.sizes, task.coords(), task.attributes())
     chunks = Chunks(len(task.cosmologies) * seeds, 1, "simulations")
     return run(task, chunks, store, options, label=f"simulate {sky} tiles")

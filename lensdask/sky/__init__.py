@@ -1,4 +1,4 @@
-"""Simulated skies: cosmology, power, lognormal fields, haloes, exact lensing, and tomographic maps from shells."""
+"""Simulated skies: cosmology, power, lognormal fields, haloes, exact lensing, N-body boxes, and tomographic maps."""
 
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from lensdask.sky.cosmology import CHA, MASSIVENUS, Cosmology, angular_diameter_distance, critical_density
     from lensdask.sky.lensing import convergence_of_shear, reduced_shear, shear_of_convergence
     from lensdask.sky.lognormal import lognormal_maps
+    from lensdask.sky.nbody.box import NbodyBox
+    from lensdask.sky.nbody.lightcone import nbody_tiles
+    from lensdask.sky.nbody.steps import simulate_box
     from lensdask.sky.nfw import Halo, nfw_convergence, nfw_shear
     from lensdask.sky.power import ConvergencePower, compute_convergence_power, convergence_power
     from lensdask.sky.readers import read_convergence_map
@@ -39,6 +42,7 @@ __all__ = [
     "Halo",
     "Haloes",
     "MatterPower",
+    "NbodyBox",
     "RedshiftBins",
     "Sky",
     "SkyConfig",
@@ -60,6 +64,7 @@ __all__ = [
     "limber_spectra",
     "lognormal_maps",
     "matter_power",
+    "nbody_tiles",
     "nfw_convergence",
     "nfw_shear",
     "pixel_window",
@@ -69,6 +74,7 @@ __all__ = [
     "reduced_shear",
     "shear_of_convergence",
     "shell_spectra",
+    "simulate_box",
     "simulate_sky",
     "source_plane",
     "tomographic_tiles",

@@ -24,10 +24,24 @@ def test_simulate(tmp_path, monkeypatch, capfd):
     assert "--resume" in capfd.readouterr().err
 
 
+def test_simulate_particles(tmp_path, monkeypatch):
+    store = tmp_path / "tiles.zarr"
+    about = ("--sky", "nbody", "--particles", 8, "--side", 500, "--steps", 3)
+    arguments = ("--cosmologies", 1, "--seeds", 1, "--tiles", 3, *about)
+    assert call(monkeypatch, "lss", "simulate", store, *arguments, *THREADS) == 0
+    tiles = lensdask.open(store)
+    assert np.isfinite(tiles["map"].values).all()
+    assert list(tiles.attrs["box"]) == [8, 500.0, 3]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--sky", "other"), "expected lognormal"),
+        (("--sky", "other"), "expected lognormal or nbody"),
+        (("--particles", 16), "box: particles, side or steps of a simulation; expected none with --sky lognormal"),
+        (("--sky", "nbody", "--particles", 17), "particles: 17; expected an even number"),
+        (("--sky", "nbody", "--side", 0), "side: 0.0; expected a number from 50 to 2000 (Mpc)"),
+        (("--sky", "nbody", "--steps", 1), "steps: 1"),
         (("--cosmologies", 99), "from 1 to 57"),
         (("--cosmologies", "none.txt"), "expected a text file with Ω_m and σ₈ in each row"),
         (("--seeds", 0), "seeds: 0"),

@@ -11,7 +11,15 @@ import lensdask
 from lensdask.compute import RunOptions
 from lensdask.errors import InputError
 from lensdask.lss import FIELDS, SPLITS, simulate, simulate_run, split_of
-from lensdask.sky import TileGrid, calibration_cosmologies, choose_cosmologies, grid_cosmologies, tomographic_tiles
+from lensdask.sky import (
+    NbodyBox,
+    TileGrid,
+    calibration_cosmologies,
+    choose_cosmologies,
+    grid_cosmologies,
+    nbody_tiles,
+    tomographic_tiles,
+)
 
 QUIET = RunOptions(show_progress=False)
 SMALL = {"cosmologies": 2, "seeds": 4, "tiles": 40, "grid": TileGrid(size=8, pixel_scale=37.5), "seed": 5}
@@ -95,6 +103,23 @@ def test_a_killed_run_is_resumed(store, tmp_path):
         simulate_run(path, options=RunOptions(if_exists="resume"), **SMALL | {"seed": 6})
 
 
+def test_maps_of_particles(tmp_path):
+    box, path = NbodyBox(particles=8, side=500.0, steps=3), tmp_path / "nbody.zarr"
+    settings = SMALL | {"sky": "nbody", "box": box, "cosmologies": 1, "seeds": 2}
+    assert simulate_run(path, options=QUIET, **settings).objects == 2
+    tiles = lensdask.open(path)
+    assert (tiles.attrs["sky"], list(tiles.attrs["box"])) == ("nbody", [8, 500.0, 3])
+    expected = nbody_tiles([39], choose_cosmologies(1)[0], number=1, grid=SMALL["grid"], seed=5, box=box)
+    np.testing.assert_array_equal(tiles["map"][0, 1, [39]].values, expected)
+    # A box is made once, lazily too.
+    lazy = simulate(**settings)
+    assert lazy["map"].chunks[:3] == ((1,), (1, 1), (40,))
+    np.testing.assert_array_equal(lazy["map"][0, 1], tiles["map"][0, 1])
+    more = settings | {"box": NbodyBox(particles=8, side=500.0, steps=4)}
+    with pytest.raises(InputError, match="another configuration"):
+        simulate_run(path, options=RunOptions(if_exists="resume"), **more)
+
+
 def test_sets():
     fiducial, calibration = choose_cosmologies(1)[0], choose_cosmologies("calibration:2")[1]
     assert [split_of(fiducial, n) for n in range(4)] == list(SPLITS)
@@ -106,7 +131,8 @@ def test_sets():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"sky": "nbody"}, "sky: 'nbody'; expected lognormal"),
+        ({"sky": "other"}, "sky: 'other'; expected lognormal or nbody"),
+        ({"box": NbodyBox()}, "expected none with sky='lognormal'"),
         ({"seeds": 0}, "seeds: 0; expected a whole number from 1 to 1024"),
         ({"seeds": 1025}, "seeds: 1025"),
         ({"tiles": 0}, "tiles: 0"),

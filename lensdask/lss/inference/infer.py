@@ -93,7 +93,7 @@ def infer(
     recipe
         Network and training of the likelihood.
     bounds
-        Ends of the prior by name where they are not those of Table I.
+        Ends of the prior by name where they are not those that the summaries were made with.
     cosmologies
         Pairs (Ω_m, σ₈) whose hull bounds the cosmology, shape (cosmology, 2); those of `summaries` when none.
     chain, ensemble
@@ -145,7 +145,7 @@ def infer(
         resume=resume,
         on_epoch=lambda done, _history: tell("likelihood", done, wanted.training.epochs),
     )
-    observed = inputs.observed or _most_likely(likelihood, seed)
+    observed = inputs.observed or _most_likely(likelihood, inputs.rest.priors, seed)
     training.require_in_range(observed.summary, observed.name)
     sampled = _sample(directory / "chains.zarr", likelihood, inputs, observed, chain, seed, tell)
     found = Inference(
@@ -167,8 +167,8 @@ def infer(
     return found
 
 
-def _most_likely(likelihood: Likelihood, seed: int) -> Observation:
-    fiducial = fiducial_of(likelihood.names)
+def _most_likely(likelihood: Likelihood, priors: str, seed: int) -> Observation:
+    fiducial = fiducial_of(likelihood.names, priors)
     return Observation(likelihood.most_likely(fiducial, seed), fiducial, "fiducial")
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_choice
+from lensdask.lss.forward.model import PRIORS
 from lensdask.lss.inference.prior import Prior, make_prior
 from lensdask.lss.inference.summaries import Observation, Summaries, read_observation, read_summaries
 from lensdask.lss.inference.trust.mocks import choose_mocks
-from lensdask.lss.parameters import find_parameters
+from lensdask.lss.parameters import Parameter, find_parameters
 
 __all__ = ["Inputs", "fiducial_of", "read_inputs"]
 
@@ -37,9 +38,21 @@ class Inputs:
         return self.rest.names
 
 
-def fiducial_of(names: tuple[str, ...]) -> Float64:
+def fiducial_of(names: tuple[str, ...], priors: str = "table1") -> Float64:
     """Return the fiducial parameters, shape (parameter,)."""
-    return np.array([parameter.fiducial for parameter in find_parameters(names)])
+    return np.array([_known(priors)[name].fiducial for name in names])
+
+
+def _known(priors: str) -> Mapping[str, Parameter]:
+    """Return the parameters by name, with some priors.
+
+    Raises
+    ------
+    InputError
+        There are no such priors.
+    """
+    check_choice("priors", priors, tuple(PRIORS))
+    return PRIORS[priors]
 
 
 def read_inputs(
@@ -63,7 +76,9 @@ def read_inputs(
     known = read_summaries(summaries)
     if cosmologies is None and len(known.cosmologies):
         cosmologies = known.cosmologies
-    prior = make_prior(known.names, cosmologies, bounds)
+    find_parameters(known.names)
+    ends = {name: (_known(known.priors)[name].low, _known(known.priors)[name].high) for name in known.names}
+    prior = make_prior(known.names, cosmologies, ends | dict(bounds or {}))
     known.require_inside(prior)
     observed, row = _find_observation(observation, known, prior)
     chosen, rest = _set_aside(known, mocks, calibration, row, prior, seed)
@@ -75,7 +90,7 @@ def _find_observation(
 ) -> tuple[Observation | None, int | None]:
     """Return the observation and its row; neither for the fiducial one, which needs the likelihood first."""
     if observation == "fiducial":
-        if not prior.contains(fiducial_of(known.names)):
+        if not prior.contains(fiducial_of(known.names, known.priors)):
             raise InputError("observation fiducial: outside of the prior; expected simulations around it, or a row")
         return None, None
     if isinstance(observation, int) or str(observation).lstrip("-").isdigit():

@@ -38,6 +38,8 @@ class Summaries:
     """Of the store."""
     where: str
     """The store, for messages."""
+    priors: str = "table1"
+    """Priors of the parameters, one of `lensdask.lss.forward.model.PRIORS`."""
 
     @property
     def cosmologies(self) -> Float64:
@@ -187,7 +189,7 @@ def summaries_of(dataset: xr.Dataset, where: str, least: int = LEAST) -> Summari
             f"{where}: {names[number]} is {theta[0, number]:.4g} in all samples; expected simulations that vary it"
         )
     attributes = dataset.attrs["compressor_sha256"], dataset.attrs["configuration_hash"]
-    return Summaries(names, theta, summary, *attributes, where)
+    return Summaries(names, theta, summary, *attributes, where, LSS_SUMMARIES.attribute(dataset, "priors"))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from lss_toy import CORNERS, toy_dataset, write_toy
 
 from lensdask.data import write
 from lensdask.errors import InputError
-from lensdask.lss.inference.inputs import read_inputs
+from lensdask.lss.inference.inputs import fiducial_of, read_inputs
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +55,12 @@ def test_a_fiducial_observation_outside_of_the_prior(tmp_path):
     write(dataset.isel(sample=np.flatnonzero(dataset["theta_true"][:, 0] > 0.32)), tmp_path / "far.zarr")
     with pytest.raises(InputError, match="observation fiducial: outside of the prior"):
         read_inputs(tmp_path / "far.zarr", observation="fiducial", mocks=0)
+
+
+def test_priors_are_those_that_the_summaries_were_made_with(tmp_path):
+    prior = read_inputs(write_toy(tmp_path / "a.zarr", 2000, priors="released"), observation=0, mocks=0).prior
+    ends = dict(zip(prior.names, zip(prior.low, prior.high, strict=True), strict=True))
+    assert ends["eta_ia"] == (-5.0, 7.0)
+    assert fiducial_of(("b_g2",), "released") == [-1.0]
+    with pytest.raises(InputError, match="priors: 'flat'; expected table1, released"):
+        read_inputs(write_toy(tmp_path / "b.zarr", 2000, priors="flat"), observation=0, mocks=0)

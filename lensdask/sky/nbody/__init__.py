@@ -1,0 +1,1 @@
+"""Particle-mesh simulations of matter, and the tomographic maps of a light cone through them."""

@@ -1,0 +1,79 @@
+"""Light cones: their shells, and that tiles depend on their own numbers alone."""
+
+import numpy as np
+import pytest
+import torch
+
+from lensdask.errors import InputError
+from lensdask.sky import STAGE3_BINS, NbodyBox, TileGrid, nbody_tiles, tomography_cosmology
+from lensdask.sky.cosmology import comoving_distance
+from lensdask.sky.nbody import start
+from lensdask.sky.nbody.lightcone import light_cone_shells
+from lensdask.sky.tomography.kernels import field_kernels
+
+COSMOLOGY = tomography_cosmology(0.2915, 0.7835)
+BOX, GRID = NbodyBox(particles=16, side=380.0, steps=4), TileGrid(size=16, pixel_scale=18.75)
+SETTINGS = {"box": BOX, "grid": GRID, "number": 2, "seed": 3}
+
+
+@pytest.fixture(scope="module")
+def tiles():
+    return nbody_tiles(range(12), COSMOLOGY, **SETTINGS)
+
+
+def test_what_tiles_are(tiles):
+    assert tiles.shape == (12, 3, 4, 16, 16)
+    assert tiles.dtype == np.float32
+    assert np.isfinite(tiles).all()
+    for b in range(4):
+        assert np.corrcoef(tiles[:, 1, b].ravel(), tiles[:, 2, b].ravel())[0, 1] < -0.98
+    assert (tiles[:, 2] > -1).all()
+    # Matter in front of the last bin lenses it.
+    assert np.corrcoef(tiles[:, 0, 3].ravel(), tiles[:, 2, 0].ravel())[0, 1] > 0.2
+
+
+def test_tiles_depend_on_their_numbers_alone(tiles):
+    np.testing.assert_array_equal(nbody_tiles([7, 2], COSMOLOGY, **SETTINGS), tiles[[7, 2]])
+    for other in ({"number": 3}, {"seed": 4}):
+        found = nbody_tiles([7], COSMOLOGY, **SETTINGS | other)
+        assert abs(np.corrcoef(found[0, 2, 3].ravel(), tiles[7, 2, 3].ravel())[0, 1]) < 0.5
+
+
+def test_torch_makes_the_same_tiles(tiles, monkeypatch):
+    monkeypatch.setattr(start, "held_on", lambda array, _: torch.from_numpy(array))
+    found = nbody_tiles([7, 2], COSMOLOGY, **SETTINGS)
+    assert isinstance(found, torch.Tensor)
+    # A particle on the edge of a cell may be counted on its other side.
+    difference = np.abs(found.numpy() - tiles[[7, 2]])
+    assert np.median(difference, axis=(0, 3, 4)).max() < 1e-5
+    assert (difference.std(axis=(0, 3, 4)) < 0.05 * tiles.std(axis=(0, 3, 4))).all()
+
+
+def test_the_shells_are_the_kernels():
+    shells = light_cone_shells(COSMOLOGY, NbodyBox(), STAGE3_BINS, TileGrid())
+    chi = np.concatenate([shell.chi for shell in reversed(shells)])
+    assert np.diff(chi) == pytest.approx(95.0)
+    assert [shell.scale_factor for shell in shells] == sorted(shell.scale_factor for shell in shells)
+    farthest = float(comoving_distance(1.75, COSMOLOGY))
+    assert farthest < chi[-1] + 95 / 2 + 95
+    # All of every kernel is in them: ∫ W dz of matter is 1.
+    whole = sum(shell.weight.sum(axis=-1) for shell in shells)
+    np.testing.assert_allclose(whole[2], 1.0, atol=2e-3)
+    z = np.linspace(1e-4, 1.75, 3000)
+    kernels = field_kernels(z, STAGE3_BINS, COSMOLOGY)
+    np.testing.assert_allclose(whole, np.trapezoid(kernels, comoving_distance(z, COSMOLOGY)), rtol=2e-3)
+    # Cells: a quarter of a pixel far away, a 16th of those of the forces nearby.
+    pixel = TileGrid().pixel_scale * np.pi / 180 / 60
+    assert 380 / shells[0].cells == pytest.approx(shells[0].chi[0] * pixel / 4, rel=0.01)
+    assert shells[-1].cells == 16 * 256
+    for shell in shells[:-1]:
+        assert 380 / shell.cells <= shell.chi[0] * pixel / 2
+
+
+def test_bad_numbers_are_refused():
+    for settings in ({"number": 1024}, {"seed": -1}):
+        with pytest.raises(InputError, match="expected a whole number"):
+            nbody_tiles([0], COSMOLOGY, **SETTINGS | settings)
+    for numbers in ([], [-1], [2**20], [[0]]):
+        with pytest.raises(InputError, match="tiles: expected"):
+            nbody_tiles(numbers, COSMOLOGY, **SETTINGS)
