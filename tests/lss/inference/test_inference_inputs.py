@@ -58,9 +58,15 @@ def test_a_fiducial_observation_outside_of_the_prior(tmp_path):
 
 
 def test_priors_are_those_that_the_summaries_were_made_with(tmp_path):
-    prior = read_inputs(write_toy(tmp_path / "a.zarr", 2000, priors="released"), observation=0, mocks=0).prior
-    ends = dict(zip(prior.names, zip(prior.low, prior.high, strict=True), strict=True))
-    assert ends["eta_ia"] == (-5.0, 7.0)
-    assert fiducial_of(("b_g2",), "released") == [-1.0]
-    with pytest.raises(InputError, match="priors: 'flat'; expected table1, released"):
+    assert fiducial_of(("eta_b", "b_g2"), "released").tolist() == [0.5, -1.0]
+    # Of Table I: the released ones end at an eta_b of 2.
+    dataset = toy_dataset(4000)
+    dataset = dataset.isel(sample=abs(dataset["theta_true"].values[:, 6]) < 2)
+    for priors, high in (("table1", 3.0), ("released", 2.0)):
+        write(dataset.assign_attrs(priors=priors), tmp_path / priors)
+        prior = read_inputs(tmp_path / priors, observation=0, mocks=0).prior
+        assert prior.high[prior.names.index("eta_b")] == high
+    with pytest.raises(InputError, match="lie outside of the prior"):
+        read_inputs(write_toy(tmp_path / "a.zarr", 2000, priors="released"), observation=0, mocks=0)
+    with pytest.raises(InputError, match="priors: 'flat'; expected table1"):
         read_inputs(write_toy(tmp_path / "b.zarr", 2000, priors="flat"), observation=0, mocks=0)
