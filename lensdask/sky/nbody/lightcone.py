@@ -1,8 +1,9 @@
 """Tomographic tiles of a light cone through a simulated box: convergence, intrinsic alignment, matter contrast.
 
-The light cone is shells half a box thick. Each shows the box at the time that light passed the shell's middle; for each
-tile and shell, along a random axis, half of the box from a random side, shifted and flipped at random. A shell is two
-slices, each as wide as its angle at its own middle, and a map is ∫ W δ dχ along unbent lines of sight (Born)::
+The light cone is boxes one behind the other, each along an axis, shifted and flipped at random, by tile. Their whole
+depth is seen: the ends of a thinner piece would lose 2 to 5 % of the power of long waves. Half a box is a shell, which
+shows the particles at the time that light passed the shell's middle, in two slices as wide as their angle at their own
+middle. A map is ∫ W δ dχ along unbent lines of sight (Born)::
 
     map = Σ_slices δ_slice ∫ W dχ        over the slice
 
@@ -10,10 +11,11 @@ with the kernels of `lensdask.sky.tomography.kernels`.
 
 What the maps do not have:
 
-- All tiles of a box are made of the same matter, and in one tile each shell shows the same box again: waves of the size
+- All tiles of a box are made of the same matter, and one tile shows the same box thirteen times: waves of the size
   of the box, and rare haloes, come as they are in that one box. Draw conclusions from several boxes. A tile is wider
   than the box beyond a distance of 11.5 sides, where its edges show the same matter.
-- Correlations end at the faces of the shells.
+- Nothing is correlated across the faces between two boxes, and what a slice cuts is seen twice, away from the centre
+  of the tile.
 - Particles are counted, so maps have their shot noise, of power Σ_slices (∫ W dχ)² V / (N χ² Δχ) for N particles in the
   volume V; less while they keep the order of the grid that they start in. At ℓ = 550 it is 2 % of the power of δ in the
   third bin and 8 % of that of κ in the first, for the default box; at ℓ = 1000 it is 4 % and 20 %.
@@ -117,21 +119,23 @@ class _Places(NamedTuple):
     flip: Int64
     """1 or -1 along y and x, shape (tile, 2)."""
     shift: Float64
-    """First corner along y and x, in sides of the box, shape (tile, 2)."""
+    """Centre along y and x, in sides of the box, shape (tile, 2)."""
 
 
 def _places(keys: Int64, shells: int, seed: int) -> list[_Places]:
-    """Return the places of all shells; those of a tile depend on its key alone."""
-    drawn = words(keys, 3 * shells, seed, Stream.PLACEMENT).reshape(len(keys), shells, 3)
-    return [_places_of(drawn[:, shell]) for shell in range(shells)]
+    """Return the places of all shells from the last to the nearest; those of a tile depend on its key alone."""
+    boxes = -(-shells // 2)
+    drawn = words(keys, 3 * boxes, seed, Stream.PLACEMENT).reshape(len(keys), boxes, 3)
+    return [_places_of(drawn[:, shell // 2], shell % 2) for shell in reversed(range(shells))]
 
 
-def _places_of(drawn: Int64) -> _Places:
+def _places_of(drawn: Int64, second: int) -> _Places:
+    """Return the places of the first or the second half of a box."""
     choice = drawn[:, 0] // 3
     half, turned, transposed, flip_y, flip_x = ((choice >> bit) & 1 for bit in range(5))
     flip = 1 - 2 * np.stack([flip_y, flip_x], axis=1)
     shift = drawn[:, 1:].astype(np.float64) * 2.0**-32
-    return _Places(drawn[:, 0] % 3, half, turned, transposed, flip, shift)
+    return _Places(drawn[:, 0] % 3, half ^ second, turned, transposed, flip, shift)
 
 
 def _tile_keys(tiles: Int64, cosmology: Cosmology, number: int) -> Int64:
@@ -229,7 +233,7 @@ def _edges(
 ) -> tuple[Float64, Float64]:
     """Return the edges of the pixels along y and x in cells, each of shape (tile, size + 1)."""
     pixel = chi[:, None] * grid.pixel_scale * ARCMIN * (cells / box.side) * places.flip[tile]
-    edges = places.shift[tile, :, None] * cells + pixel[..., None] * np.arange(grid.size + 1)
+    edges = places.shift[tile, :, None] * cells + pixel[..., None] * (np.arange(grid.size + 1) - grid.size / 2)
     return edges[:, 0], edges[:, 1]
 
 

@@ -14,7 +14,7 @@ from lensdask.arrays import Array, namespace
 __all__ = ["SLICES", "integral_image", "rectangle_means", "slice_counts"]
 
 SLICES = 4
-"""Slices of a box along an axis. A shell of a light cone is two of them: half a box."""
+"""Slices of a box along an axis. Two of them are a shell of a light cone."""
 
 
 def slice_counts(position: Array, size: int, axis: int, cells: int) -> Iterator[Array]:

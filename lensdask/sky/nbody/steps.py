@@ -5,8 +5,8 @@ From one scale factor to the next, momenta are known at the middle m of a step a
     p += force(x(a)) [F(m) - F(m before)] / D(a)         x += p [D(a next) - D(a)] / F(m)
 
 with the factors of `lensdask.sky.nbody.growth_factors`. Where displacements are small this is linear growth exactly,
-for steps of any length. The mesh does not resolve haloes: power is low beyond about 0.5 h / Mpc for cells of
-1 Mpc / h, and so are the densest peaks.
+for steps of any length. The mesh does not resolve haloes: today, with cells of 1 Mpc / h, power is 3 % below that of
+halofit at 0.3 h / Mpc and 9 % from 0.4 to 0.7 h / Mpc, and the densest peaks are lower than they are.
 """
 
 from collections.abc import Iterator, Sequence

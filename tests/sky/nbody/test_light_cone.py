@@ -1,5 +1,7 @@
 """Light cones: their shells, and that tiles depend on their own numbers alone."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from lensdask.errors import InputError
 from lensdask.sky import STAGE3_BINS, NbodyBox, TileGrid, nbody_tiles, tomography_cosmology
 from lensdask.sky.cosmology import comoving_distance
-from lensdask.sky.nbody import start
+from lensdask.sky.nbody import lightcone, start
 from lensdask.sky.nbody.lightcone import light_cone_shells
 from lensdask.sky.tomography.kernels import field_kernels
 
@@ -68,6 +70,40 @@ def test_the_shells_are_the_kernels():
     assert shells[-1].cells == 16 * 256
     for shell in shells[:-1]:
         assert 380 / shell.cells <= shell.chi[0] * pixel / 2
+
+
+def test_both_halves_of_a_box_follow_each_other():
+    places = lightcone._places(np.arange(50), 27, seed=0)
+    assert len(places) == 27
+    # From the observer outwards; the last box is cut.
+    nearest_first = places[::-1]
+    for near, far in zip(nearest_first[:-1:2], nearest_first[1::2], strict=True):
+        slices = [2 * each.half + (role ^ each.turned) for each in (near, far) for role in (0, 1)]
+        step = np.where(near.turned, -1, 1)
+        for one, two in pairwise(slices):
+            np.testing.assert_array_equal((one + step) % 4, two)
+        np.testing.assert_array_equal(near.shift, far.shift)
+    assert {len(set(getattr(places[5], name).tolist())) for name in ("half", "turned", "transposed")} == {2}
+    assert set(places[5].axis.tolist()) == {0, 1, 2}
+
+
+def test_a_lump_is_seen_where_it_is():
+    places = lightcone._places(np.arange(10), 2, seed=0)[0]
+    shell = light_cone_shells(COSMOLOGY, BOX, STAGE3_BINS, GRID)[-4]
+    pixel = shell.chi * GRID.pixel_scale * np.pi / 180 / 60 * BOX.mesh / BOX.side
+    for tile in range(10):
+        axis, role = places.axis[tile], tile % 2
+        # In the middle of pixel (3, 12), before the map is turned; in the slice of one of the roles.
+        slice_of_box = 2 * places.half[tile] + (role ^ places.turned[tile])
+        away = pixel[role] * (np.array([3.5, 12.5]) - 8) * places.flip[tile]
+        place = np.zeros((3, 4096), np.float32)
+        place[axis] = (slice_of_box + 0.5) / 4 * BOX.mesh
+        place[[(axis + 1) % 3, (axis + 2) % 3]] = ((places.shift[tile] * BOX.mesh + away) % BOX.mesh)[:, None]
+        seen = lightcone._seen(place, shell, places, BOX, GRID)[:, tile]
+        expected = (12, 3) if places.transposed[tile] else (3, 12)
+        assert np.unravel_index(seen[role].argmax(), (16, 16)) == expected
+        assert seen[role].max() > 1
+        np.testing.assert_allclose(seen[1 - role], -1)
 
 
 def test_bad_numbers_are_refused():
