@@ -32,7 +32,7 @@ def simulate(
         str,
         typer.Option(
             help="What makes the maps: lognormal (random fields, quick) or nbody (simulated particles: for a "
-            "simulation and all its tiles a minute or two of a processor at the default size, 128 particles on a "
+            "simulation and all its tiles about a minute of a processor at the default size, 128 particles on a "
             "side)."
         ),
     ] = "lognormal",

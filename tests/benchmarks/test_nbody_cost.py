@@ -37,8 +37,9 @@ def test_compiled_loops_are_faster(record, monkeypatch):
     loops.compiled_loops.cache_clear()
     ratio = {name: arrays[name] / compiled[name] for name in ways}
     print(compiled, arrays, ratio)
-    record("nbody-loops", {"particles": BOX.particles, "compiled_s": compiled, "arrays_s": arrays, "ratio": ratio})
-    assert min(ratio.values()) > 5
+    record("nbody_loops", {"particles": BOX.particles, "compiled_s": compiled, "arrays_s": arrays, "ratio": ratio})
+    assert ratio["scatter"] >= 5
+    assert ratio["gather"] >= 3
 
 
 def test_a_light_cone(record):
@@ -48,5 +49,5 @@ def test_a_light_cone(record):
     nbody_tiles(range(TILES), COSMOLOGY, box=BOX)
     taken = time.process_time() - start
     print(f"{taken:.1f} s of CPU for {TILES} tiles")
-    record("nbody-light-cone", {"particles": BOX.particles, "steps": BOX.steps, "tiles": TILES, "cpu_s": taken})
+    record("nbody_light_cone", {"particles": BOX.particles, "steps": BOX.steps, "tiles": TILES, "cpu_s": taken})
     assert taken < 180

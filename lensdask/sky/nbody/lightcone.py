@@ -14,6 +14,9 @@ What the maps do not have:
 - All tiles of a box are made of the same matter, and one tile shows the same box thirteen times: waves of the size
   of the box, and rare haloes, come as they are in that one box. Draw conclusions from several boxes. A tile is wider
   than the box beyond a distance of 11.5 sides, where its edges show the same matter.
+- Forces are those of a mesh, and spectra of nearby matter low at small scales: for the default box κ4κ4 and δ1κ4 are
+  within 10 % of halofit for 100 < ℓ < 400 (7 and 8 % low at 350) and 10 and 13 % low at 550; κ1κ1, of the nearest
+  matter, is 6 % low at 150 and 26 % at 550. The farther δ3δ3 is within 3 %.
 - Nothing is correlated across the faces between two boxes, and what a slice cuts is seen twice, away from the centre
   of the tile.
 - Particles are counted, so maps have their shot noise, of power Σ_slices (∫ W dχ)² V / (N χ² Δχ) for N particles in the

@@ -37,9 +37,9 @@ def _paint(position: Any, field: Any) -> None:
         x, y, z = position[0, one], position[1, one], position[2, one]
         i, j, k = int(x), int(y), int(z)
         u, v, w = x - i, y - j, z - k
-        # Rounding puts some particles on the far face, which is the near one.
-        i, j, k = i % size, j % size, k % size
-        i1, j1, k1 = (i + 1) % size, (j + 1) % size, (k + 1) % size
+        # Rounding puts some particles on the far face, which is the near one. A remainder would take longer.
+        i, j, k = i if i < size else 0, j if j < size else 0, k if k < size else 0
+        i1, j1, k1 = i + 1 if i + 1 < size else 0, j + 1 if j + 1 < size else 0, k + 1 if k + 1 < size else 0
         field[i, j, k] += (1 - u) * (1 - v) * (1 - w)
         field[i, j, k1] += (1 - u) * (1 - v) * w
         field[i, j1, k] += (1 - u) * v * (1 - w)
@@ -56,8 +56,8 @@ def _read(field: Any, position: Any, out: Any) -> None:
         x, y, z = position[0, one], position[1, one], position[2, one]
         i, j, k = int(x), int(y), int(z)
         u, v, w = x - i, y - j, z - k
-        i, j, k = i % size, j % size, k % size
-        i1, j1, k1 = (i + 1) % size, (j + 1) % size, (k + 1) % size
+        i, j, k = i if i < size else 0, j if j < size else 0, k if k < size else 0
+        i1, j1, k1 = i + 1 if i + 1 < size else 0, j + 1 if j + 1 < size else 0, k + 1 if k + 1 < size else 0
         near = (1 - v) * ((1 - w) * field[i, j, k] + w * field[i, j, k1])
         near += v * ((1 - w) * field[i, j1, k] + w * field[i, j1, k1])
         far = (1 - v) * ((1 - w) * field[i1, j, k] + w * field[i1, j, k1])
