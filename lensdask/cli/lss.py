@@ -91,8 +91,12 @@ def train(
         str | None, typer.Option(help="Maps: lensing, clustering or combined. Default: that of the recipe, combined.")
     ] = None,
     summary: Annotated[
-        str, typer.Option(help="Network: hybrid (spectra and convolutions), power (spectra) or cnn (convolutions).")
-    ] = "hybrid",
+        str | None,
+        typer.Option(
+            help="Network: hybrid (spectra and convolutions), power (spectra) or cnn (convolutions). Default: that of "
+            "the recipe, hybrid."
+        ),
+    ] = None,
     cross: Annotated[
         str | None,
         typer.Option(
@@ -118,7 +122,7 @@ def train(
     train_and_report(
         partial(train_compressor, tiles=tiles),
         compressor,
-        recipe_for(read_recipe(config or f"lss-{summary}"), summary=summary, probe=probe, cross=cross),
+        recipe_for(read_recipe(config or f"lss-{summary or 'hybrid'}"), summary=summary, probe=probe, cross=cross),
         training,
         begins_with="making mosaics",
         as_json=as_json,

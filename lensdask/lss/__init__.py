@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lensdask.lss.sensitivity_maps import sensitivity
     from lensdask.lss.simulation import SPLITS, simulate, simulate_run, split_of
     from lensdask.lss.spectra import power_spectra
+    from lensdask.lss.tiles import Split
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 
@@ -51,6 +52,7 @@ __all__ = [
     "Prior",
     "Recipe",
     "RunOptions",
+    "Split",
     "Summaries",
     "compress",
     "draw_samples",

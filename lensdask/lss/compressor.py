@@ -40,6 +40,20 @@ class Compressor:
     """The forward model that it was trained on."""
     cross: str
     """Kind of the cross spectra."""
+    n_of_z: str
+    """Checksum of the redshifts of the galaxies that it was trained on."""
+
+    def check(self, split: Split) -> None:
+        """Refuse tiles that the compressor was not trained for.
+
+        Raises
+        ------
+        InputError
+            They have another pixel scale or other galaxies, or cosmologies outside of the prior.
+        """
+        split.check(self.model)
+        if split.n_of_z != self.n_of_z:
+            raise InputError(f"{split.where}: another n(z) than that of the compressor; expected the same galaxies")
 
     def summaries(self, split: Split, samples: Samples, seed: int, device: str = "cpu") -> npt.NDArray[np.float32]:
         """Return the summaries of samples.
@@ -88,6 +102,7 @@ def find_compressor(path: str | Path) -> Compressor:
         recipe = card["recipe"]
         known = {one.name for one in fields(ForwardModel)}
         model = ForwardModel(**{name: value for name, value in recipe["model"].items() if name in known})
-        return Compressor(found.location, found.sha256, card["architecture"], model, str(recipe["cross"]))
+        settings = card["architecture"], model, str(recipe["cross"]), str(card["n_of_z"])
+        return Compressor(found.location, found.sha256, *settings)
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: the card has no recipe of a compressor; expected one from lss train") from error

@@ -80,9 +80,12 @@ def compress(
     import dask.array as da
     import xarray as xr
 
+    check_choice("split", split, SPLITS)
+    check_number("chunk", chunk, least=1, whole=True)
     found, boxes = find_compressor(compressor), Split(tiles, split)
-    boxes.check(found.model)
-    names, number = found.model.parameters, samples or boxes.mosaics(found.model)
+    found.check(boxes)
+    names, number = found.model.parameters, boxes.mosaics(found.model) if samples is None else samples
+    check_number("samples", number, least=1, whole=True)
     drawn = draw_samples(np.arange(number), boxes.boxes, found.model, seed, fixed)
     ids = da.arange(number, chunks=chunk)
     made = ids.map_blocks(
@@ -142,7 +145,7 @@ def predict_run(
         Number of mosaics; their ids are 0, 1, ..., which no training uses.
     split
         Which simulations: "likelihood", or "test" for mock observations. Those of "training" and "validation" are what
-        the compressor knows already: its summaries of them are too good.
+        the compressor knows already: its summaries of them are too good, and inferences from them are warned of.
     fixed
         Values of parameters that are not drawn from the prior, by name.
     seed
@@ -155,7 +158,7 @@ def predict_run(
     Raises
     ------
     InputError
-        The output exists, the tiles do not fit the compressor, or it was trained on the seeds of the split.
+        The output exists, or the tiles do not fit the compressor.
     """
     check_choice("split", split, SPLITS)
     check_number("samples", samples, least=1, whole=True)
@@ -163,7 +166,7 @@ def predict_run(
     found = find_compressor(compressor)
     task = PredictSummaries(reference, split, found, seed, dict(fixed or {}))
     boxes = open_split(reference, split)
-    boxes.check(found.model)
+    found.check(boxes)
     # Now what every chunk would find: too few tiles for a mosaic, or a parameter that cannot be fixed.
     draw_samples(np.arange(1), boxes.boxes, found.model, seed, task.fixed)
     store = NewStore(

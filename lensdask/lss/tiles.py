@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from lensdask.compute import StoreReference, refer_to
-from lensdask.data import LSS_TILES
+from lensdask.data import LSS_TILES, configuration_hash
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
 from lensdask.lss.forward.evolution import Redshifts
@@ -43,16 +43,21 @@ class Split:
     """
 
     def __init__(self, dataset: xr.Dataset, split: str) -> None:
+        if dataset.attrs.get("schema") != LSS_TILES.name:
+            raise InputError(f"tiles: schema {dataset.attrs.get('schema')!r}; expected {LSS_TILES.name!r}")
+        LSS_TILES.validate(dataset)
+        self.where = dataset.encoding.get("source", "tiles")
         self._maps = dataset["map"].transpose("cosmology", "seed", "tile", "field", "bin", "y", "x")
         names = dataset["split"].transpose("cosmology", "seed").to_numpy()
         self._places = np.argwhere(names == split)
         if not len(self._places):
             found = ", ".join(np.unique(names))
-            raise InputError(f"tiles: no simulation for {split}, only for {found}; expected more seeds")
+            raise InputError(f"{self.where}: no simulation for {split}, only for {found}; expected more seeds")
         cosmology = self._places[:, 0]
         omega_m, sigma8 = (dataset[name].to_numpy()[cosmology] for name in ("omega_m", "sigma8"))
         self.boxes = Boxes(omega_m, sigma8, dataset.sizes["tile"])
         self.redshifts = Redshifts(dataset.attrs["redshift"], dataset.attrs["n_of_z"])
+        self.n_of_z = configuration_hash({"redshift": self.redshifts.redshift, "n": self.redshifts.n})
         self.pixel_scale = float(dataset.attrs["pixel_scale"])
         self._read: OrderedDict[tuple[int, int], npt.NDArray[np.float32]] = OrderedDict()
 
@@ -73,7 +78,7 @@ class Split:
         maps = self._maps[cosmology, seed, start:stop].compute(scheduler="synchronous").to_numpy()
         if not np.isfinite(maps).all():
             raise InputError(
-                f"tiles of cosmology {cosmology}, seed {seed}: not finite; expected numbers, or the run to be finished"
+                f"{self.where}: tiles of cosmology {cosmology}, seed {seed} are not finite; expected a finished run"
             )
         with _READING:
             while self._read and maps.nbytes * (len(self._read) + 1) > _CACHE_BYTES:
@@ -102,16 +107,29 @@ class Split:
         return len(self._places) * (self.boxes.tiles // model.tiles)
 
     def check(self, model: ForwardModel) -> None:
-        """Refuse a model for tiles of another pixel scale.
+        """Refuse a model that the tiles are not for.
 
         Raises
         ------
         InputError
-            It is.
+            They have another pixel scale, are too few for a mosaic, or a cosmology is outside of the prior.
         """
         if abs(self.pixel_scale / model.pixel_scale - 1) > 1e-6:
             raise InputError(
-                f"tiles: pixels of {self.pixel_scale} arcmin; expected the {model.pixel_scale} of the model"
+                f"{self.where}: pixels of {self.pixel_scale} arcmin; expected the {model.pixel_scale} of the model"
+            )
+        if self.boxes.tiles < model.tiles:
+            raise InputError(
+                f"{self.where}: {self.boxes.tiles} tiles of each simulation; expected {model.tiles}, those of a "
+                f"mosaic of side {model.side}"
+            )
+        low, high = (np.array([getattr(one, end) for one in model.prior[:2]]) for end in ("low", "high"))
+        outside = ~((self.boxes.cosmology >= low) & (self.boxes.cosmology <= high)).all(axis=1)
+        if outside.any():
+            omega_m, s8 = self.boxes.cosmology[np.argmax(outside)]
+            raise InputError(
+                f"{self.where}: a cosmology of omega_m {omega_m:.4g}, S8 {s8:.4g}; expected all inside of the prior, "
+                f"{low[0]} to {high[0]} and {low[1]} to {high[1]}"
             )
 
 

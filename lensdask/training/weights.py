@@ -64,7 +64,8 @@ def find_weights(
     """
     path = weights_file(name, shipped)
     if path.suffix != ".safetensors":
-        raise InputError(f"{unknown}, {', '.join(shipped)} or a .safetensors file")
+        known = f", {', '.join(shipped)} or" if shipped else ""
+        raise InputError(f"{unknown}{known} a .safetensors file")
     found = FoundWeights(name if name in shipped else str(path.resolve()), load_card(path)["sha256"])
     # Read now what the workers will read later: damaged weights must not cost a cluster or an older result.
     cached_model(build, weights_file(found.location, shipped), found.sha256, "cpu")

@@ -105,6 +105,9 @@ def test_resumption_trains_nothing_twice(folder):
     again = infer(folder / "file", folder / "summaries.zarr", **settings, resume=True)
     assert (folder / "file" / "likelihood.safetensors").stat().st_mtime_ns == time
     np.testing.assert_array_equal(first.chain.theta, again.chain.theta)
+    with pytest.raises(InputError, match=r"result.json is of observation observed.npz; expected row 3, or overwrite"):
+        infer(folder / "file", folder / "summaries.zarr", **settings | {"observation": 3}, resume=True)
+    assert (folder / "file" / "result.json").exists()
 
 
 def mistaken(monkeypatch, capfd, *arguments):

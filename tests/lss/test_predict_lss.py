@@ -87,3 +87,21 @@ def test_a_compressor_of_one_probe(tile_store, tmp_path):
     lazy = compress(open_store(tile_store), tmp_path / "l.safetensors", samples=2)
     assert lazy.attrs["probe"] == "lensing"
     assert np.isfinite(lazy["theta_summary"].compute(scheduler="synchronous")).all()
+
+
+def test_tiles_of_other_galaxies_are_refused(tile_store, tiny_compressor, tmp_path):
+    from lensdask.data import write
+
+    tiles = open_store(tile_store)
+    other = tiles.assign_attrs(n_of_z=[*tiles.attrs["n_of_z"][1:], tiles.attrs["n_of_z"][0]])
+    with pytest.raises(InputError, match=r"another n\(z\) than that of the compressor"):
+        compress(other, tiny_compressor)
+    with pytest.raises(InputError, match="schema 'lss_summaries'; expected 'lss_tiles'"):
+        compress(compress(tiles, tiny_compressor, samples=2), tiny_compressor)
+    with pytest.raises(InputError, match="samples: 0"):
+        compress(tiles, tiny_compressor, samples=0)
+    with pytest.raises(InputError, match="split: 'all'"):
+        compress(tiles, tiny_compressor, split="all")
+    write(tiles.assign_coords(sigma8=tiles["sigma8"] * 0 + 0.4), tmp_path / "low.zarr")
+    with pytest.raises(InputError, match=r"low.zarr: a cosmology of omega_m .* expected all inside of the prior"):
+        predict_run(tmp_path / "low.zarr", tiny_compressor, tmp_path / "s.zarr", samples=2, options=QUIET)

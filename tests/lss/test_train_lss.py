@@ -148,7 +148,7 @@ def test_recipes_that_come_with_the_package(name):
         (lambda r: replace(r, cross="absolute"), "cross: 'absolute'"),
         (lambda r: replace(r, mosaics=1), "mosaics: 1"),
         (lambda r: replace(r, clip_percentile=101.0), "clip_percentile: 101"),
-        (lambda r: recipe_for(r, summary="cnn"), "summary: 'cnn'; expected the architecture of the recipe"),
+        (lambda r: recipe_for(r, summary="cnn"), "summary: 'cnn'; expected 'hybrid', the architecture of the recipe"),
         (lambda r: recipe_for(r, summary="peaks"), "summary: 'peaks'"),
         (lambda r: recipe_for(r, summary="hybrid", probe="shear"), "probe: 'shear'"),
     ],
@@ -159,7 +159,7 @@ def test_recipes_that_cannot_be_are_refused(change, message):
 
 
 def test_tiles_that_do_not_fit_are_refused(tile_store, tmp_path):
-    with pytest.raises(InputError, match="tiles of a box: 5; expected 9 at least"):
+    with pytest.raises(InputError, match="5 tiles of each simulation; expected 9, those of a mosaic of side 3"):
         train(tmp_path / "a.safetensors", replace(TINY, model=replace(TINY.model, side=3)), tiles=tile_store)
     with pytest.raises(InputError, match=r"pixels of 4\.6875 arcmin; expected the 2\.0 of the model"):
         train(tmp_path / "a.safetensors", replace(TINY, model=replace(TINY.model, pixel_scale=2.0)), tiles=tile_store)
@@ -171,6 +171,6 @@ def test_tiles_that_do_not_fit_are_refused(tile_store, tmp_path):
     broken = open_store(tile_store).load()
     broken["map"][0, 0, 0, 0, 0, 0, 0] = np.nan
     write(broken, tmp_path / "one.zarr")
-    with pytest.raises(InputError, match="tiles of cosmology 0, seed 0: not finite"):
+    with pytest.raises(InputError, match="tiles of cosmology 0, seed 0 are not finite"):
         train(tmp_path / "a.safetensors", TINY, tiles=tmp_path / "one.zarr")
     assert not list(tmp_path.glob("a.*"))

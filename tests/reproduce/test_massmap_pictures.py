@@ -16,7 +16,7 @@ def test_images_in_rows_are_the_maps():
     mask[:4] = 0
     made = image("truth", kappa, 0.5, mask)
     assert made["pixel_scale"] == 1.5
-    shown = plots._pixels(made)
+    shown = plots.pixels_of(made)
     assert shown.shape == (43, 43)
     assert np.isnan(shown[0]).all()
     np.testing.assert_allclose(shown[1], kappa[4:6, :129].reshape(2, 43, 3).mean(axis=(0, 2)), atol=IMAGE_UNIT / 1.9)

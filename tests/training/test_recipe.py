@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import lensdask
-from lensdask import massmap, shear
+from lensdask import lss, massmap, shear
 from lensdask.data import load_card
 from lensdask.errors import InputError
 from lensdask.shear.shapes.d4cnn import build_d4cnn
@@ -15,7 +15,7 @@ from lensdask.shear.shapes.estimator import SHIPPED_WEIGHTS
 from lensdask.training import recipe_names
 
 FOLDER = Path(lensdask.__file__).parent / "recipes"
-PILLARS = {"shear": (shear, ("d4cnn", "cnn")), "massmap": (massmap, ("massmap-",))}
+PILLARS = {"shear": (shear, ("d4cnn", "cnn")), "massmap": (massmap, ("massmap-",)), "lss": (lss, ("lss-",))}
 NAMES = {name: recipe_names(prefixes) for name, (_, prefixes) in PILLARS.items()}
 
 

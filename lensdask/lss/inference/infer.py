@@ -1,5 +1,6 @@
 """``lensdask lss infer``: from a store of summaries to a chain, its numbers, and what shows whether to trust them."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lensdask.compute import describe_device, run_record, torch_settings, write_json
-from lensdask.data import write
+from lensdask.data import remove, write
 from lensdask.errors import InputError
 from lensdask.lss.inference.chains import Chain, ChainSettings, chain_dataset, run_chain
 from lensdask.lss.inference.ensemble import EnsembleSettings, log_posterior
@@ -129,6 +130,7 @@ def infer(
         seed=seed,
     )
     directory.mkdir(parents=True, exist_ok=True)
+    _remove_older(directory, "fiducial" if inputs.observed is None else inputs.observed.name, overwrite=overwrite)
     wanted = recipe or likelihood_recipe(density, len(inputs.names), epochs=epochs, seed=seed)
     split = split_summaries(inputs.rest, wanted.validation, wanted.seed)
     training, validation = inputs.rest.rows(split.training), inputs.rest.rows(~split.training)
@@ -158,7 +160,7 @@ def infer(
         _test(likelihood, inputs, ensemble, seed, tell),
     )
     source = None if found.mocks is None else str(calibration or f"rows set aside from {summaries}")
-    found.result.update(_result(found, inputs.rest) | {"mocks_from": source})
+    found.result.update(_result(found, inputs.rest, set_aside=calibration is None) | {"mocks_from": source})
     device_name = describe_device(likelihood.device.type)
     found.result["run"] = run_record(device_name, time.perf_counter() - began, len(inputs.rest.theta))
     write_json(directory / "result.json", found.result)
@@ -214,7 +216,7 @@ def _test(
     return run_mocks(likelihood, inputs.prior, inputs.mocks, seed=seed, settings=settings, report=stage)
 
 
-def _result(found: Inference, rest: Summaries) -> dict[str, Any]:
+def _result(found: Inference, rest: Summaries, *, set_aside: bool) -> dict[str, Any]:
     """Return the content of ``result.json`` but for the entries about the run."""
     rows = posterior_rows(found.names, found.chain, found.observation.truth, found.novelty)
     rows += accuracy_rows(found.accuracy)
@@ -224,10 +226,29 @@ def _result(found: Inference, rest: Summaries) -> dict[str, Any]:
         "size": len(rest.theta),
         "observation": found.observation.name,
         "compressor_sha256": rest.compressor_sha256,
+        "split": rest.split,
         "rows": rows,
         "chain": chain_record(found.chain),
-        "warnings": warnings_of(found.chain, found.novelty, found.mocks),
+        "warnings": warnings_of(found.chain, found.novelty, found.mocks, split=rest.split, set_aside=set_aside),
     }
+
+
+def _remove_older(directory: Path, observation: str, *, overwrite: bool) -> None:
+    """Remove earlier results: what an interruption leaves must not stand beside them.
+
+    Raises
+    ------
+    InputError
+        They are of another observation, and are not to be replaced.
+    """
+    result = directory / "result.json"
+    found = json.loads(result.read_text())["observation"] if result.exists() else observation
+    if found != observation and not overwrite:
+        raise InputError(f"{result} is of observation {found}; expected {observation}, or overwrite=True")
+    for name in ("result.json", "corner.png", "trust.png"):
+        (directory / name).unlink(missing_ok=True)
+    if (directory / "chains.zarr").exists():
+        remove(directory / "chains.zarr")
 
 
 def _check_directory(directory: Path, *, overwrite: bool, resume: bool) -> None:

@@ -93,7 +93,7 @@ def _find_observation(
         if not prior.contains(fiducial_of(known.names, known.priors)):
             raise InputError("observation fiducial: outside of the prior; expected simulations around it, or a row")
         return None, None
-    if isinstance(observation, int) or str(observation).lstrip("-").isdigit():
+    if isinstance(observation, int) or str(observation).lstrip("-").isdecimal():
         row, count = int(str(observation)), len(known.theta)
         if not 0 <= row < count:
             raise InputError(f"observation: row {row}; expected 0 to {count - 1}, a row of {known.where}")
@@ -115,6 +115,8 @@ def _set_aside(
         others = read_summaries(calibration, least=1)
         known.require_like(others)
         others.require_inside(prior)
+        if set(map(bytes, others.summary)) & set(map(bytes, known.summary)):
+            raise InputError(f"{others.where}: has samples of {known.where}; expected mocks that are not learned from")
         chosen = others.rows(choose_mocks(others, mocks, seed)) if mocks else None
     elif mocks:
         rows = choose_mocks(known, mocks, seed)

@@ -122,9 +122,23 @@ def chain_record(chain: Chain) -> dict[str, Any]:
     }
 
 
-def warnings_of(chain: Chain, novelty: float, mocks: MockPosteriors | None) -> list[str]:
-    """Return what speaks against a result, a line each."""
+def warnings_of(
+    chain: Chain, novelty: float, mocks: MockPosteriors | None, *, split: str = "likelihood", set_aside: bool = False
+) -> list[str]:
+    """Return what speaks against a result, a line each.
+
+    Parameters
+    ----------
+    chain, novelty, mocks
+        The chain of the observation, its p-value among the simulations, and the posteriors of mocks, if there are any.
+    split
+        Simulations that the likelihood was learned from.
+    set_aside
+        Whether the mocks are at the cosmologies of the simulations, where the tests ask for draws from the prior.
+    """
     lines = []
+    if split in ("training", "validation"):
+        lines.append(f"the compressor was trained on these {split} simulations: constraints are too tight")
     if not chain.long_enough:
         lines.append(f"the chain is {chain.times:.0f} autocorrelation times long, less than asked for: more steps help")
     if chain.r_hat.max() > _R_HAT:
@@ -136,7 +150,9 @@ def warnings_of(chain: Chain, novelty: float, mocks: MockPosteriors | None) -> l
     failed = {name: p for name, p in mocks.coverage.p_values().items() if p < SUSPICIOUS}
     if failed:
         named = ", ".join(f"{name} (p = {p:.1g})" for name, p in failed.items())
-        lines.append(f"posteriors of mocks do not cover the truth as they should: {named}")
+        line = f"posteriors of mocks do not cover the truth as they should: {named}"
+        hint = "; they are at cosmologies of the simulations, not drawn from the prior: a calibration store tells more"
+        lines.append(line + hint * set_aside)
     if (mocks.r_hat > _MOCK_R_HAT).any():
         lines.append(
             f"{int((mocks.r_hat > _MOCK_R_HAT).sum())} chains of mocks have not converged: a longer burn-in helps"

@@ -40,6 +40,8 @@ class Summaries:
     """The store, for messages."""
     priors: str = "table1"
     """Priors of the parameters, one of `lensdask.lss.forward.model.PRIORS`."""
+    split: str = "likelihood"
+    """Simulations that they are of."""
 
     @property
     def cosmologies(self) -> Float64:
@@ -169,7 +171,11 @@ def summaries_of(dataset: xr.Dataset, where: str, least: int = LEAST) -> Summari
     if found != LSS_SUMMARIES.name:
         raise InputError(f"{where}: a store of schema {found!r}; expected {LSS_SUMMARIES.name!r}")
     LSS_SUMMARIES.validate(dataset)
-    theta, summary = (dataset[name].values.astype(np.float64) for name in ("theta_true", "theta_summary"))
+    try:
+        theta, summary = (dataset[name].values.astype(np.float64) for name in ("theta_true", "theta_summary"))
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{where}: cannot be read ({reason}); expected an undamaged store") from error
     for name, values in (("theta_true", theta), ("theta_summary", summary)):
         bad = ~np.isfinite(values).all(axis=1)
         if bad.any():
@@ -189,7 +195,9 @@ def summaries_of(dataset: xr.Dataset, where: str, least: int = LEAST) -> Summari
             f"{where}: {names[number]} is {theta[0, number]:.4g} in all samples; expected simulations that vary it"
         )
     attributes = dataset.attrs["compressor_sha256"], dataset.attrs["configuration_hash"]
-    return Summaries(names, theta, summary, *attributes, where, LSS_SUMMARIES.attribute(dataset, "priors"))
+    return Summaries(
+        names, theta, summary, *attributes, where, LSS_SUMMARIES.attribute(dataset, "priors"), dataset.attrs["split"]
+    )
 
 
 @dataclass(frozen=True)
@@ -224,7 +232,7 @@ def read_observation(path: Path, names: tuple[str, ...]) -> Observation:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError, EOFError) as error:
+    except (OSError, ValueError, TypeError, zipfile.BadZipFile, AttributeError, EOFError) as error:
         raise InputError(f"{path}: {str(error).splitlines()[0]}; {expected}") from error
     if "theta_summary" not in arrays:
         raise InputError(f"{path}: has {', '.join(arrays) or 'no array'}; {expected}")
@@ -238,6 +246,9 @@ def read_observation(path: Path, names: tuple[str, ...]) -> Observation:
 
 
 def _numbers(path: Path, name: str, values: npt.NDArray[np.generic], count: int) -> Float64:
-    if values.shape != (count,) or values.dtype.kind not in "fiu" or not np.isfinite(values).all():
+    if values.shape != (count,) or values.dtype.kind not in "fiu":
         raise InputError(f"{path}: {name} has shape {values.shape}, {values.dtype}; expected {count} finite numbers")
+    if not np.isfinite(values).all():
+        number = int(np.argmin(np.isfinite(values)))
+        raise InputError(f"{path}: {name}[{number}] is {values[number]}; expected {count} finite numbers")
     return values.astype(np.float64)

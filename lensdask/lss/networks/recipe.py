@@ -76,7 +76,9 @@ def read_recipe(name: str | Path = "lss-hybrid") -> Recipe:
     return recipe_of_file(find_recipe(name, ("lss-",)), Recipe(), BASES)
 
 
-def recipe_for(recipe: Recipe, *, summary: str, probe: str | None = None, cross: str | None = None) -> Recipe:
+def recipe_for(
+    recipe: Recipe, *, summary: str | None = None, probe: str | None = None, cross: str | None = None
+) -> Recipe:
     """Return a recipe for another probe or kind of cross spectra.
 
     Parameters
@@ -84,7 +86,7 @@ def recipe_for(recipe: Recipe, *, summary: str, probe: str | None = None, cross:
     recipe
         What is changed.
     summary
-        Architecture that it must have: "hybrid", "power" or "cnn".
+        Architecture that it must have, "hybrid", "power" or "cnn"; any when none.
     probe, cross
         As in `ForwardModel` and `Recipe`; those of the recipe when none.
 
@@ -93,8 +95,10 @@ def recipe_for(recipe: Recipe, *, summary: str, probe: str | None = None, cross:
     InputError
         The recipe has another architecture, or there is no such probe or kind.
     """
-    check_choice("summary", summary, tuple(BASES))
-    if not isinstance(recipe.network, type(next(iter(BASES[summary].values())))):
-        raise InputError(f"summary: {summary!r}; expected the architecture of the recipe")
+    name = next(name for name, bases in BASES.items() if type(next(iter(bases.values()))) is type(recipe.network))
+    if summary is not None:
+        check_choice("summary", summary, tuple(BASES))
+        if summary != name:
+            raise InputError(f"summary: {summary!r}; expected {name!r}, the architecture of the recipe")
     model = recipe.model if probe is None else replace(recipe.model, probe=probe)
     return replace(recipe, model=model, cross=recipe.cross if cross is None else cross)  # type: ignore[arg-type]

@@ -114,7 +114,7 @@ def train(
             objective=_objective,
             clip_percentile=recipe.clip_percentile,
             examples=examples,
-            data={"tiles_hash": reference.hash},
+            data={"tiles_hash": reference.hash, "n_of_z": training.split.n_of_z},
             notes={"tiles": Path(tiles).name, "sky": dataset.attrs["sky"]},
             initialise=initialise,
         )

@@ -23,8 +23,9 @@ _LARGEST = 1024
 
 @dataclass(frozen=True)
 class NbodyBox:
-    """A periodic cube of particles; by default 256 Mpc / h on a side: 20 s of a processor with the extra ``nbody``, 40 s without, 1.1 GB.
+    """A periodic cube of particles; by default 256 Mpc / h on a side.
 
+    The default takes 20 s of a processor with the extra ``nbody``, 40 s without, and 1.1 GB.
     Kacprzak & Fluri 2022 have 256³ particles in 500 Mpc, which is for a GPU.
     """
 

@@ -62,12 +62,15 @@ def tomography_cosmology(omega_m: float, sigma8: float) -> Cosmology:
     Raises
     ------
     InputError
-        One is out of its range or has more decimals.
+        One is out of its range or has more decimals, or S₈ is out of its range.
     """
     for name, value, (least, most) in (("omega_m", omega_m, OMEGA_M), ("sigma8", sigma8, SIGMA8)):
         check_number(name, value, least=least, most=most)
         if round(value, _DECIMALS) != value:
             raise InputError(f"{name}: {value}; expected a number of {_DECIMALS} decimals at the most")
+    clumpiness = sigma8 * (omega_m / 0.3) ** 0.5
+    if not S8[0] <= clumpiness <= S8[1]:
+        raise InputError(f"S8 of omega_m {omega_m}, sigma8 {sigma8}: {clumpiness:.4g}; expected {S8[0]} to {S8[1]}")
     return Cosmology(h=HUBBLE, omega_m=float(omega_m), omega_b=OMEGA_B, sigma8=float(sigma8), n_s=N_S)
 
 
@@ -160,13 +163,13 @@ def choose_cosmologies(which: int | str | Path) -> tuple[Cosmology, ...]:
     name, _, number = text.partition(":")
     if name == "calibration":
         return _first("calibration", calibration_cosmologies(), number or None)
-    if text.lstrip("-").isdigit():
+    if text.lstrip("-").isdecimal():
         return _first("grid", grid_cosmologies(), text)
     return _read_cosmologies(Path(text))
 
 
 def _first(name: str, points: Float64, number: str | None) -> tuple[Cosmology, ...]:
-    count = len(points) if number is None else int(number) if number.isdigit() else 0
+    count = len(points) if number is None else int(number) if number.isdecimal() else 0
     if not 1 <= count <= len(points):
         raise InputError(f"cosmologies: {number} of the {name}; expected a whole number from 1 to {len(points)}")
     return tuple(tomography_cosmology(*point) for point in points[:count].tolist())

@@ -70,3 +70,8 @@ def test_priors_are_those_that_the_summaries_were_made_with(tmp_path):
         read_inputs(write_toy(tmp_path / "a.zarr", 2000, priors="released"), observation=0, mocks=0)
     with pytest.raises(InputError, match="priors: 'flat'; expected table1"):
         read_inputs(write_toy(tmp_path / "b.zarr", 2000, priors="flat"), observation=0, mocks=0)
+
+
+def test_mocks_that_are_learned_from_are_refused(store):
+    with pytest.raises(InputError, match="expected mocks that are not learned from"):
+        read_inputs(store, observation="fiducial", mocks=20, calibration=store)

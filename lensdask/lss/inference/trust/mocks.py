@@ -64,7 +64,7 @@ def choose_mocks(summaries: Summaries, count: int, seed: int) -> npt.NDArray[np.
     InputError
         There are fewer sets of parameters.
     """
-    check_number("mocks", count, least=_LEAST, whole=True)
+    check_number("mocks", count, least=_LEAST, whole=True, meaning="or 0 for none")
     first = np.unique(summaries.groups(), return_index=True)[1]
     if len(first) < count:
         raise InputError(f"mocks: {count}; expected at most {len(first)}, the parameter sets of {summaries.where}")
