@@ -228,6 +228,28 @@ def forward_section(part: dict[str, Any]) -> str:
     return "\n\n".join([title, about(part), text, table(["stage", "ms per mosaic"], rows)])
 
 
+def nbody_section(part: dict[str, Any]) -> str:
+    """Return the table of the loops over particles, with numba and without."""
+    rows = [
+        (name, f"{1e3 * part['compiled_s'][name]:.0f}", f"{1e3 * part['arrays_s'][name]:.0f}", f"{ratio:.1f}")
+        for name, ratio in part["ratio"].items()
+    ]
+    text = (
+        f"{part['particles']}³ particles on a mesh of twice as many cells along a side, one thread, least of several."
+    )
+    header = ["particles and mesh", "ms with numba", "ms with NumPy", "NumPy over numba"]
+    return "\n\n".join(["## Particles", about(part), text, table(header, rows)])
+
+
+def light_cone_section(part: dict[str, Any]) -> str:
+    """Return the line about a light cone."""
+    text = (
+        f"A box of {part['particles']}³ particles in {part['steps']} steps and {part['tiles']} tiles of a light cone "
+        f"through it take {part['cpu_s']:.0f} s of a processor."
+    )
+    return "\n\n".join(["## A light cone", about(part), text])
+
+
 def gpu_sections(found: dict[str, dict[str, Any]]) -> list[str]:
     """Return the tables of what `make gpu` ran beside the stages, each with the card it ran on."""
     made = []
@@ -302,6 +324,8 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         "large_conv.cpu": large_conv_section,
         "mosaic.cpu": mosaic_section,
         "lss_forward.cpu": forward_section,
+        "nbody_loops.cpu": nbody_section,
+        "nbody_light_cone.cpu": light_cone_section,
     }
     for name, make in whole.items():
         sections += [make(found[name])] if name in found else []
