@@ -235,7 +235,7 @@ def nbody_section(part: dict[str, Any]) -> str:
         for name, ratio in part["ratio"].items()
     ]
     text = (
-        f"{part['particles']}³ particles on a mesh of twice as many cells along a side, one thread, least of several."
+        f"{part['particles']}³ particles, a mesh of twice as many cells along a side, one thread, the least of several."
     )
     header = ["particles and mesh", "ms with numba", "ms with NumPy", "NumPy over numba"]
     return "\n\n".join(["## Particles", about(part), text, table(header, rows)])
