@@ -39,6 +39,20 @@ def test_it_stays_sick(tmp_path, undisturbed, cluster):
     assert result_bytes(tmp_path, result.sums) == undisturbed
 
 
+def test_after_its_restart_it_is_avoided_at_its_new_address(cluster):
+    window = Window(cluster, str, "name", say=lambda _: None)
+    (sick_one, other), seen = sorted(cluster.nthreads()), set(cluster.nthreads())
+    window._failed_on[7] = sick_one
+    window._restart(sick_one)
+    (again,) = set(cluster.nthreads()) - seen
+    window._recount()
+    window.submit(7)
+    (flight,) = window._flights.values()
+    assert flight.allowed == {other}
+    assert window._failed_on[7] == again
+    assert window.wait().sums == "7"
+
+
 def test_alone_it_is_restarted(tmp_path, undisturbed):
     with start_cluster("local", workers=1) as client:
         result = start_run(tmp_path, sick(tmp_path), client=client)

@@ -211,9 +211,18 @@ class Window:
         self._restart_may_help = False
         # Nobody starts a worker without a nanny again (ValueError); one may have left by itself (KeyError).
         with suppress(ValueError, KeyError), _asking_the_scheduler(self._client):
+            before = set(self._client.nthreads())
             self._client.restart_workers([worker], timeout=_RESTART_SECONDS, raise_for_error=False)
             self._say(f"worker {worker} was restarted: {_SICK} chunks in a row failed on it")
+            self._avoid_after_restart(worker, set(self._client.nthreads()) - before)
         self._counted = -_RECOUNT_SECONDS
+
+    def _avoid_after_restart(self, worker: str, new: set[str]) -> None:
+        """Keep the chunks that failed on a worker away from it: it has another address now, and may be sick still."""
+        if len(new) == 1:
+            (address,) = new
+            moved = {chunk: address for chunk, failed in self._failed_on.items() if failed == worker}
+            self._failed_on.update(moved)
 
     def _recount(self) -> None:
         """Ask which workers there are, unless that was asked a moment ago; say so if there are none any more."""
