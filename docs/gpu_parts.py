@@ -232,8 +232,6 @@ def mosaics(device: str, tiny: bool) -> dict[str, Any]:
 
 def _training_steps(maps: torch.Tensor, model: Any, batch: int, tiny: bool) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield a step of training of each network, made of maps that are there already."""
-    from dataclasses import replace
-
     from lensdask.lss.networks.architectures import ARCHITECTURES, BASES
     from lensdask.lss.networks.loss import summary_loss
     from lensdask.lss.networks.recipe import Recipe
@@ -243,7 +241,7 @@ def _training_steps(maps: torch.Tensor, model: Any, batch: int, tiny: bool) -> I
     theta = torch.zeros(batch, len(model.parameters), device=maps.device)
     size = "small" if tiny else "paper"
     for name, config in {n: BASES[n].get(size, BASES[n]["small"]) for n in ARCHITECTURES}.items():
-        fitted = Recipe(network=replace(config), model=model).network
+        fitted = Recipe(network=config, model=model).network
         network = network_of_config(fitted, ARCHITECTURES).to(maps.device)
         optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
         inputs = network_inputs(fitted.inputs, maps, model, "signed")

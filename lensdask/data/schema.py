@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -99,7 +99,7 @@ class Attribute:
         return isinstance(value, types[self.kind]) and not isinstance(value, bool)
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
@@ -282,7 +282,7 @@ def implied_coordinates(
         found["parameter"] = np.array(parameters, dtype=str)
     scale = attributes.get("pixel_scale")
     # What is no pixel scale is refused, in its own words, by who works with the maps.
-    if _is_number(scale) and scale > 0:  # type: ignore[operator]  # a number can be compared
+    if _is_number(scale) and scale > 0:
         names = [name for name in ("y", "x") if name in schema.coords and name in sizes]
-        found |= {name: coordinates(sizes[name], float(scale)) for name in names}  # type: ignore[arg-type]
+        found |= {name: coordinates(sizes[name], float(scale)) for name in names}
     return found

@@ -156,6 +156,13 @@ def test_bad_observations(here, monkeypatch, capfd, arrays, message):
     np.savez(here / "bad.npz", **arrays)
     line = mistaken(monkeypatch, capfd, "summaries.zarr", "out", "--observation", "bad.npz", "--mocks", 0)
     assert message in line
+    assert not (here / "out").exists()
+    # A mistake costs no earlier results either.
+    (here / "earlier").mkdir(exist_ok=True)
+    (here / "earlier" / "result.json").write_text("{}")
+    arguments = ("summaries.zarr", "earlier", "--observation", "bad.npz", "--mocks", 0, "--overwrite")
+    assert message in mistaken(monkeypatch, capfd, *arguments)
+    assert (here / "earlier" / "result.json").read_text() == "{}"
 
 
 def test_no_file_of_numpy(here, monkeypatch, capfd):

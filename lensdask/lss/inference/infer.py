@@ -129,8 +129,6 @@ def infer(
         cosmologies=cosmologies,
         seed=seed,
     )
-    directory.mkdir(parents=True, exist_ok=True)
-    _remove_older(directory, "fiducial" if inputs.observed is None else inputs.observed.name, overwrite=overwrite)
     wanted = recipe or likelihood_recipe(density, len(inputs.names), epochs=epochs, seed=seed)
     split = split_summaries(inputs.rest, wanted.validation, wanted.seed)
     training, validation = inputs.rest.rows(split.training), inputs.rest.rows(~split.training)
@@ -138,6 +136,9 @@ def infer(
     if inputs.observed is not None:
         # What cannot be used is told before the training.
         training.require_in_range(inputs.observed.summary, inputs.observed.name)
+    # Not before the input is accepted: a mistake must not cost earlier results.
+    directory.mkdir(parents=True, exist_ok=True)
+    _remove_older(directory, "fiducial" if inputs.observed is None else inputs.observed.name, overwrite=overwrite)
     likelihood = fit_likelihood(
         directory / "likelihood.safetensors",
         inputs.rest,
@@ -242,8 +243,9 @@ def _remove_older(directory: Path, observation: str, *, overwrite: bool) -> None
         They are of another observation, and are not to be replaced.
     """
     result = directory / "result.json"
-    found = json.loads(result.read_text())["observation"] if result.exists() else observation
-    if found != observation and not overwrite:
+    is_known = result.exists() and not overwrite
+    found = json.loads(result.read_text())["observation"] if is_known else observation
+    if found != observation:
         raise InputError(f"{result} is of observation {found}; expected {observation}, or overwrite=True")
     for name in ("result.json", "corner.png", "trust.png"):
         (directory / name).unlink(missing_ok=True)

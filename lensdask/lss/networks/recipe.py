@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from lensdask.errors import InputError, check_choice, check_number, check_seed
 from lensdask.lss.forward.model import ForwardModel
@@ -101,4 +101,5 @@ def recipe_for(
         if summary != name:
             raise InputError(f"summary: {summary!r}; expected {name!r}, the architecture of the recipe")
     model = recipe.model if probe is None else replace(recipe.model, probe=probe)
-    return replace(recipe, model=model, cross=recipe.cross if cross is None else cross)  # type: ignore[arg-type]
+    changes: dict[str, Any] = {"model": model} if cross is None else {"model": model, "cross": cross}
+    return replace(recipe, **changes)
