@@ -2,7 +2,17 @@
 
 from lensdask.data.files import check_unchanged, file_sha256
 from lensdask.data.schema import Attribute, Schema, Variable
-from lensdask.data.schemas import LSS_CHAINS, LSS_SUMMARIES, LSS_TILES, MASS_MAPS, SCHEMAS, SHAPES, SHEAR_MAPS, STAMPS
+from lensdask.data.schemas import (
+    LSS_CHAINS,
+    LSS_SPECTRA,
+    LSS_SUMMARIES,
+    LSS_TILES,
+    MASS_MAPS,
+    SCHEMAS,
+    SHAPES,
+    SHEAR_MAPS,
+    STAMPS,
+)
 from lensdask.data.store import (
     common_attributes,
     configuration_hash,
@@ -19,6 +29,7 @@ from lensdask.version import code_version
 
 __all__ = [
     "LSS_CHAINS",
+    "LSS_SPECTRA",
     "LSS_SUMMARIES",
     "LSS_TILES",
     "MASS_MAPS",

@@ -11,6 +11,7 @@ from lensdask.data.schema import Attribute, Schema, Variable
 __all__ = [
     "COMMON",
     "LSS_CHAINS",
+    "LSS_SPECTRA",
     "LSS_SUMMARIES",
     "LSS_TILES",
     "MASS_MAPS",
@@ -281,6 +282,29 @@ LSS_SUMMARIES = Schema(
 )
 """Summaries of mosaics, beside the parameters that they were made with."""
 
+LSS_SPECTRA = Schema(
+    name="lss_spectra",
+    version=1,
+    variables={
+        "theta_true": Variable(("sample", "parameter"), "float32", "1", "parameters that a mosaic was made with"),
+        "signed": Variable(("sample", "spectrum", "bin"), "float32", "1", "l (l + 1) C_l / 2 pi of Re(X Y*)"),
+        "modulus": Variable(("sample", "spectrum", "bin"), "float32", "1", "the same of |X Y*| of each wave"),
+    },
+    coords={"sample": Variable(("sample",), "int64", "1", "id of the mosaic"), "parameter": _PARAMETER},
+    attributes=COMMON
+    | _PARAMETERS
+    | {
+        "probe": Attribute("text", "1", "lensing, clustering or combined"),
+        "tiles_hash": Attribute("text", "1", "configuration_hash of the tiles"),
+        "split": Attribute("text", "1", "which simulations: training, validation, likelihood or test"),
+        "model_hash": Attribute("text", "1", "sha256 of the forward model but for its probe, and of fixed parameters"),
+        "seed": Attribute("whole number", "1", "seed of the forward model"),
+    },
+    unit_dim="sample",
+    chunk=512,
+)
+"""Power spectra of mosaics, of all pairs of their maps in the order (0, 0), (0, 1), ..., (1, 1), ..."""
+
 LSS_CHAINS = Schema(
     name="lss_chains",
     version=1,
@@ -307,6 +331,7 @@ LSS_CHAINS = Schema(
 """Markov chains of the parameters, given an observed summary."""
 
 SCHEMAS: Mapping[str, Schema] = {
-    schema.name: schema for schema in (STAMPS, SHAPES, SHEAR_MAPS, MASS_MAPS, LSS_TILES, LSS_SUMMARIES, LSS_CHAINS)
+    schema.name: schema
+    for schema in (STAMPS, SHAPES, SHEAR_MAPS, MASS_MAPS, LSS_TILES, LSS_SUMMARIES, LSS_SPECTRA, LSS_CHAINS)
 }
 """The schemas that `lensdask.open` knows, by name."""

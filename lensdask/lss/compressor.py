@@ -14,6 +14,7 @@ from lensdask.data import load_card
 from lensdask.errors import InputError
 from lensdask.lss.forward.model import ForwardModel
 from lensdask.lss.forward.samples import Samples
+from lensdask.lss.kept_spectra import KeptSpectra
 from lensdask.lss.networks.architectures import build_network
 from lensdask.lss.networks.trainingset import network_inputs, seen
 from lensdask.lss.networks.units import from_units
@@ -55,7 +56,9 @@ class Compressor:
         if split.n_of_z != self.n_of_z:
             raise InputError(f"{split.where}: another n(z) than that of the compressor; expected the same galaxies")
 
-    def summaries(self, split: Split, samples: Samples, seed: int, device: str = "cpu") -> npt.NDArray[np.float32]:
+    def summaries(
+        self, split: Split, samples: Samples, seed: int, device: str = "cpu", kept: KeptSpectra | None = None
+    ) -> npt.NDArray[np.float32]:
         """Return the summaries of samples.
 
         Parameters
@@ -68,6 +71,8 @@ class Compressor:
             Seed of the forward model.
         device
             "cpu" or "cuda".
+        kept
+            Spectra of the samples, where they have been made before.
 
         Returns
         -------
@@ -76,14 +81,20 @@ class Compressor:
         """
         count = len(samples.ids)
         rows = np.minimum(np.arange(-(-count // _BATCH) * _BATCH), count - 1).reshape(-1, _BATCH)
-        parts = [self._of_batch(split, samples.rows(one), seed, device) for one in rows]
+        parts = [self._of_batch(split, samples.rows(one), seed, device, kept) for one in rows]
         return np.concatenate(parts)[:count]
 
-    def _of_batch(self, split: Split, samples: Samples, seed: int, device: str) -> npt.NDArray[np.float32]:
+    def _of_batch(
+        self, split: Split, samples: Samples, seed: int, device: str, kept: KeptSpectra | None
+    ) -> npt.NDArray[np.float32]:
         network: Any = cached_model(build_network, self.path, self.sha256, device)
         with torch.no_grad():
-            maps = seen(split, samples, self.model, seed, device)
-            inputs = network_inputs(network.config.inputs, maps, self.model, self.cross)
+            if kept is None:
+                maps = seen(split, samples, self.model, seed, device)
+                inputs = network_inputs(network.config.inputs, maps, self.model, self.cross)
+            else:
+                spectra = kept.take(samples.ids, self.model.probe, self.cross)
+                inputs = (torch.from_numpy(spectra).to(device),)
             values = to_numpy(network(*inputs)[:, : len(self.model.parameters)])
         return from_units(values.astype(np.float64), self.model.prior).astype(np.float32)
 

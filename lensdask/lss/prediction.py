@@ -7,11 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensdask.compute import Chunks, Device, NewStore, RunOptions, RunResult, StoreReference, Table, Task, run
+from lensdask.compute import (
+    NOT_IDENTITY,
+    Chunks,
+    Device,
+    NewStore,
+    RunOptions,
+    RunResult,
+    StoreReference,
+    Table,
+    Task,
+    run,
+)
 from lensdask.data import LSS_SUMMARIES, common_attributes
-from lensdask.errors import check_choice, check_number, check_seed
+from lensdask.errors import InputError, check_choice, check_number, check_seed
 from lensdask.lss.compressor import Compressor, find_compressor
 from lensdask.lss.forward.samples import draw_samples
+from lensdask.lss.kept_spectra import KeptSpectra, open_spectra
 from lensdask.lss.simulation import SPLITS
 from lensdask.lss.tiles import Split, open_split, open_tiles
 
@@ -35,6 +47,8 @@ class PredictSummaries(Task):
     """Seed of the forward model."""
     fixed: Mapping[str, float] = field(default_factory=dict)
     """Parameters that are not drawn from the prior."""
+    kept: KeptSpectra | None = field(default=None, metadata=NOT_IDENTITY)
+    """Spectra of the mosaics, where they have been made before."""
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -43,7 +57,7 @@ class PredictSummaries(Task):
         """Return true parameters and summaries of some samples."""
         split = open_split(self.tiles, self.split)
         samples = draw_samples(np.arange(start, stop), split.boxes, self.compressor.model, self.seed, self.fixed)
-        summaries = self.compressor.summaries(split, samples, self.seed, device)
+        summaries = self.compressor.summaries(split, samples, self.seed, device, self.kept)
         return {"theta_true": samples.theta.astype(np.float32), "theta_summary": summaries}, None
 
 
@@ -127,6 +141,7 @@ def predict_run(
     samples: int,
     split: str = "likelihood",
     fixed: Mapping[str, float] | None = None,
+    spectra: str | Path | None = None,
     seed: int = 0,
     chunk: int = 256,
     options: RunOptions | None = None,
@@ -148,6 +163,9 @@ def predict_run(
         the compressor knows already: its summaries of them are too good, and inferences from them are warned of.
     fixed
         Values of parameters that are not drawn from the prior, by name.
+    spectra
+        Store of the schema ``lss_spectra`` of the same mosaics, for a compressor that takes nothing else: to the same
+        summaries, without making the mosaics again.
     seed
         Seed of the forward model.
     chunk
@@ -164,7 +182,12 @@ def predict_run(
     check_number("samples", samples, least=1, whole=True)
     dataset, reference = open_tiles(tiles)
     found = find_compressor(compressor)
-    task = PredictSummaries(reference, split, found, seed, dict(fixed or {}))
+    kept, held = None if spectra is None else open_spectra(Path(spectra)), dict(fixed or {})
+    if kept is not None:
+        if found.summary != "power":
+            raise InputError(f"spectra: a {found.summary} compressor; expected one of spectra alone")
+        kept.check(reference, split, found.model, seed, held)
+    task = PredictSummaries(reference, split, found, seed, held, kept)
     boxes = open_split(reference, split)
     found.check(boxes)
     # Now what every chunk would find: too few tiles for a mosaic, or a parameter that cannot be fixed.

@@ -1,12 +1,14 @@
 """Train a compressor on mosaics of simulated tiles, and write its weights with a card that says how they were made."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from lensdask.compute import StoreReference
+from lensdask.errors import InputError
+from lensdask.lss.kept_spectra import open_spectra
 from lensdask.lss.networks.architectures import ARCHITECTURES
 from lensdask.lss.networks.loss import summary_loss
 from lensdask.lss.networks.power import SpectraInputs
@@ -26,10 +28,17 @@ def _objective(model: nn.Module, batch: Batch) -> Tensor:
     return summary_loss(model(*batch[:-1]), batch[-1])
 
 
-def _mosaics(tiles: StoreReference, split: str, recipe: Recipe, device: str) -> Mosaics:
-    found = open_split(tiles, split)
+def _mosaics(
+    tiles: StoreReference, split: str, recipe: Recipe, device: str, spectra: Mapping[str, str | Path]
+) -> Mosaics:
+    found, inputs = open_split(tiles, split), recipe.network.inputs
     found.check(recipe.model)
-    return Mosaics(found, recipe.model, recipe.network.inputs, recipe.cross, recipe.seed, device)
+    kept = open_spectra(Path(spectra[split])) if split in spectra else None
+    if kept is not None:
+        if inputs != ("spectra",):
+            raise InputError(f"spectra: a network of {' and '.join(inputs)}; expected one of spectra alone")
+        kept.check(tiles, split, recipe.model, recipe.seed)
+    return Mosaics(found, recipe.model, inputs, recipe.cross, recipe.seed, device, kept)
 
 
 def _kept(mosaics: Mosaics, recipe: Recipe) -> Callable[[int], Iterable[Batch]]:
@@ -60,6 +69,7 @@ def train(
     recipe: Recipe,
     *,
     tiles: str | Path,
+    spectra: Mapping[str, str | Path] | None = None,
     start: str | Path | None = None,
     device: str = "auto",
     overwrite: bool = False,
@@ -79,6 +89,9 @@ def train(
         Architecture, forward model and hyperparameters.
     tiles
         Store of the schema ``lss_tiles``; its splits "training" and "validation" are taken.
+    spectra
+        Stores of the schema ``lss_spectra`` by split, for a network that takes nothing else: its mosaics are read from
+        them in place of being made, to the same weights.
     start
         Weights to go on from, of the same network, in place of random ones. Their card becomes part of the new one.
     device
@@ -99,7 +112,9 @@ def train(
     dataset, reference = open_tiles(Path(tiles))
 
     def prepare(device: str) -> Lesson:
-        training, validation = (_mosaics(reference, name, recipe, device) for name in ("training", "validation"))
+        training, validation = (
+            _mosaics(reference, name, recipe, device, spectra or {}) for name in ("training", "validation")
+        )
 
         def initialise(network: nn.Module) -> None:
             if isinstance(scaling := getattr(network, "scaling", None), SpectraInputs):

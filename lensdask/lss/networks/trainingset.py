@@ -16,6 +16,7 @@ from lensdask.lss.forward.model import ForwardModel
 from lensdask.lss.forward.mosaics import mosaic
 from lensdask.lss.forward.observation import observe
 from lensdask.lss.forward.samples import Samples, draw_samples
+from lensdask.lss.kept_spectra import KeptSpectra
 from lensdask.lss.networks.units import to_units
 from lensdask.lss.spectra import ell_edges, power_spectra
 from lensdask.lss.tiles import Split
@@ -85,10 +86,12 @@ class Mosaics:
     """Seed of the forward model."""
     device: str
     """Where they are made and kept."""
+    kept: KeptSpectra | None = None
+    """Their spectra, where the network takes nothing else and they have been made before."""
 
     def batch(self, first: int, count: int) -> Batch:
         """Return the inputs of the mosaics from an id on, and their parameters in the units of the networks."""
-        if self.device != "cpu":
+        if self.device != "cpu" or self.kept is not None:
             return self._made(range(first, first + count))
         parts = [range(at, min(at + _PART, first + count)) for at in range(first, first + count, _PART)]
         with ThreadPoolExecutor(os.cpu_count(), "mosaics") as threads:
@@ -96,9 +99,13 @@ class Mosaics:
 
     def _made(self, ids: range) -> Batch:
         samples = draw_samples(ids, self.split.boxes, self.model, self.seed)
-        with torch.no_grad():
-            maps = seen(self.split, samples, self.model, self.seed, self.device)
-            made = network_inputs(self.inputs, maps, self.model, self.cross)
+        if self.kept is not None:
+            spectra = self.kept.take(samples.ids, self.model.probe, self.cross)
+            made: Batch = (torch.from_numpy(spectra).to(self.device),)
+        else:
+            with torch.no_grad():
+                maps = seen(self.split, samples, self.model, self.seed, self.device)
+                made = network_inputs(self.inputs, maps, self.model, self.cross)
         theta = torch.from_numpy(to_units(samples.theta, self.model.prior)).float().to(self.device)
         return (*made, theta)
 
