@@ -100,9 +100,14 @@ def _kept(function: Callable[..., npt.NDArray[Any]], arguments: tuple[Hashable, 
 
 
 def _place(reference: Array) -> _Place:
-    single = str(reference.dtype).endswith(("float32", "complex64"))
     device = array_api_compat.device(reference)
-    return _Place(namespace(reference), device, str(device), single)
+    return _Place(namespace(reference), device, str(device), _is_single(reference.dtype))
+
+
+@lru_cache(maxsize=128)
+def _is_single(dtype: Hashable) -> bool:
+    # NumPy takes longer for the name of a type than for the sum of a row of pixels.
+    return str(dtype).endswith(("float32", "complex64"))
 
 
 def _put(values: npt.NDArray[Any], place: _Place) -> Array:

@@ -105,10 +105,10 @@ def _spectra(maps: Array, pixel_scale: float, cross: str) -> Array:
     xp, size = namespace(maps), maps.shape[-1]
     order, bounds = _order(size, pixel_scale)
     plane = plane_of(maps)
-    parts = [xp.abs(plane)] if cross == "modulus" else [xp.real(plane), xp.imag(plane)]
-    weight = constant(_weights, size, pixel_scale, reference=maps)
-    parts = [_sorted(part, index_like(order, maps)) * weight for part in parts]
-    spectra = [sum(_products(part[..., start:stop]) for part in parts) for start, stop in bounds]
+    # Real and imaginary parts are multiplied and summed alike: as if there were twice the tiles.
+    parts = xp.abs(plane) if cross == "modulus" else xp.concat([xp.real(plane), xp.imag(plane)], axis=2)
+    weighted = _sorted(parts, index_like(order, maps)) * constant(_weights, size, pixel_scale, reference=maps)
+    spectra = [_products(weighted[..., start:stop]) for start, stop in bounds]
     chosen = index_like(np.array([i * maps.shape[1] + j for i, j in pairs(maps.shape[1])]), maps)
     rows = [xp.reshape(each, (len(maps), -1, 1)) for each in spectra]
     return xp.take(xp.concat(rows, axis=2), chosen, axis=1) / maps.shape[2]
