@@ -59,6 +59,14 @@ def reproduce(
         bool, typer.Option("--list", callback=_list_experiments, is_eager=True, help="Print the experiments.")
     ] = False,
     seed: Seed = 0,
+    study: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Directory of simulations, networks and posteriors that experiments of one paper share, so that each "
+            "is made once. Default: in OUT_DIR.",
+        ),
+    ] = None,
     running: Running,
     as_json: AsJson = False,
 ) -> None:
@@ -66,7 +74,7 @@ def reproduce(
     from lensdask.cli.terminal import print_reproduction
     from lensdask.reproduce import run_experiment
 
-    result = run_experiment(experiment, directory, size=size, seed=seed, options=running.options)
+    result = run_experiment(experiment, directory, size=size, seed=seed, study=study, options=running.options)
     if as_json:
         print(json.dumps(result, indent=2))
     else:

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from scipy.ndimage import gaussian_filter
 from scipy.stats import binom
 
-__all__ = ["plot_corner", "plot_trust"]
+__all__ = ["draw_corner", "plot_corner", "plot_trust"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -46,6 +46,20 @@ def plot_corner(
     truth
         Parameters that are marked, shape (parameter,).
     """
+    count = len(labels)
+    figure = Figure(figsize=(1.5 * count + 1.5, 1.5 * count + 1.5), layout="constrained")
+    draw_corner(figure, draws_by_label, labels, truth=truth)
+    figure.savefig(path, dpi=130)
+
+
+def draw_corner(
+    figure: FigureBase,
+    draws_by_label: Mapping[str, npt.ArrayLike],
+    labels: Sequence[str],
+    *,
+    truth: npt.ArrayLike | None = None,
+) -> None:
+    """Draw what `plot_corner` draws into a figure or a part of one; arguments as there."""
     draws = {name: np.asarray(values, dtype=np.float64) for name, values in draws_by_label.items()}
     count = len(labels)
     every = np.concatenate(list(draws.values()))
@@ -53,7 +67,6 @@ def plot_corner(
     known = None if truth is None else np.asarray(truth, dtype=np.float64)
     if known is not None:
         ranges = np.stack([np.minimum(ranges[:, 0], known), np.maximum(ranges[:, 1], known)], axis=1)
-    figure = Figure(figsize=(1.5 * count + 1.5, 1.5 * count + 1.5), layout="constrained")
     grid = figure.subplots(count, count, squeeze=False)
     for y in range(count):
         for x in range(count):
@@ -62,7 +75,6 @@ def plot_corner(
         grid[y, 0].set_ylabel(f"${labels[y]}$" if y else "")
     handles = [grid[0, 0].plot([], [], color=colour)[0] for _, colour in zip(draws, _COLOURS, strict=False)]
     figure.legend(handles, list(draws), loc="upper right", frameon=False)
-    figure.savefig(path, dpi=130)
 
 
 def _draw_cell(

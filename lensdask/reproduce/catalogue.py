@@ -23,6 +23,7 @@ def run_experiment(
     *,
     size: str = "small",
     seed: int = 0,
+    study: Path | None = None,
     options: RunOptions | None = None,
 ) -> dict[str, Any]:
     """Reproduce a figure or a table: write ``result.json`` and the picture ``NAME.png`` into a directory.
@@ -37,6 +38,9 @@ def run_experiment(
         ``tiny``, ``small`` or ``paper``.
     seed
         Seed of galaxies, noise and training.
+    study
+        Directory of what the experiments of a paper share: simulations, networks, posteriors, each made once. In the
+        directory of the results when none.
     options
         Cluster, device, resumption.
 
@@ -52,4 +56,4 @@ def run_experiment(
     """
     if name not in EXPERIMENTS:
         raise InputError(f"experiment {name!r} is unknown; expected {', '.join(EXPERIMENTS)}")
-    return conduct(EXPERIMENTS[name], Job(directory, size, seed, options or RunOptions()))
+    return conduct(EXPERIMENTS[name], Job(directory, size, seed, options or RunOptions(), study))

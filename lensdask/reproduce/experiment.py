@@ -46,6 +46,12 @@ class Job:
     """Random seed."""
     options: RunOptions = field(default_factory=RunOptions)
     """Cluster, device, resumption."""
+    study: Path | None = None
+    """Directory of what the experiments of a paper share; each has its own among its parts when none."""
+
+    def trains(self, network: Path) -> bool:
+        """Whether a network is among what is trained for the experiment, and does not come with the package."""
+        return any(network.is_relative_to(place) for place in (self.parts, self.study) if place is not None)
 
     @property
     def parts(self) -> Path:
@@ -95,8 +101,8 @@ class Experiment:
     draw: Callable[[dict[str, Any], Path], None]
     """Draws a result file to a picture."""
     networks: Callable[[Job], Sequence[Path]]
-    """Weights it measures with: files that ship with the package, or files among its parts, which it trains and whose
-    names contain the recipe."""
+    """Weights it measures with: files that ship with the package, or files among its parts or in its study, which it
+    trains and whose names contain the recipe."""
     note: str = ""
     """What to expect here, and how the numbers differ from the paper's; sentences."""
 
@@ -122,10 +128,7 @@ def identity(experiment: Experiment, job: Job) -> dict[str, Any]:
         Name, size, seed, and ``networks``: the sha256 of those that ship, by name; null for those that the experiment
         trains, whose names contain the recipe.
     """
-    networks = {
-        path.stem: None if path.is_relative_to(job.parts) else load_card(path)["sha256"]
-        for path in experiment.networks(job)
-    }
+    networks = {path.stem: None if job.trains(path) else load_card(path)["sha256"] for path in experiment.networks(job)}
     return {"experiment": experiment.name, "size": job.size, "seed": job.seed, "networks": networks}
 
 
