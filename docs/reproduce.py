@@ -62,6 +62,13 @@ METHODS = ("truth", "Wiener", "KS93 1.6'", "KS93", "H21", "Cha", "MIU²Net")
 """Its columns, by the names in the experiments."""
 
 
+GAINS_IN_README = ("figure of merit", "omega_m", "s8", "a_ia", "eta_ia", "b_g", "r_g", "eta_b")
+"""Rows of the table of large-scale structure: what is measured from both probes."""
+
+GAINS = ("hybrid over signed", "hybrid over modulus", "signed spectra over modulus")
+"""Its columns, beside the published gains."""
+
+
 def _digest(name: str, result: dict[str, Any], picked: list[tuple[str | None, str]]) -> Iterator[str]:
     """Yield the lines of one experiment in a table of the README."""
     rows = {(r.get("series"), r["quantity"]): r for r in result["rows"] if "x" not in r}
@@ -112,19 +119,30 @@ def _cell(row: dict[str, Any]) -> str:
     return text if row["published"] is None else f"{text} [{row['published']:g}]"
 
 
+def gains_table() -> str:
+    """Return the table of the README about large-scale structure: gains in the widths of posteriors of both probes."""
+    rows = {(row["series"], row["quantity"]): row for row in _result("deeplss.table2")["rows"]}
+    lines = [f"| | {' | '.join(GAINS)} | published, CNN over PSD |", "|---|---|---|---|---|"]
+    for name in GAINS_IN_README:
+        found = [rows[f"combined, large scales: {gain} spectra", f"gain in {name}"] for gain in GAINS]
+        cells = [f"{row['measured']:.2f} ± {row['error']:.2f}" for row in found]
+        lines.append(f"| {name} | {' | '.join(cells)} | {found[0]['published']:g} |")
+    return "\n".join(lines)
+
+
 def readme_tables() -> list[str]:
-    """Return both tables: of the figures of D4CNN, and of mass maps."""
-    return [readme_table(IN_README, "d4cnn."), methods_table()]
+    """Return the tables: of the figures of D4CNN, of mass maps, and of large-scale structure."""
+    return [readme_table(IN_README, "d4cnn."), methods_table(), gains_table()]
 
 
 def collect(build: Path, names: list[str]) -> None:
     """Run experiments, and copy what they found: resume interrupted ones, repeat those whose networks changed."""
     for name in names:
         marker = build / name / "experiment.json"
-        known = identity(EXPERIMENTS[name], Job(build / name, "small"))
+        known = identity(EXPERIMENTS[name], Job(build / name, "small", study=build / "study"))
         is_same = not marker.exists() or json.loads(marker.read_text()) == known
         options = RunOptions(cluster="local", if_exists="resume" if is_same else "overwrite")
-        run_experiment(name, build / name, options=options)
+        run_experiment(name, build / name, study=build / "study", options=options)
         shutil.copy(build / name / "result.json", RESULTS / f"{name}.json")
         shutil.copy(build / name / f"{name}.png", ROOT / "docs" / "reproduce" / f"{name}.png")
 

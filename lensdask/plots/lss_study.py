@@ -10,17 +10,20 @@ from matplotlib.figure import Figure
 
 from lensdask.lss.forward.model import PRIORS
 from lensdask.lss.parameters import s8
-from lensdask.plots.massmap import Curve, plot_curves, plot_maps
+from lensdask.plots.massmap import plot_maps
 from lensdask.plots.massmap_experiments import curves_of, images_of, pixels_of
 from lensdask.plots.posteriors import draw_corner
 
-__all__ = ["plot_contours", "plot_convergence", "plot_gains", "plot_likelihoods", "plot_sensitivities"]
+__all__ = ["plot_contours", "plot_convergence", "plot_gains", "plot_likelihoods", "plot_novelty", "plot_sensitivities"]
 
 Float64 = npt.NDArray[np.float64]
 Result = dict[str, Any]
 
 LABELS = {name: one.label for name, one in PRIORS["table1"].items()} | {"sigma8": r"\sigma_8"}
 """TeX of the parameters."""
+
+_STYLES = ("-", "--", ":", "-.", (0, (1, 4)))
+"""Of the alternatives, in grey."""
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
@@ -155,5 +158,36 @@ def plot_convergence(result: Result, path: Path) -> None:
     path
         Picture to write.
     """
-    curves = {name: Curve(curve.x, curve.y) for name, curve in curves_of(result, "validation loss").items()}
-    plot_curves(curves, path, xlabel="mosaics seen", ylabel="loss on validation mosaics, eq. 14")
+    figure = Figure(figsize=(6.4, 4.6), layout="constrained")
+    axes = figure.subplots()
+    for number, (name, curve) in enumerate(curves_of(result, "validation loss").items()):
+        # The first two are compared; the alternatives show how much the choice of a network matters.
+        is_main = number < 2
+        colour, style = (_COLOURS[number], "-") if is_main else ("0.55", _STYLES[number - 2])
+        axes.plot(curve.x, curve.y, ls=style, color=colour, lw=1.8 if is_main else 1.0, label=name, marker=".")
+    axes.set(xlabel="mosaics seen", ylabel="loss on validation mosaics, eq. 14")
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=130)
+
+
+def plot_novelty(result: Result, path: Path) -> None:
+    """Draw the distributions of the p-values of mocks; those of more of the same are uniform.
+
+    Parameters
+    ----------
+    result
+        Content of ``result.json``.
+    path
+        Picture to write.
+    """
+    figure = Figure(figsize=(5.6, 4.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([1e-4, 1], [1e-4, 1], color="0.5", lw=0.8, ls="--", label="uniform")
+    curves = curves_of(result, "share of mocks with a lower p-value")
+    for (name, curve), colour in zip(curves.items(), _COLOURS, strict=False):
+        axes.step(curve.x, curve.y, where="post", color=colour, label=name)
+    axes.set(
+        xscale="log", xlabel="p-value among the simulations", ylabel="share of mocks with a lower one", ylim=(0, 1.02)
+    )
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=130)

@@ -22,7 +22,8 @@ _COLOURS = (
 
 _MASSES = (0.95, 0.68)
 _CELLS = 60
-_SMOOTHING = 1.2
+_SPREAD = 9.0
+"""Cells in a standard deviation of draws that fill the range."""
 _BINS = 10
 
 
@@ -85,7 +86,7 @@ def _draw_cell(
     for (_, values), colour in zip(draws.items(), _COLOURS, strict=False):
         if x == y:
             counts, edges = np.histogram(values[:, x], bins=_CELLS, range=ranges[x], density=True)
-            axes.stairs(gaussian_filter(counts, _SMOOTHING, mode="nearest"), edges, color=colour)
+            axes.stairs(gaussian_filter(counts, _width(len(values)), mode="nearest"), edges, color=colour)
         elif x < y:
             _contours(axes, values[:, [x, y]], ranges[[x, y]], colour)
     if truth is not None:
@@ -100,9 +101,14 @@ def _draw_cell(
         axes.set_ylim(*ranges[y])
 
 
+def _width(count: int) -> float:
+    """Return the standard deviation, in cells, of the kernel for a number of draws: Scott's rule."""
+    return float(_SPREAD * max(count, 1) ** (-1 / 6))
+
+
 def _contours(axes: Axes, pairs: Float64, ranges: Float64, colour: str) -> None:
     counts, first, second = np.histogram2d(pairs[:, 0], pairs[:, 1], bins=_CELLS, range=list(ranges))
-    smooth = gaussian_filter(counts, _SMOOTHING, mode="nearest")
+    smooth = gaussian_filter(counts, _width(len(pairs)), mode="nearest")
     ordered = np.sort(smooth, axis=None)[::-1]
     mass = ordered.cumsum() / ordered.sum()
     levels = [float(ordered[np.searchsorted(mass, share)]) for share in _MASSES]

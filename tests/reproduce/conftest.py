@@ -15,7 +15,7 @@ def results(tmp_path_factory):
 
     def result_of(name):
         if name not in done:
-            done[name] = run_experiment(name, folder / name, size="tiny", options=options)
+            done[name] = run_experiment(name, folder / name, size="tiny", study=folder / "study", options=options)
         return done[name], folder / name
 
     return result_of

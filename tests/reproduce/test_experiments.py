@@ -10,6 +10,7 @@ from command_line import call
 
 from lensdask.data import file_sha256
 from lensdask.errors import InputError
+from lensdask.lss import PARAMETERS
 from lensdask.reproduce import EXPERIMENTS, Job, run_experiment
 from lensdask.reproduce.d4cnn.networks import recipe_of
 from lensdask.reproduce.d4cnn.published import TABLE2
@@ -30,6 +31,8 @@ PRINTED = {
     "cha.figure8": {"mode of a map", "lowest of all maps", "highest of all maps"},
     "deeplss.table1": {"least value", "largest value", "fiducial value"},
     "deeplss.figure7": {"mean redshift"},
+    "deeplss.figure10": {"trainable parameters"},
+    "deeplss.table2": {f"gain in {name}" for name in (*PARAMETERS, "sigma8", "figure of merit")},
     "miu2net.power": {"largest |power ratio - 1| below l = 500"},
 }
 """Quantities of which the paper prints a number, at size tiny on a CPU; no tiny training set is among Table 3's."""
@@ -174,9 +177,11 @@ def test_figure_5_says_how_large_m_is_beside_its_error(results):
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_networks_are_named_by_their_checksums(results, name):
     result, directory = results(name)
-    folder = directory / "parts" / "networks"
-    assert result["networks"] == {path.stem: file_sha256(path) for path in folder.glob("*.safetensors")}
-    assert bool(result["networks"]) == bool(EXPERIMENTS[name].networks(Job(directory, "tiny")))
+    files = EXPERIMENTS[name].networks(Job(directory, "tiny", study=directory.parent / "study"))
+    assert result["networks"] == {path.stem: file_sha256(path) for path in files}
+    # What is trained for no other experiment is all there is.
+    parts = directory / "parts" / "networks"
+    assert set(parts.glob("*.safetensors")) == {path for path in files if path.is_relative_to(parts)}
 
 
 def test_finished_experiment_is_not_repeated(results, monkeypatch):

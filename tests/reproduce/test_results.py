@@ -54,7 +54,7 @@ def test_collecting_repeats_experiments_whose_networks_changed(tmp_path, monkeyp
     build = tmp_path / "build"
     known = identity(EXPERIMENTS[name], Job(build / name, "small"))
 
-    def run(_name, directory, *, options):
+    def run(_name, directory, *, study, options):  # noqa: ARG001
         calls.append(options.if_exists)
         directory.mkdir(parents=True, exist_ok=True)
         for file in ("result.json", f"{name}.png"):

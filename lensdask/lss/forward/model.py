@@ -38,6 +38,9 @@ PRIORS: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
 )
 """Parameters with priors and fiducial values: those of Table I, and those of the released configuration."""
 
+_CONVERGENCE = 0.005
+"""Of appendix E: about the dispersion of the convergence itself."""
+
 _CHOICES = {
     "probe": tuple(PROBES),
     "bias": ("linear", "printed", "released"),
@@ -151,6 +154,11 @@ class ForwardModel:
         """Which scales are left, in words for people: no result is complete without."""
         limit = "no limit in ell" if self.ell_max is None else f"ell <= {self.ell_max:g}"
         return f"smoothed at {self.lensing_scale:g} | {self.clustering_scale:g} Mpc/h ({self.smoothing}), {limit}"
+
+    @property
+    def convergence_scale(self) -> float:
+        """What convergence is multiplied by for the networks, appendix E."""
+        return float((_CONVERGENCE**2 + self.sigma_e**2 / self.mean_count) ** -0.5)
 
     @property
     def mean_count(self) -> float:

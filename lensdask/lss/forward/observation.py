@@ -25,9 +25,6 @@ __all__ = ["Observed", "galaxy_counts", "noisy_convergence", "noisy_maps", "obse
 
 Float64 = npt.NDArray[np.float64]
 
-_CONVERGENCE = 0.005
-"""Of appendix E: about the dispersion of the convergence itself."""
-
 _TILES = 16
 """Tiles whose maps fit into the cache of a CPU."""
 
@@ -98,7 +95,7 @@ def _noisy_maps(tiles: Array, samples: Samples, model: ForwardModel, galaxies: R
     xp, channels = namespace(tiles), []
     if model.probe != "clustering":
         kappa = noisy_convergence(tiles[:, 0, ...], tiles[:, 1, ...], counts, samples, model, galaxies, seed)
-        channels.append(kappa * (_CONVERGENCE**2 + model.sigma_e**2 / model.mean_count) ** -0.5)
+        channels.append(kappa * model.convergence_scale)
     if model.probe != "lensing":
         channels.append(counts / model.mean_count - 1)
     maps = xp.concat(channels, axis=1) if len(channels) > 1 else channels[0]

@@ -34,6 +34,7 @@ __all__ = ["PROBES", "alternative", "convergence", "likelihoods", "losses"]
 Float64 = npt.NDArray[np.float64]
 
 PROBES = ("lensing", "clustering", "combined")
+"""Of the six networks of the figure."""
 
 _EDGES = np.linspace(-1.0, 1.0, 41)
 

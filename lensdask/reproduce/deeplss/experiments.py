@@ -10,12 +10,14 @@ from lensdask.plots.lss_study import (
     plot_convergence,
     plot_gains,
     plot_likelihoods,
+    plot_novelty,
     plot_sensitivities,
 )
 from lensdask.reproduce.deeplss import skies
 from lensdask.reproduce.deeplss.checks import PROBES, alternative, convergence, likelihoods
 from lensdask.reproduce.deeplss.contours import CONTOURS, SUMMARIES, contours
 from lensdask.reproduce.deeplss.gains import COLUMNS, gains
+from lensdask.reproduce.deeplss.novelties import novelties
 from lensdask.reproduce.deeplss.published import ALTERNATIVES
 from lensdask.reproduce.deeplss.sensitivities import sensitivities
 from lensdask.reproduce.deeplss.study import Analysis, Study
@@ -195,6 +197,18 @@ DEEPLSS = (
         note=_STUDY + "All networks see the same mosaics, each of them once. The alternatives are those of appendix D "
         "with logarithms and correlations of spectra for their inputs, as ours has. Test mosaics are of cosmologies "
         "and simulations that no network has seen.",
+    ),
+    Experiment(
+        "deeplss.novelty",
+        "whether mocks that are unlike the simulations are noticed",
+        "no figure of the paper",
+        "to be learned: the paper does not test it",
+        novelties,
+        plot_novelty,
+        networks=_none,
+        note="Distance of the power of all maps, in four bands of multipole, to the tenth nearest of the simulations "
+        "for the likelihood, among such distances of simulations set aside. Mocks of 100 square degrees at size small. "
+        "N-body skies are of 128 cubed particles: their power is not that of the lognormal skies on all scales.",
     ),
 )
 """All that is reproduced of the paper."""
