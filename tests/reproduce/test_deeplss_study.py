@@ -26,7 +26,7 @@ QUIET = RunOptions(show_progress=False, device="cpu", if_exists="resume")
 def test_all_networks_of_a_study_see_the_same_mosaics(tmp_path, size):
     study = Study.of(Job(tmp_path, size))
     recipes = [study.recipe(one) for one in ANALYSES]
-    assert len({(r.seed, r.mosaics, r.validation, r.training.epochs, r.training.batch, r.fresh) for r in recipes}) == 1
+    assert len({(r.seed, r.validation, r.mosaics * (r.training.epochs if r.fresh else 1)) for r in recipes}) == 1
     for scales in ("large", "small"):
         models = {
             str(vars(recipe.model) | {"probe": None})

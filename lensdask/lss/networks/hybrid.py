@@ -7,13 +7,14 @@ the convergence is low, for one, are those of intrinsic alignment.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lensdask.errors import check_number
+from lensdask.errors import InputError, check_number
 from lensdask.lss.networks.loss import outputs_of
-from lensdask.lss.networks.power import SpectraInputs
+from lensdask.lss.networks.power import PowerNetwork, SpectraInputs
 
 __all__ = ["HYBRID_SMALL", "HybridConfig", "HybridNetwork"]
 
@@ -72,6 +73,36 @@ class HybridNetwork(nn.Module):
         self.second = nn.Conv2d(channels, 2 * channels, 5, stride=2, padding=2)
         self.joint = nn.Sequential(nn.Linear(width + 2 * channels, width), nn.ReLU())
         self.head = nn.Linear(width, outputs_of(config.parameters))
+
+    @torch.no_grad()
+    def begin_from(self, power: PowerNetwork) -> None:
+        """Take the weights of a network of spectra: outputs are its outputs until the convolutions have learned.
+
+        Parameters
+        ----------
+        power
+            Two dense layers as wide as those here, and scaled inputs of the same maps.
+
+        Raises
+        ------
+        InputError
+            It is another one.
+        """
+        config, found = self.config, power.config
+        same = all(getattr(config, name) == getattr(found, name) for name in ("maps", "bins", "parameters", "width"))
+        if not same or (found.kind, found.layers, found.scaling) != ("dense", 2, "correlations"):
+            raise InputError(
+                f"network to begin from: {found}; expected one of two dense layers of {config.width} units, scaled "
+                f"correlations of {config.maps} maps and {config.parameters} parameters"
+            )
+        features: Any = power.features
+        pairs: Any = ((self.scaling, power.scaling), (self.dense, features[:3]), (self.head, power.head))
+        for own, other in pairs:
+            own.load_state_dict(other.state_dict())
+        joint: Any = self.joint[0]
+        joint.weight.zero_()
+        joint.weight[:, : config.width] = features[3].weight
+        joint.bias.copy_(features[3].bias)
 
     def forward(self, spectra: Tensor, tiles: Tensor) -> Tensor:
         """Return the outputs, shape (sample, n + n (n + 1) / 2).

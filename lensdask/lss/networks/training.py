@@ -7,16 +7,27 @@ import torch
 from torch import Tensor, nn
 
 from lensdask.compute import StoreReference
+from lensdask.data import load_card
 from lensdask.errors import InputError
 from lensdask.lss.kept_spectra import open_spectra
-from lensdask.lss.networks.architectures import ARCHITECTURES
+from lensdask.lss.networks.architectures import ARCHITECTURES, build_network
+from lensdask.lss.networks.hybrid import HybridConfig, HybridNetwork
 from lensdask.lss.networks.loss import summary_loss
-from lensdask.lss.networks.power import SpectraInputs
+from lensdask.lss.networks.power import PowerNetwork, SpectraInputs
 from lensdask.lss.networks.recipe import Recipe
 from lensdask.lss.networks.trainingset import FIRST_TRAINING, FIRST_VALIDATION, Mosaics
 from lensdask.lss.tiles import open_split, open_tiles
 from lensdask.random import Stream, generator
-from lensdask.training import Batch, Examples, History, Lesson, Trained, read_ahead, train_to_file
+from lensdask.training import (
+    Batch,
+    Examples,
+    History,
+    Lesson,
+    Trained,
+    network_from_weights,
+    read_ahead,
+    train_to_file,
+)
 
 __all__ = ["train"]
 
@@ -39,6 +50,16 @@ def _mosaics(
             raise InputError(f"spectra: a network of {' and '.join(inputs)}; expected one of spectra alone")
         kept.check(tiles, split, recipe.model, recipe.seed)
     return Mosaics(found, recipe.model, inputs, recipe.cross, recipe.seed, device, kept)
+
+
+def _power_of(start: Path, recipe: Recipe) -> PowerNetwork | None:
+    """Return the network of spectra that a hybrid goes on from; none where weights are of the same architecture."""
+    card = load_card(start)
+    if not isinstance(recipe.network, HybridConfig) or card.get("architecture") != "power":
+        return None
+    network = network_from_weights(start, build_network(card).config, ARCHITECTURES)
+    assert isinstance(network, PowerNetwork)  # noqa: S101  of the card
+    return network
 
 
 def _kept(mosaics: Mosaics, recipe: Recipe) -> Callable[[int], Iterable[Batch]]:
@@ -93,7 +114,9 @@ def train(
         Stores of the schema ``lss_spectra`` by split, for a network that takes nothing else: its mosaics are read from
         them in place of being made, to the same weights.
     start
-        Weights to go on from, of the same network, in place of random ones. Their card becomes part of the new one.
+        Weights to go on from, of the same network, in place of random ones. Their card becomes part of the new one. A
+        hybrid may go on from a network of spectra as well: it gives the same summaries until its convolutions have
+        learned to better them.
     device
         "auto", "cpu" or "cuda".
     overwrite
@@ -111,13 +134,19 @@ def train(
     """
     dataset, reference = open_tiles(Path(tiles))
 
+    # A hybrid may go on from a network of spectra, which is another architecture.
+    power = None if start is None else _power_of(Path(start), recipe)
+    began = {} if power is None or start is None else {"began_from": load_card(start)["sha256"]}
+
     def prepare(device: str) -> Lesson:
         training, validation = (
             _mosaics(reference, name, recipe, device, spectra or {}) for name in ("training", "validation")
         )
 
         def initialise(network: nn.Module) -> None:
-            if isinstance(scaling := getattr(network, "scaling", None), SpectraInputs):
+            if power is not None and isinstance(network, HybridNetwork):
+                network.begin_from(power)
+            elif isinstance(scaling := getattr(network, "scaling", None), SpectraInputs):
                 scaling.fit(training.batch(FIRST_TRAINING, min(_FITTED, recipe.mosaics))[0].cpu())
 
         def examples() -> Examples:
@@ -129,11 +158,18 @@ def train(
             objective=_objective,
             clip_percentile=recipe.clip_percentile,
             examples=examples,
-            data={"tiles_hash": reference.hash, "n_of_z": training.split.n_of_z},
+            data={"tiles_hash": reference.hash, "n_of_z": training.split.n_of_z} | began,
             notes={"tiles": Path(tiles).name, "sky": dataset.attrs["sky"]},
             initialise=initialise,
         )
 
     return train_to_file(
-        path, recipe, prepare, start=start, device=device, overwrite=overwrite, resume=resume, on_epoch=on_epoch
+        path,
+        recipe,
+        prepare,
+        start=start if power is None else None,
+        device=device,
+        overwrite=overwrite,
+        resume=resume,
+        on_epoch=on_epoch,
     )

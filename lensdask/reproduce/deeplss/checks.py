@@ -124,12 +124,12 @@ def convergence(job: Job) -> Outcome:
         study = Study.of(running)
         main = {label_of(study, one): study.compressor(one) for one in (_MAIN, _SPECTRA)}
         others = {base: study.compressor(_SPECTRA, alternative(study, base)) for base in ALTERNATIVES}
-        mosaics = study.recipe(_SPECTRA).mosaics
         for name, path in {**main, **others}.items():
             card = load_card(path)
             rows.append(row("trainable parameters", card["parameters"], series=name, published=ALTERNATIVES.get(name)))
-            for epoch, loss in enumerate(card["loss"]["validation"], 1):
-                rows.append(row("validation loss", loss, series=name, x=float(epoch * mosaics)))
+            seen, recipe = card["loss"]["validation"], card["recipe"]
+            each = recipe["mosaics"] * recipe["training"]["epochs"] / len(seen)
+            rows += [row("validation loss", loss, series=name, x=each * k) for k, loss in enumerate(seen, 1)]
         rows += _test_rows(study, {**main, **others})
     return Outcome(rows, len(main | others) * study.sets["training"].count)
 

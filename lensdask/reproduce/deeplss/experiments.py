@@ -194,7 +194,9 @@ DEEPLSS = (
         convergence,
         plot_convergence,
         networks=_of_convergence,
-        note=_STUDY + "All networks see the same mosaics, each of them once. The alternatives are those of appendix D "
+        note=_STUDY
+        + "All networks see the same mosaics: those of spectra alone four times, the hybrid, which goes on from "
+        "the one of signed spectra, once more. The alternatives are those of appendix D "
         "with logarithms and correlations of spectra for their inputs, as ours has. Test mosaics are of cosmologies "
         "and simulations that no network has seen.",
     ),

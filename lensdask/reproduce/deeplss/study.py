@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from lensdask.compute import RunOptions
+from lensdask.compute import RunOptions, torch_settings
 from lensdask.data import configuration_hash
 from lensdask.lss.forward.model import ForwardModel
+from lensdask.lss.networks.hybrid import HybridConfig
 from lensdask.lss.networks.recipe import Recipe, recipe_for
 from lensdask.lss.networks.training import train
 from lensdask.lss.networks.trainingset import FIRST_TRAINING, FIRST_VALIDATION
@@ -104,7 +105,7 @@ class Study:
     @property
     def sets(self) -> dict[str, Mosaics]:
         """The sets of mosaics by name."""
-        recipe, plan = self.recipe(Analysis("combined", "large", "signed")), self.plan
+        recipe, plan = self.plan.network, self.plan
         seen = recipe.mosaics * recipe.training.epochs
         return {
             "training": Mosaics("tiles", "training", FIRST_TRAINING, seen),
@@ -187,18 +188,23 @@ class Study:
         path, chosen = self.weights(analysis, recipe), recipe or self.recipe(analysis)
         if path.with_suffix(".json").exists():
             return path
-        kept = {}
+        kept, start = {}, None
         if analysis.summary != "network":
             kept = {mosaics: self.spectra(analysis.scales, mosaics) for mosaics in ("training", "validation")}
-        train(
-            path,
-            chosen,
-            tiles=self.tiles("tiles"),
-            spectra=kept,
-            device=self.device,
-            resume=True,
-            on_epoch=self._teller(f"training {path.stem}", chosen.training.epochs),
-        )
+        elif isinstance(chosen.network, HybridConfig):
+            start = self.compressor(analysis._replace(summary="signed"))
+        # One thread for the network: the others make its mosaics.
+        with torch_settings():
+            train(
+                path,
+                chosen,
+                tiles=self.tiles("tiles"),
+                spectra=kept,
+                start=start,
+                device=self.device,
+                resume=True,
+                on_epoch=self._teller(f"training {path.stem}", chosen.training.epochs),
+            )
         return path
 
     def summaries(self, analysis: Analysis, mosaics: str) -> Path:
