@@ -20,7 +20,7 @@ class Plan:
     network: Recipe
     """Of the compressor that sees the maps; a hybrid goes on from that of signed spectra."""
     spectra: Recipe
-    """Of those of spectra alone; all see the same mosaics."""
+    """Of those of spectra alone, which all see the same mosaics; a hybrid sees the first of them again."""
     cosmologies: int
     """Of the grid."""
     seeds: int
@@ -57,28 +57,26 @@ def _of_side(recipe: Recipe, side: int, epochs: int) -> Recipe:
     return replace(recipe, model=replace(recipe.model, side=side), training=training)
 
 
-def _several_times(recipe: Recipe, passes: int) -> Recipe:
-    """Return the recipe of a network of spectra that sees the mosaics of a recipe, which it has in memory, again."""
-    mosaics = recipe.mosaics * recipe.training.epochs
-    checks = mosaics // recipe.training.batch
-    training = replace(recipe.training, epochs=passes, validate_every=checks)
+def _several_times(recipe: Recipe, mosaics: int, passes: int) -> Recipe:
+    """Return the recipe of a network of spectra that sees so many mosaics several times: it has them in memory."""
+    training = replace(recipe.training, epochs=passes, validate_every=-(-mosaics // recipe.training.batch))
     return replace(recipe, mosaics=mosaics, fresh=False, training=training)
 
 
 def _tiny() -> Plan:
     network = replace(_of_side(read_recipe("lss-tiny"), 1, 1), network=HybridConfig(width=16, channels=2))
-    spectra = _several_times(replace(network, network=PowerConfig(width=16, scaling="correlations")), 2)
+    spectra = _several_times(replace(network, network=PowerConfig(width=16, scaling="correlations")), 64, 2)
     # Chains shorter than any use has for them. Fourteen cosmologies have the hull of the whole grid.
     chain, ensemble = ChainSettings(32, 500, 1.0, 250), EnsembleSettings(20, 40, 60)
     return Plan(network, spectra, 14, 4, 2, 4, 2, 1000, 20, 20, epochs=1, chain=chain, ensemble=ensemble)
 
 
 def _small() -> Plan:
-    network = _of_side(read_recipe("lss-hybrid"), 2, 12)
+    network = _of_side(read_recipe("lss-hybrid"), 2, 4)
     # It goes on from what is trained already.
-    network = replace(network, training=replace(network.training, learning_rate=3e-4))
+    network = replace(network, training=replace(network.training, learning_rate=2e-4))
     # Beyond four times, what it learns of these mosaics no longer holds for others.
-    spectra = _several_times(_of_side(read_recipe("lss-power"), 2, 12), 4)
+    spectra = _several_times(_of_side(read_recipe("lss-power"), 2, 1), 65_536, 4)
     return Plan(network, spectra, 57, 6, 32, 128, 200, 16_000, 250, 64)
 
 

@@ -105,8 +105,8 @@ class Study:
     @property
     def sets(self) -> dict[str, Mosaics]:
         """The sets of mosaics by name."""
-        recipe, plan = self.plan.network, self.plan
-        seen = recipe.mosaics * recipe.training.epochs
+        recipe, plan = self.plan.spectra, self.plan
+        seen = recipe.mosaics * (recipe.training.epochs if recipe.fresh else 1)
         return {
             "training": Mosaics("tiles", "training", FIRST_TRAINING, seen),
             "validation": Mosaics("tiles", "validation", FIRST_VALIDATION, recipe.validation),
