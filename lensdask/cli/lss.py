@@ -1,7 +1,8 @@
-"""``lensdask lss``: simulate, train, predict, infer."""
+"""``lensdask lss``: simulate, import, train, predict, infer."""
 
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,10 +11,14 @@ from lensdask.cli.options import AsJson, Running, Seed, with_groups
 from lensdask.cli.root import report_store
 from lensdask.cli.training import Model, Training, train_and_report
 
+if TYPE_CHECKING:
+    from lensdask.sky.tomography.redshifts import RedshiftBins
+
 __all__ = ["lss"]
 
 lss = typer.Typer(
-    no_args_is_help=True, help="Cosmology from maps of lensing and galaxy clustering: simulate, train, predict, infer."
+    no_args_is_help=True,
+    help="Cosmology from maps of lensing and galaxy clustering: simulate or import, train, predict, infer.",
 )
 """The commands of the pillar of large-scale structure."""
 
@@ -21,6 +26,12 @@ lss.command("infer")(infer)
 
 TileStore = Annotated[Path, typer.Argument(metavar="TILES", help="Store of simulated maps, from lss simulate.")]
 """What mosaics are made of."""
+
+NOfZ = Annotated[
+    Path | None,
+    typer.Option(help="Text file: in each row a redshift and n(z) of the four bins. Default: like DES."),
+]
+"""Redshifts of the galaxies."""
 
 
 @lss.command()
@@ -52,10 +63,7 @@ def simulate(
         ),
     ] = 6,
     tiles: Annotated[int, typer.Option(help="Tiles of each simulation, 5 degrees on a side.")] = 100,
-    n_of_z: Annotated[
-        Path | None,
-        typer.Option(help="Text file: in each row a redshift and n(z) of the four bins. Default: like DES."),
-    ] = None,
+    n_of_z: NOfZ = None,
     particles: Annotated[
         int | None, typer.Option(help="Of nbody: particles on a side of the box, even. Default: 128; 256 for a GPU.")
     ] = None,
@@ -70,14 +78,50 @@ def simulate(
     """Simulate noise-free maps of lensing, intrinsic alignment and matter in four redshift bins."""
     from lensdask.lss.simulation import simulate_run
     from lensdask.sky.nbody.box import NbodyBox
-    from lensdask.sky.tomography.redshifts import STAGE3_BINS, read_redshift_bins
 
     settings: dict[str, Any] = {"sky": sky, "cosmologies": cosmologies, "seeds": seeds, "tiles": tiles, "seed": seed}
     numbers: dict[str, Any] = {"particles": particles, "side": side, "steps": steps}
     given = {name: value for name, value in numbers.items() if value is not None}
     box = NbodyBox(**given) if given else None
-    bins = STAGE3_BINS if n_of_z is None else read_redshift_bins(n_of_z)
-    result = simulate_run(tiles_zarr, bins=bins, box=box, options=running.options, **settings)
+    result = simulate_run(tiles_zarr, bins=_bins(n_of_z), box=box, options=running.options, **settings)
+    report_store(tiles_zarr, result, "simulations", as_json)
+
+
+def _bins(path: Path | None) -> "RedshiftBins":
+    from lensdask.sky.tomography.redshifts import STAGE3_BINS, read_redshift_bins
+
+    return STAGE3_BINS if path is None else read_redshift_bins(path)
+
+
+@lss.command("import")
+@with_groups
+def import_skies(
+    skies: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SKIES.toml",
+            help="File that lists the simulations: format (cosmogrid, gower, table or maps), by cosmology omega_m, "
+            "sigma8 and simulations, their paths. More in lensdask.sky.fullsky.description.",
+        ),
+    ],
+    tiles_zarr: Annotated[Path, typer.Argument(metavar="TILES", help="Store of tomographic maps to write.")],
+    *,
+    tiles: Annotated[int, typer.Option(help="Tiles of each simulation, 5 degrees on a side; 1554 at the most.")] = 100,
+    n_of_z: NOfZ = None,
+    running: Running,
+    as_json: AsJson = False,
+) -> None:
+    """Cut full skies that you have into such maps: shells of CosmoGrid or Gower Street, or projected maps."""
+    from lensdask.lss.skies import read_skies_run
+
+    result = read_skies_run(
+        tiles_zarr,
+        skies,
+        tiles=tiles,
+        bins=_bins(n_of_z),
+        warn=lambda line: print(f"lensdask: {line}", file=sys.stderr),
+        options=running.options,
+    )
     report_store(tiles_zarr, result, "simulations", as_json)
 
 

@@ -236,7 +236,11 @@ LSS_TILES = Schema(
     attributes=COMMON
     | {
         "pixel_scale": _MAP_PIXEL,
-        "sky": Attribute("text", "1", "what made the maps: lognormal or nbody"),
+        "sky": Attribute(
+            "text",
+            "1",
+            "what made the maps: lognormal or nbody; or what they are cut from: cosmogrid, gower, table or maps",
+        ),
         "redshift": Attribute("list of numbers", "1", "redshifts at which n(z) is given"),
         "n_of_z": Attribute("list of numbers", "1", "n(z) of the galaxies of each bin, of unit integral"),
         "seed": Attribute("whole number", "1", "seed of all random numbers"),
@@ -244,6 +248,13 @@ LSS_TILES = Schema(
             "list of numbers",
             "1",
             "of N-body simulations: particles on a side, side in Mpc, steps; none of lognormal maps",
+            required=False,
+            default=(),
+        ),
+        "w": Attribute(
+            "list of numbers",
+            "1",
+            "pressure of dark energy over its density, by cosmology; where there is none, -1",
             required=False,
             default=(),
         ),

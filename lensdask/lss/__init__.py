@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from lensdask.lss.parameters import FIELDS, LINEAR, NON_LINEAR, PARAMETERS, PROBES, Parameter
     from lensdask.lss.prediction import compress, predict_run
     from lensdask.lss.sensitivity_maps import sensitivity
-    from lensdask.lss.simulation import SPLITS, simulate, simulate_run, split_of
+    from lensdask.lss.simulation import simulate, simulate_run
+    from lensdask.lss.skies import read_skies, read_skies_run
     from lensdask.lss.spectra import power_spectra
+    from lensdask.lss.tile_task import SPLITS, split_of
     from lensdask.lss.tiles import Split
 else:
     __getattr__, __dir__ = lazy_names(__name__)
@@ -67,6 +69,8 @@ __all__ = [
     "power_spectra",
     "predict_run",
     "read_recipe",
+    "read_skies",
+    "read_skies_run",
     "read_summaries",
     "run_chain",
     "sample_posteriors",

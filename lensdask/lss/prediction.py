@@ -24,7 +24,7 @@ from lensdask.errors import InputError, check_choice, check_number, check_seed
 from lensdask.lss.compressor import Compressor, find_compressor
 from lensdask.lss.forward.samples import draw_samples
 from lensdask.lss.kept_spectra import KeptSpectra, open_spectra
-from lensdask.lss.simulation import SPLITS
+from lensdask.lss.tile_task import SPLITS
 from lensdask.lss.tiles import Split, open_split, open_tiles
 
 if TYPE_CHECKING:

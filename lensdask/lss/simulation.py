@@ -1,9 +1,4 @@
-"""Simulated tomographic maps: lazily in memory, or as a resumable run into a store.
-
-The seeds of a cosmology are divided among four sets, so that no network is ever judged by what it learned from. Which
-set a seed belongs to depends on its number alone: two stores never disagree. Cosmologies of the calibration set are
-for tests alone, whatever the seed: mock surveys at cosmologies that neither networks nor likelihoods have seen.
-"""
+"""Simulated tomographic maps: lazily in memory, or as a resumable run into a store."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -14,63 +9,32 @@ import numpy as np
 import numpy.typing as npt
 
 from lensdask.arrays import to_numpy
-from lensdask.compute import Chunks, Device, NewStore, RunOptions, RunResult, Table, Task, run
-from lensdask.data import LSS_TILES, common_attributes
-from lensdask.errors import InputError, check_choice, check_number, check_seed
-from lensdask.lss.parameters import BINS, FIELDS
-from lensdask.sky.cosmology import Cosmology
+from lensdask.compute import Device, RunOptions, RunResult
+from lensdask.data import LSS_TILES
+from lensdask.errors import InputError, check_choice, check_seed
+from lensdask.lss.tile_task import TileTask, lazy_tiles, run_tiles
 from lensdask.sky.nbody.box import NbodyBox
 from lensdask.sky.nbody.lightcone import nbody_tiles
-from lensdask.sky.tomography.cosmologies import calibration_cosmologies, choose_cosmologies, is_tabulated
+from lensdask.sky.tomography.cosmologies import choose_cosmologies, is_tabulated
 from lensdask.sky.tomography.matter import matter_power
-from lensdask.sky.tomography.redshifts import REDSHIFTS, STAGE3_BINS, RedshiftBins
-from lensdask.sky.tomography.tiles import LARGEST_SEED, LARGEST_TILE, TileGrid, tomographic_tiles
+from lensdask.sky.tomography.redshifts import STAGE3_BINS, RedshiftBins
+from lensdask.sky.tomography.tiles import TileGrid, tomographic_tiles
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["SPLITS", "SimulateTiles", "SkyKind", "simulate", "simulate_run", "split_of"]
-
-SPLITS = ("training", "validation", "likelihood", "test")
-"""The sets: what networks learn from, what stops them, what the likelihood learns from, and what judges it all."""
-
-_CYCLE = (*SPLITS, "training", "training")
-"""Sets of the seeds 0, 1, ...; the next ones begin again. Four seeds have all of them."""
+__all__ = ["SimulateTiles", "SkyKind", "simulate", "simulate_run"]
 
 SkyKind = Literal["lognormal", "nbody"]
 """What makes the maps: random fields, or particles under their gravity."""
 
 
-def split_of(cosmology: Cosmology, number: int) -> str:
-    """Return the set that a simulation is in.
-
-    Parameters
-    ----------
-    cosmology
-        Those of the calibration set are for tests.
-    number
-        Number of the seed.
-    """
-    point = (cosmology.omega_m, cosmology.sigma8)
-    return "test" if (calibration_cosmologies() == point).all(axis=1).any() else _CYCLE[number % len(_CYCLE)]
-
-
 @dataclass(frozen=True)
-class SimulateTiles(Task):
+class SimulateTiles(TileTask):
     """Makes the tiles of one simulation after another: of a cosmology all seeds, then of the next."""
 
     sky: SkyKind
     """What makes the maps."""
-    cosmologies: tuple[Cosmology, ...]
-    """All of them."""
-    seeds: int
-    """Simulations of each."""
-    tiles: int
-    """Tiles of each simulation."""
-    bins: RedshiftBins
-    """Redshifts of the galaxies."""
-    grid: TileGrid
-    """The pixels."""
     seed: int
     """Of all random numbers."""
     box: NbodyBox | None = None
@@ -81,27 +45,11 @@ class SimulateTiles(Task):
         check_choice("sky", self.sky, get_args(SkyKind))
         if self.sky == "lognormal" and self.box is not None:
             raise InputError("box: particles, side or steps of a simulation; expected none with sky='lognormal'")
-        check_number("seeds", self.seeds, least=1, most=LARGEST_SEED + 1, whole=True)
-        check_number("tiles", self.tiles, least=1, most=LARGEST_TILE + 1, whole=True)
+        super().__post_init__()
         check_seed(self.seed)
 
-    def __call__(self, start: int, stop: int, device: Device) -> tuple[Table, None]:
-        """Return the tiles of some simulations, of one after another."""
-        made = [self.maps(*divmod(at, self.seeds), range(self.tiles), device) for at in range(start, stop)]
-        return {"map": np.stack(made)}, None
-
     def maps(self, cosmology: int, number: int, tiles: range, device: Device = "cpu") -> npt.NDArray[np.float32]:
-        """Return some tiles of one simulation, shape (tile, field, bin, y, x).
-
-        Parameters
-        ----------
-        cosmology, number
-            Positions of the cosmology and of the seed.
-        tiles
-            Numbers of the tiles.
-        device
-            "cpu" or "cuda".
-        """
+        """Return some tiles of one simulation; see `TileTask.maps`."""
         make = tomographic_tiles if self.sky == "lognormal" else partial(nbody_tiles, box=self.box)
         made = make(
             tiles,
@@ -117,36 +65,12 @@ class SimulateTiles(Task):
     @property
     def tiles_at_once(self) -> int:
         """How many tiles it is best to make together: those of a simulated box, whose steps are the work."""
-        return LSS_TILES.inner_chunks["tile"] if self.sky == "lognormal" else self.tiles
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Length of each dimension of the maps."""
-        side = self.grid.size
-        number = (len(self.cosmologies), self.seeds, self.tiles, len(FIELDS), BINS, side, side)
-        return dict(zip(LSS_TILES.variables["map"].dims, number, strict=True))
-
-    def coords(self) -> dict[str, Any]:
-        """Return the coordinates of the maps."""
-        numbers = {dim: np.arange(self.sizes[dim]) for dim in ("cosmology", "seed", "tile")}
-        return numbers | {
-            "field": np.array(FIELDS),
-            "bin": np.arange(1, BINS + 1),
-            "omega_m": np.array([one.omega_m for one in self.cosmologies]),
-            "sigma8": np.array([one.sigma8 for one in self.cosmologies]),
-            "split": np.array([[split_of(one, number) for number in range(self.seeds)] for one in self.cosmologies]),
-        }
+        return LSS_TILES.inner_chunks["tile"] if self.sky == "lognormal" else super().tiles_at_once
 
     def attributes(self) -> dict[str, Any]:
         """Return the attributes of the maps, beside the common ones."""
-        return {
-            "pixel_scale": self.grid.pixel_scale,
-            "sky": self.sky,
-            "redshift": REDSHIFTS.round(6).tolist(),
-            "n_of_z": [list(density) for density in self.bins.density],
-            "seed": self.seed,
-            "box": [] if self.box is None else [self.box.particles, self.box.side, self.box.steps],
-        }
+        box = [] if self.box is None else [self.box.particles, self.box.side, self.box.steps]
+        return super().attributes() | {"sky": self.sky, "seed": self.seed, "box": box}
 
 
 def _task(
@@ -161,7 +85,8 @@ def _task(
 ) -> SimulateTiles:
     if sky == "nbody":
         box = box or NbodyBox()
-    task = SimulateTiles(sky, choose_cosmologies(cosmologies), seeds, tiles, bins, grid or TileGrid(), seed, box)
+    chosen = choose_cosmologies(cosmologies)
+    task = SimulateTiles(chosen, seeds, tiles, bins, grid or TileGrid(), sky=sky, seed=seed, box=box)
     # Before a run is started: one cosmology that is not in the table says whether the theory is installed.
     for untold in [one for one in task.cosmologies if not is_tabulated(one)][:1]:
         matter_power(untold)
@@ -213,24 +138,7 @@ def simulate(
     InputError
         A number is out of its range, or the matter power of a cosmology is not known.
     """
-    import dask.array as da
-    import xarray as xr
-
-    task = _task(sky, cosmologies, seeds, tiles, bins, grid, seed, box)
-    # The first three dimensions are cut, into what is made at once.
-    chunks = (1, 1, task.tiles_at_once, *list(task.sizes.values())[3:])
-    cut = da.core.normalize_chunks(chunks, tuple(task.sizes.values()))
-    maps = da.map_blocks(_block, task, chunks=cut, dtype=np.float32, meta=np.empty((0,) * len(cut), np.float32))
-    dims = {name: v.dims for name, v in LSS_TILES.coords.items()}
-    coords = {name: (dims[name], values) for name, values in task.coords().items()}
-    attributes = common_attributes(LSS_TILES, task.settings()) | task.attributes()
-    return LSS_TILES.described(xr.Dataset({"map": (tuple(task.sizes), maps)}, coords, attributes))
-
-
-def _block(task: SimulateTiles, block_info: Any = None) -> npt.NDArray[np.float32]:
-    """Return the maps of one block."""
-    (cosmology, _), (number, _), tiles = block_info[None]["array-location"][:3]
-    return task.maps(cosmology, number, range(*tiles))[None, None]
+    return lazy_tiles(_task(sky, cosmologies, seeds, tiles, bins, grid, seed, box))
 
 
 def simulate_run(
@@ -263,6 +171,4 @@ def simulate_run(
         The output exists, a number is out of its range, or the matter power of a cosmology is not known.
     """
     task = _task(sky, cosmologies, seeds, tiles, bins, grid, seed, box)
-    store = NewStore(path, LSS_TILES, task.sizes, task.coords(), task.attributes())
-    chunks = Chunks(len(task.cosmologies) * seeds, 1, "simulations")
-    return run(task, chunks, store, options, label=f"simulate {sky} tiles")
+    return run_tiles(task, path, options, f"simulate {sky} tiles")

@@ -16,8 +16,8 @@ from lensdask.lss.forward.samples import draw_samples
 from lensdask.lss.kept_spectra import model_hash
 from lensdask.lss.networks.trainingset import network_inputs, seen
 from lensdask.lss.parameters import PROBES
-from lensdask.lss.simulation import SPLITS
 from lensdask.lss.spectra import ell_edges, pairs
+from lensdask.lss.tile_task import SPLITS
 from lensdask.lss.tiles import open_split, open_tiles
 
 __all__ = ["MakeSpectra", "spectra_run"]

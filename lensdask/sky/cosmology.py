@@ -1,7 +1,7 @@
 """The background that light travels through: distances, growth, and how well a mass lenses a galaxy.
 
-Flat ΛCDM with matter and Λ alone. Distances are in Mpc (without h), masses in solar masses, surface densities in
-Msun / Mpc² of proper area.
+Flat, with matter and a dark energy of constant equation of state alone, Λ unless said. Distances are in Mpc (without
+h), masses in solar masses, surface densities in Msun / Mpc² of proper area.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from astropy.cosmology import FlatLambdaCDM
+    from astropy.cosmology import FLRW
 
 __all__ = [
     "CHA",
@@ -43,7 +43,7 @@ _CRITICAL_DENSITY = 2.7753662e11
 
 @dataclass(frozen=True)
 class Cosmology:
-    """A flat ΛCDM universe."""
+    """A flat universe of matter and dark energy."""
 
     h: float
     """Hubble constant in 100 km / s / Mpc."""
@@ -55,6 +55,8 @@ class Cosmology:
     """Linear fluctuations of the matter today in spheres of 8 Mpc / h."""
     n_s: float
     """Slope of the primordial power."""
+    w: float = -1.0
+    """Pressure of the dark energy over its density: -1 is Λ."""
 
 
 MASSIVENUS = Cosmology(h=0.7, omega_m=0.3, omega_b=0.046, sigma8=0.8497, n_s=0.97)
@@ -65,11 +67,13 @@ CHA = MASSIVENUS
 
 
 @lru_cache(maxsize=8)
-def _background(cosmology: Cosmology) -> "FlatLambdaCDM":
+def _background(cosmology: Cosmology) -> "FLRW":
     # A second to import: whoever bins a catalogue needs no distances.
-    from astropy.cosmology import FlatLambdaCDM
+    from astropy.cosmology import FlatLambdaCDM, FlatwCDM
 
-    return FlatLambdaCDM(H0=100 * cosmology.h, Om0=cosmology.omega_m, Tcmb0=0)
+    if cosmology.w == -1:
+        return FlatLambdaCDM(H0=100 * cosmology.h, Om0=cosmology.omega_m, Tcmb0=0)
+    return FlatwCDM(H0=100 * cosmology.h, Om0=cosmology.omega_m, w0=cosmology.w, Tcmb0=0)
 
 
 def comoving_distance(redshift: npt.ArrayLike, cosmology: Cosmology = MASSIVENUS) -> Float64:
@@ -85,17 +89,22 @@ def angular_diameter_distance(redshift: npt.ArrayLike, cosmology: Cosmology = MA
 
 
 def expansion(redshift: npt.ArrayLike, cosmology: Cosmology = MASSIVENUS) -> Float64:
-    """Return H(z) / H0 = √(Ωm (1 + z)³ + 1 - Ωm)."""
+    """Return H(z) / H0 = √(Ωm (1 + z)³ + (1 - Ωm) (1 + z)^(3 + 3w)), where the last factor is 1 for Λ."""
     z = np.asarray(redshift, dtype=np.float64)
-    return np.asarray(np.sqrt(cosmology.omega_m * (1 + z) ** 3 + 1 - cosmology.omega_m), dtype=np.float64)
+    # 1 for Λ, to the bit.
+    factor = (1 + z) ** (3 * (1 + cosmology.w))
+    return np.asarray(np.sqrt(cosmology.omega_m * (1 + z) ** 3 + factor - cosmology.omega_m * factor), dtype=np.float64)
 
 
 def growth(redshift: npt.ArrayLike, cosmology: Cosmology = MASSIVENUS) -> Float64:
     """Return the linear growth of matter fluctuations, 1 today.
 
-    Heath (1977): D ∝ H(z) ∫ (1 + z') / H(z')³ dz' from z to infinity, here as an integral over a = 1 / (1 + z).
+    Heath (1977): D ∝ H(z) ∫ (1 + z') / H(z')³ dz' from z to infinity, here as an integral over a = 1 / (1 + z). That
+    holds for Λ alone; for another w, Silveira & Waga (1994).
     """
     z = np.asarray(redshift, dtype=np.float64)
+    if cosmology.w != -1:
+        return _growth_of_w(z, cosmology) / _growth_of_w(np.zeros(()), cosmology)
     nodes, weights = np.polynomial.legendre.leggauss(64)
 
     def unnormalised(at: Float64) -> Float64:
@@ -107,6 +116,15 @@ def growth(redshift: npt.ArrayLike, cosmology: Cosmology = MASSIVENUS) -> Float6
         return np.asarray(expansion(at, cosmology) * (integrand @ weights) / 2, dtype=np.float64)
 
     return unnormalised(z) / unnormalised(np.zeros(()))
+
+
+def _growth_of_w(redshift: Float64, cosmology: Cosmology) -> Float64:
+    """Return a ₂F₁(-1 / 3w, (w - 1) / 2w; 1 - 5 / 6w; -Ω_w(a) / Ω_m(a)), which is a at early times."""
+    from scipy.special import hyp2f1
+
+    w = cosmology.w
+    ratio = (1 / cosmology.omega_m - 1) * (1 + redshift) ** (3 * w)
+    return np.asarray(hyp2f1(-1 / (3 * w), (w - 1) / (2 * w), 1 - 5 / (6 * w), -ratio) / (1 + redshift))
 
 
 def matter_density(cosmology: Cosmology = MASSIVENUS) -> float:

@@ -147,6 +147,7 @@ def pyccl_cosmology(cosmology: Cosmology) -> Any:
         h=cosmology.h,
         sigma8=cosmology.sigma8,
         n_s=cosmology.n_s,
+        w0=cosmology.w,
         transfer_function="boltzmann_camb",
         matter_power_spectrum="halofit",
     )

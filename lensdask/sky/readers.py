@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lensdask.errors import InputError, check_number
+from lensdask.sky.fullsky.healpix import directions, nside_of, pixel_numbers
 
 __all__ = ["healpix_patch", "read_convergence_map"]
 
@@ -231,44 +232,12 @@ def healpix_patch(
     InputError
         The sky has another number of pixels than a HEALPix sky, or there is no such field.
     """
-    nside = math.isqrt(len(sky) // 12)
-    if nside < 1 or 12 * nside**2 != len(sky):
-        raise InputError(f"sky: {len(sky)} pixels; expected 12 nside², a full sky of HEALPix")
+    nside = nside_of(len(sky), "sky")
     if not (np.isfinite([*centre, pixel_scale]).all() and abs(centre[1]) <= 90 and pixel_scale > 0 and size >= 1):
         raise InputError(
             f"patch of {size} pixels of {pixel_scale} arcmin at longitude {centre[0]}, latitude {centre[1]}; "
             "expected a pixel at least, of positive side, and a latitude from -90 to 90 degrees"
         )
     x = np.deg2rad((np.arange(size) - (size - 1) / 2) * pixel_scale / 60)
-    lon, lat = np.deg2rad(centre)
-    # The inverse gnomonic projection, as a vector: the centre, and steps to the west and to the north.
-    toward = np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
-    west = np.array([np.sin(lon), -np.cos(lon), 0.0])
-    north = np.array([-np.sin(lat) * np.cos(lon), -np.sin(lat) * np.sin(lon), np.cos(lat)])
-    vector = toward + x[None, :, None] * west + x[:, None, None] * north
-    z = vector[..., 2] / np.linalg.norm(vector, axis=-1)
-    return np.asarray(sky[_ring_pixel(nside, z, np.arctan2(vector[..., 1], vector[..., 0]))])
-
-
-def _ring_pixel(nside: int, z: Float64, longitude: Float64) -> npt.NDArray[np.int64]:
-    """Return the RING index of the pixels at z = sin(latitude) and longitude (Górski et al. 2005, section 4.1)."""
-    turn = np.mod(longitude * 2 / np.pi, 4.0)
-    equatorial = _equatorial_pixel(nside, z, turn)
-    # In the caps ring i has 4 i pixels, counted from its pole.
-    root = nside * np.sqrt(3 * np.maximum(1 - np.abs(z), 0.0))
-    part = turn - np.floor(turn)
-    up, down = np.floor(part * root).astype(np.int64), np.floor((1 - part) * root).astype(np.int64)
-    ring = up + down + 1
-    along = np.floor(turn * ring).astype(np.int64) % (4 * ring)
-    cap = np.where(z > 0, 2 * ring * (ring - 1) + along, 12 * nside**2 - 2 * ring * (ring + 1) + along)
-    return np.where(np.abs(z) <= 2 / 3, equatorial, cap)
-
-
-def _equatorial_pixel(nside: int, z: Float64, turn: Float64) -> npt.NDArray[np.int64]:
-    """Return the index of pixels of the equatorial belt, whose rings have 4 nside pixels each."""
-    up = np.floor(nside * (0.5 + turn - 0.75 * z)).astype(np.int64)
-    down = np.floor(nside * (0.5 + turn + 0.75 * z)).astype(np.int64)
-    ring = nside + 1 + up - down
-    shift = (ring + 1) % 2
-    along = ((up + down - nside + shift + 1) // 2) % (4 * nside)
-    return np.asarray(2 * nside * (nside - 1) + (ring - 1) * 4 * nside + along)
+    z, longitude = directions(centre, x[None, :], x[:, None])
+    return np.asarray(sky[pixel_numbers(nside, z, longitude)])

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import astropy.constants as const
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.cosmology import FlatLambdaCDM
-from scipy.integrate import quad
+from astropy.cosmology import FlatLambdaCDM, FlatwCDM
+from scipy.integrate import quad, solve_ivp
 
 from lensdask.sky.cosmology import (
     CHA,
@@ -69,3 +71,24 @@ def test_cha_has_the_distances_of_the_paper() -> None:
     # 1 Mpc at the redshift of Coma, 0.0231, is 35.7 arcmin in flat ΛCDM with h = 0.7 and Ωm = 0.3.
     assert np.rad2deg(1 / angular_diameter_distance(0.0231, CHA)) * 60 == pytest.approx(35.7, abs=0.1)
     np.testing.assert_array_equal(comoving_distance(REDSHIFTS, CHA), comoving_distance(REDSHIFTS, MASSIVENUS))
+
+
+@pytest.mark.parametrize("w", [-0.6, -1.3])
+def test_dark_energy_of_another_pressure(w: float) -> None:
+    cosmology = replace(OTHER, w=w)
+    astropy = FlatwCDM(H0=68, Om0=0.25, w0=w, Tcmb0=0)
+    np.testing.assert_allclose(comoving_distance(REDSHIFTS, cosmology), astropy.comoving_distance(REDSHIFTS).value)
+    np.testing.assert_allclose(expansion(REDSHIFTS, cosmology), astropy.efunc(REDSHIFTS))
+
+    def grows(ln_a: float, state: tuple[float, float]) -> list[float]:
+        z = np.exp(-ln_a) - 1
+        matter = float(astropy.Om(z))
+        friction = 0.5 - 1.5 * w * (1 - matter)
+        return [state[1], 1.5 * matter * state[0] - friction * state[1]]
+
+    start = -9.0
+    solved = solve_ivp(grows, (start, 0), [np.exp(start)] * 2, rtol=1e-10, atol=1e-14, dense_output=True)
+    expected = solved.sol(-np.log1p(REDSHIFTS))[0] / solved.sol(0.0)[0]
+    np.testing.assert_allclose(growth(REDSHIFTS, cosmology), expected, rtol=1e-6)
+    # And close to Λ it is Heath's integral.
+    np.testing.assert_allclose(growth(REDSHIFTS, replace(OTHER, w=-1 + 1e-9)), growth(REDSHIFTS, OTHER), rtol=1e-8)

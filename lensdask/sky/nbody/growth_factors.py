@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lensdask.errors import InputError
 from lensdask.sky.cosmology import Cosmology, expansion, growth
 
 __all__ = ["GrowthFactors", "growth_factors"]
@@ -46,7 +47,14 @@ def growth_factors(scale_factor: float, cosmology: Cosmology) -> GrowthFactors:
         a = 1 / (1 + z), above 0.
     cosmology
         Flat ΛCDM.
+
+    Raises
+    ------
+    InputError
+        Its dark energy is another.
     """
+    if cosmology.w != -1:
+        raise InputError(f"w: {cosmology.w}; expected -1 for particles, whose second order is known for Λ alone")
     z, early = 1 / scale_factor - 1, 1 / _EARLY - 1
     rate_of_expansion = float(expansion(z, cosmology))
     matter = cosmology.omega_m / (scale_factor**3 * rate_of_expansion**2)

@@ -115,7 +115,8 @@ def is_tabulated(cosmology: Cosmology) -> bool:
     """Return whether the matter power of a cosmology is in the table that ships."""
     points = np.concatenate([grid_cosmologies(), calibration_cosmologies()])
     found = (points == (cosmology.omega_m, cosmology.sigma8)).all(axis=1).any()
-    return (cosmology.h, cosmology.omega_b, cosmology.n_s) == (HUBBLE, OMEGA_B, N_S) and bool(found)
+    shared = (cosmology.h, cosmology.omega_b, cosmology.n_s, cosmology.w)
+    return shared == (HUBBLE, OMEGA_B, N_S, -1.0) and bool(found)
 
 
 def in_hull(omega_m: npt.ArrayLike, sigma8: npt.ArrayLike) -> npt.NDArray[np.bool_]:

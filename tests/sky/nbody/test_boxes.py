@@ -1,5 +1,7 @@
 """Boxes in time: linear growth, second order against Zel'dovich, random numbers, refused settings."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -128,3 +130,8 @@ def test_bad_numbers_are_refused():
     for number in (-1, 1024, 0.5):
         with pytest.raises(InputError, match="number"):
             box_key(COSMOLOGY, number)
+
+
+def test_dark_energy_other_than_a_constant_is_refused():
+    with pytest.raises(InputError, match=r"w: -0.9; expected -1 for particles"):
+        growth_factors(0.5, replace(COSMOLOGY, w=-0.9))
