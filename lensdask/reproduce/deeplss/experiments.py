@@ -51,7 +51,7 @@ def _of_convergence(job: Job) -> Sequence[Path]:
 
 
 _STUDY = (
-    "Size small has lognormal skies, mosaics of 100 square degrees, 49,000 of them for a training, and the hybrid "
+    "Size small has lognormal skies, mosaics of 100 square degrees, 65,536 of them for a training, and the hybrid "
     "network of maps and spectra; no plain CNN ran. The published numbers are of N-body skies, 900 square degrees, "
     "28 million mosaics and a CNN, and not comparable. Large scales have multipoles up to 1500, small "
     "ones up to 2304 at a clustering smoothing of 4 Mpc/h; both are smoothed as section II.B prints. "
@@ -194,9 +194,8 @@ DEEPLSS = (
         convergence,
         plot_convergence,
         networks=_of_convergence,
-        note=_STUDY
-        + "All networks see the same mosaics: those of spectra alone four times, the hybrid, which goes on from "
-        "the one of signed spectra, once more. The alternatives are those of appendix D "
+        note=_STUDY + "Networks of spectra see the same mosaics, four times; the hybrid goes on from the one of signed "
+        "spectra, with a quarter of the mosaics once more. The alternatives are those of appendix D "
         "with logarithms and correlations of spectra for their inputs, as ours has. Test mosaics are of cosmologies "
         "and simulations that no network has seen.",
     ),
