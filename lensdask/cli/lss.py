@@ -196,5 +196,14 @@ def predict(
     """Make mosaics of simulated maps with parameters drawn from the prior, compress them, keep their summaries."""
     from lensdask.lss.prediction import predict_run
 
-    result = predict_run(tiles, compressor, summaries, samples=samples, split=split, seed=seed, options=running.options)
+    result = predict_run(
+        tiles,
+        compressor,
+        summaries,
+        samples=samples,
+        split=split,
+        seed=seed,
+        options=running.options,
+        warn=lambda line: print(f"lensdask: {line}", file=sys.stderr),
+    )
     report_store(summaries, result, "samples", as_json)

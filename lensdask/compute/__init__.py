@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lensdask.compute.runs.journal_format import Sums
     from lensdask.compute.runs.options import RunOptions, cluster_of
     from lensdask.compute.runs.output import IfExists, NewStore, refuse_existing
-    from lensdask.compute.runs.status import RunStatus, find_journals, refuse_running, status
+    from lensdask.compute.runs.status import RunStatus, find_journals, refuse_running, require_finished, status
     from lensdask.compute.runs.task import NOT_IDENTITY, Table, Task, settings_of
 else:
     __getattr__, __dir__ = lazy_names(__name__)
@@ -55,6 +55,7 @@ __all__ = [
     "refer_to",
     "refuse_existing",
     "refuse_running",
+    "require_finished",
     "row",
     "run",
     "run_record",

@@ -282,6 +282,10 @@ LSS_SUMMARIES = Schema(
         "probe": Attribute("text", "1", "lensing, clustering or combined"),
         "summary": Attribute("text", "1", "power, cnn or hybrid"),
         "tiles_hash": Attribute("text", "1", "configuration_hash of the tiles"),
+        "sky": Attribute("text", "1", "what made the tiles: lognormal or nbody", required=False, default=""),
+        "compressor_sky": Attribute(
+            "text", "1", "what made the tiles that the compressor learned from", required=False, default=""
+        ),
         "split": Attribute("text", "1", "which simulations: training, validation, likelihood or test"),
         "priors": Attribute(
             "text", "1", "priors of the parameters: table1 or released", required=False, default="table1"

@@ -21,7 +21,7 @@ from lensdask.lss.networks.units import from_units
 from lensdask.lss.tiles import Split
 from lensdask.training import find_weights
 
-__all__ = ["Compressor", "find_compressor"]
+__all__ = ["Compressor", "find_compressor", "sky_warning"]
 
 _BATCH = 8
 """Mosaics in a call of the network: always as many, so that a sample is the same to the bit whatever is beside it."""
@@ -43,6 +43,8 @@ class Compressor:
     """Kind of the cross spectra."""
     n_of_z: str
     """Checksum of the redshifts of the galaxies that it was trained on."""
+    sky: str = field(default="", metadata=NOT_IDENTITY)
+    """What made the tiles that it was trained on, "lognormal" or "nbody"; empty where its card does not say."""
 
     def check(self, split: Split) -> None:
         """Refuse tiles that the compressor was not trained for.
@@ -113,7 +115,23 @@ def find_compressor(path: str | Path) -> Compressor:
         recipe = card["recipe"]
         known = {one.name for one in fields(ForwardModel)}
         model = ForwardModel(**{name: value for name, value in recipe["model"].items() if name in known})
-        settings = card["architecture"], model, str(recipe["cross"]), str(card["n_of_z"])
+        settings = card["architecture"], model, str(recipe["cross"]), str(card["n_of_z"]), str(card.get("sky", ""))
         return Compressor(found.location, found.sha256, *settings)
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: the card has no recipe of a compressor; expected one from lss train") from error
+
+
+def sky_warning(learned_from: str, used_on: str) -> list[str]:
+    """Return the line that warns of tiles of another kind of sky than a compressor learned from, if they are.
+
+    Parameters
+    ----------
+    learned_from, used_on
+        What made the tiles; empty where nobody knows.
+    """
+    if not (learned_from and used_on) or learned_from == used_on:
+        return []
+    return [
+        f"the compressor learned from {learned_from} tiles and is used on {used_on} ones: constraints hold, but one "
+        f"that learned from {used_on} tiles may make them tighter"
+    ]

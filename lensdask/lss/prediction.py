@@ -1,6 +1,6 @@
 """Summaries of many mosaics: a resumable run that makes each from tiles, compresses it, and keeps only its row."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from lensdask.compute import (
 )
 from lensdask.data import LSS_SUMMARIES, common_attributes
 from lensdask.errors import InputError, check_choice, check_number, check_seed
-from lensdask.lss.compressor import Compressor, find_compressor
+from lensdask.lss.compressor import Compressor, find_compressor, sky_warning
 from lensdask.lss.forward.samples import draw_samples
 from lensdask.lss.kept_spectra import KeptSpectra, open_spectra
 from lensdask.lss.tile_task import SPLITS
@@ -127,6 +127,8 @@ def _attributes(compressor: Compressor, path: Path, tiles: "xr.Dataset", split: 
         "probe": compressor.model.probe,
         "summary": compressor.summary,
         "tiles_hash": tiles.attrs["configuration_hash"],
+        "sky": tiles.attrs["sky"],
+        "compressor_sky": compressor.sky,
         "split": split,
         "priors": compressor.model.priors,
         "seed": seed,
@@ -145,6 +147,7 @@ def predict_run(
     seed: int = 0,
     chunk: int = 256,
     options: RunOptions | None = None,
+    warn: Callable[[str], None] = lambda _line: None,
 ) -> RunResult:
     """Make a store of summaries.
 
@@ -172,6 +175,8 @@ def predict_run(
         Samples per task and per chunk of the store; does not change the summaries.
     options
         Cluster, device, resumption.
+    warn
+        Told, before the run, if the compressor learned from tiles of another kind of sky.
 
     Raises
     ------
@@ -192,6 +197,8 @@ def predict_run(
     found.check(boxes)
     # Now what every chunk would find: too few tiles for a mosaic, or a parameter that cannot be fixed.
     draw_samples(np.arange(1), boxes.boxes, found.model, seed, task.fixed)
+    for line in sky_warning(found.sky, dataset.attrs["sky"]):
+        warn(line)
     store = NewStore(
         path,
         LSS_SUMMARIES,

@@ -4,12 +4,13 @@ from collections import OrderedDict
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from lensdask.compute import StoreReference, refer_to
+from lensdask.compute import StoreReference, refer_to, require_finished
 from lensdask.data import LSS_TILES, configuration_hash
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
@@ -60,6 +61,10 @@ class Split:
         self.n_of_z = configuration_hash({"redshift": self.redshifts.redshift, "n": self.redshifts.n})
         self.pixel_scale = float(dataset.attrs["pixel_scale"])
         self._read: OrderedDict[tuple[int, int], npt.NDArray[np.float32]] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what travels to other processes: all but the tiles that were read."""
+        return vars(self) | {"_read": OrderedDict()}
 
     def group(self, box: int, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Return some tiles of a box, shape (tile, field, bin, y, x).
@@ -139,11 +144,12 @@ def open_tiles(path: Path) -> tuple[xr.Dataset, StoreReference]:
     Raises
     ------
     InputError
-        It is no store, or one of something else.
+        It is no store, one of something else, or its run is not finished.
     """
     dataset = open_store(path)
     if dataset.attrs["schema"] != LSS_TILES.name:
         raise InputError(f"{path}: a store of {dataset.attrs['schema']}; expected one of {LSS_TILES.name}")
+    require_finished(path, "lensdask lss simulate")
     return dataset, refer_to(path, dataset)
 
 

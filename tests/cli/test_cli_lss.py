@@ -1,11 +1,13 @@
 """``lensdask lss`` as a user meets it: from a cosmology grid to constraints, and one line for every mistake."""
 
 import json
+import shutil
 
 import pytest
 from command_line import call
 
 import lensdask
+from lensdask.data import write
 
 THREADS = ("--cluster", "threads", "--workers", 1)
 
@@ -77,3 +79,23 @@ def test_mistakes_are_told_in_one_line(words, message, made, tile_store, tmp_pat
     assert len(lines) == 1
     assert message in lines[0]
     assert not list(tmp_path.iterdir())
+
+
+def test_a_compressor_of_another_sky_is_told_of_on_one_line(made, tile_store, tmp_path, monkeypatch, capfd):
+    write(lensdask.open(tile_store).isel(seed=[2]).assign_attrs(sky="nbody"), tmp_path / "nbody.zarr")
+    words = ("lss", "predict", tmp_path / "nbody.zarr", made / "power.safetensors", tmp_path / "s.zarr")
+    assert call(monkeypatch, *words, "--samples", 4, *THREADS) == 0
+    told = [line for line in capfd.readouterr().err.splitlines() if line.startswith("lensdask:")]
+    assert len(told) == 1
+    assert "learned from lognormal tiles and is used on nbody ones" in told[0]
+
+
+def test_unfinished_summaries_are_refused(made, tmp_path, monkeypatch, capfd):
+    summaries, journal = tmp_path / "s.zarr", tmp_path / "s.zarr.journal.jsonl"
+    shutil.copytree(made / "summaries.zarr", summaries)
+    lines = (made / "summaries.zarr.journal.jsonl").read_text().splitlines(keepends=True)
+    journal.write_text("".join(lines[:-1]))
+    capfd.readouterr()
+    assert call(monkeypatch, "lss", "infer", summaries, tmp_path / "out") == 2
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    assert line.endswith("expected a finished run: continue lensdask lss predict with --resume")

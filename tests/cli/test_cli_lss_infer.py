@@ -94,6 +94,15 @@ def test_a_row_is_not_learned_from(here, monkeypatch, capfd):
     assert "no mocks: whether the posterior covers the truth was not tested" in printed.err
 
 
+def test_a_compressor_of_another_sky_is_warned_of(here, monkeypatch, capfd):
+    write_toy(here / "nbody.zarr", 1500, sky="nbody", compressor_sky="lognormal")
+    quick = ("--mocks", 0, "--epochs", 1, "--steps", 800, "--device", "cpu")
+    assert call(monkeypatch, "lss", "infer", "nbody.zarr", "nbody", "--observation", 7, *quick) == 0
+    (line,) = [w for w in json.loads((here / "nbody" / "result.json").read_text())["warnings"] if "tiles" in w]
+    assert line.startswith("the compressor learned from lognormal tiles and is used on nbody ones")
+    assert f"lensdask: {line}" in capfd.readouterr().err
+
+
 def test_resumption_trains_nothing_twice(folder):
     chain = ChainSettings(walkers=32, steps=1500)
     settings = {"observation": folder / "observed.npz", "mocks": 0, "epochs": 2, "chain": chain, "device": "cpu"}

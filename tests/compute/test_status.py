@@ -17,6 +17,7 @@ from lensdask.compute import (
     Task,
     find_journals,
     journal_path,
+    require_finished,
     run,
     start_cluster,
     status,
@@ -112,6 +113,18 @@ def test_it_is_found_by_directory_store_and_journal(stopped, monkeypatch):
     monkeypatch.chdir(store / "e1")
     with pytest.raises(InputError, match="no journal"):
         status("c")
+
+
+def test_a_store_of_an_unfinished_run_is_refused(stopped, tmp_path):
+    message = r"shapes.zarr: 45 of 95 maps done; expected a finished run: continue make maps with if_exists=\"resume\""
+    with pytest.raises(InputError, match=message):
+        require_finished(stopped.parent / "shapes.zarr", "make maps")
+    journal_of(tmp_path / "whole.zarr.journal.jsonl", session(0), *done(1, *range(10)))
+    require_finished(tmp_path / "whole.zarr", "make maps")
+    # Who wrote it without a run, or took the store without its journal, is not asked.
+    require_finished(tmp_path / "other.zarr", "make maps")
+    with Journal(stopped), pytest.raises(InputError, match="maps done; a process is at work on it; expected"):
+        require_finished(stopped.parent / "shapes.zarr", "make maps")
 
 
 def test_several_runs_of_one_figure(stopped, monkeypatch, capfd):

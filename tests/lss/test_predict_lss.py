@@ -1,14 +1,17 @@
 """Summaries of a sample are the same to the bit in any chunk, and by both doors."""
 
+import pickle
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from lensdask.compute import RunOptions, start_cluster
+from lensdask.compute import RunOptions, journal_path, start_cluster
 from lensdask.data import open as open_store
+from lensdask.data import write
 from lensdask.errors import InputError
-from lensdask.lss import compress, find_compressor, predict_run, read_recipe, train
+from lensdask.lss import Split, compress, find_compressor, predict_run, read_recipe, train
 
 QUIET = RunOptions(show_progress=False)
 SAMPLES = 20
@@ -90,8 +93,6 @@ def test_a_compressor_of_one_probe(tile_store, tmp_path):
 
 
 def test_tiles_of_other_galaxies_are_refused(tile_store, tiny_compressor, tmp_path):
-    from lensdask.data import write
-
     tiles = open_store(tile_store)
     other = tiles.assign_attrs(n_of_z=[*tiles.attrs["n_of_z"][1:], tiles.attrs["n_of_z"][0]])
     with pytest.raises(InputError, match=r"another n\(z\) than that of the compressor"):
@@ -105,3 +106,46 @@ def test_tiles_of_other_galaxies_are_refused(tile_store, tiny_compressor, tmp_pa
     write(tiles.assign_coords(sigma8=tiles["sigma8"] * 0 + 0.4), tmp_path / "low.zarr")
     with pytest.raises(InputError, match=r"low.zarr: a cosmology of omega_m .* expected all inside of the prior"):
         predict_run(tmp_path / "low.zarr", tiny_compressor, tmp_path / "s.zarr", samples=2, options=QUIET)
+
+
+@pytest.fixture
+def other_sky(tile_store, tmp_path):
+    """Return the path of the same tiles, which say that particles made them."""
+    write(open_store(tile_store).isel(seed=[2]).assign_attrs(sky="nbody"), tmp_path / "nbody.zarr")
+    return tmp_path / "nbody.zarr"
+
+
+def test_tiles_of_another_sky_are_warned_of(predicted, other_sky, tile_store, tiny_compressor, tmp_path):
+    assert (predicted.attrs["sky"], predicted.attrs["compressor_sky"]) == ("lognormal", "lognormal")
+    told = []
+    settings = {"samples": 2, "options": QUIET, "warn": told.append}
+    predict_run(tile_store, tiny_compressor, tmp_path / "same.zarr", **settings)
+    assert not told
+    predict_run(other_sky, tiny_compressor, tmp_path / "other.zarr", **settings)
+    (line,) = told
+    assert line.startswith("the compressor learned from lognormal tiles and is used on nbody ones")
+    lazy = compress(open_store(other_sky), tiny_compressor, samples=2)
+    for found in (open_store(tmp_path / "other.zarr"), lazy):
+        assert (found.attrs["sky"], found.attrs["compressor_sky"]) == ("nbody", "lognormal")
+
+
+def test_unfinished_tiles_are_refused(tile_store, tiny_compressor, tmp_path):
+    tiles = tmp_path / "tiles.zarr"
+    shutil.copytree(tile_store, tiles)
+    lines = journal_path(tile_store).read_text().splitlines(keepends=True)
+    journal_path(tiles).write_text("".join(lines[:-2]))
+    message = r'tiles.zarr: 18 of 20 simulations done.* continue lensdask lss simulate with if_exists="resume"'
+    with pytest.raises(InputError, match=message):
+        predict_run(tiles, tiny_compressor, tmp_path / "s.zarr", samples=2, options=QUIET)
+    with pytest.raises(InputError, match=message):
+        train(tmp_path / "c.safetensors", read_recipe("lss-tiny"), tiles=tiles)
+    assert not list(tmp_path.glob("[cs].*"))
+
+
+def test_a_split_travels_without_the_tiles_that_it_has_read(tile_store):
+    split = Split(open_store(tile_store), "training")
+    before = len(pickle.dumps(split))
+    maps = split.group(0, 0, 5)
+    assert len(pickle.dumps(split)) < 2 * before < maps.nbytes
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(split)).group(0, 0, 5), maps)
+    assert split.group(0, 0, 5) is maps

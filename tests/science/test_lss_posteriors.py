@@ -16,7 +16,7 @@ from lensdask.random import Stream, generator
 
 pytestmark = pytest.mark.science
 
-SIMULATIONS, MOCKS = 40_000, 300
+SIMULATIONS, MOCKS = 40_000, 400
 LENGTH = EnsembleSettings(walkers=32, burn_in=600, steps=600)
 
 
@@ -84,9 +84,9 @@ def test_coverage(mocks, width, shift):
         assert min(shown.values()) > 1e-3
         return
     assert shown["ranks"] < 1e-3
-    # A shift moves distances to a point little, whatever the point: that is what ranks are for.
+    assert shown["TARP"] < 1e-3
+    # Distances to the summary tell widths best, and shifts hardly.
     if width != 1:
-        assert shown["TARP"] < 1e-3
         assert shown["TARP about the summary"] < 1e-3
 
 

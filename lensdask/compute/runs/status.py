@@ -15,7 +15,7 @@ from lensdask.compute.runs.journal import AT_WORK, is_locked, journal_path
 from lensdask.compute.runs.journal_format import Session, read_lines
 from lensdask.errors import InputError
 
-__all__ = ["RunStatus", "find_journals", "refuse_running", "status"]
+__all__ = ["RunStatus", "find_journals", "refuse_running", "require_finished", "status"]
 
 _SUFFIX = ".journal.jsonl"
 
@@ -105,6 +105,33 @@ def refuse_running(directory: Path) -> None:
     for journal in _journals_in(directory):
         if is_locked(journal):
             raise InputError(f"{journal}: {AT_WORK}")
+
+
+def require_finished(store: str | os.PathLike[str], command: str) -> None:
+    """Refuse a store that a run has begun to write and not finished, by the journal beside it if there is one.
+
+    Parameters
+    ----------
+    store
+        The store.
+    command
+        What writes such stores: the message names it.
+
+    Raises
+    ------
+    InputError
+        Chunks are missing.
+    """
+    journal = journal_path(Path(store).absolute())
+    if not journal.is_file():
+        return
+    found = status(journal)
+    if found.done < found.chunks:
+        now = "; a process is at work on it" if found.running else ""
+        raise InputError(
+            f"{store}: {found.objects_done} of {found.objects} {found.unit} done{now}; "
+            f'expected a finished run: continue {command} with if_exists="resume"'
+        )
 
 
 def status(path: str | os.PathLike[str]) -> RunStatus:

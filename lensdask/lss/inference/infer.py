@@ -230,7 +230,7 @@ def _result(found: Inference, rest: Summaries, *, set_aside: bool) -> dict[str, 
         "split": rest.split,
         "rows": rows,
         "chain": chain_record(found.chain),
-        "warnings": warnings_of(found.chain, found.novelty, found.mocks, split=rest.split, set_aside=set_aside),
+        "warnings": rest.warnings + warnings_of(found.chain, found.novelty, found.mocks, set_aside=set_aside),
     }
 
 

@@ -122,23 +122,17 @@ def chain_record(chain: Chain) -> dict[str, Any]:
     }
 
 
-def warnings_of(
-    chain: Chain, novelty: float, mocks: MockPosteriors | None, *, split: str = "likelihood", set_aside: bool = False
-) -> list[str]:
+def warnings_of(chain: Chain, novelty: float, mocks: MockPosteriors | None, *, set_aside: bool = False) -> list[str]:
     """Return what speaks against a result, a line each.
 
     Parameters
     ----------
     chain, novelty, mocks
         The chain of the observation, its p-value among the simulations, and the posteriors of mocks, if there are any.
-    split
-        Simulations that the likelihood was learned from.
     set_aside
         Whether the mocks are at the cosmologies of the simulations, where the tests ask for draws from the prior.
     """
     lines = []
-    if split in ("training", "validation"):
-        lines.append(f"the compressor was trained on these {split} simulations: constraints are too tight")
     if not chain.long_enough:
         lines.append(f"the chain is {chain.times:.0f} autocorrelation times long, less than asked for: more steps help")
     if chain.r_hat.max() > _R_HAT:

@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from lensdask.compute import require_finished
 from lensdask.data import LSS_SUMMARIES
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
+from lensdask.lss.compressor import sky_warning
 from lensdask.lss.inference.prior import COSMOLOGY, Prior, sigma8_of
 
 __all__ = ["Observation", "Summaries", "read_observation", "read_summaries", "summaries_of"]
@@ -42,6 +44,10 @@ class Summaries:
     """Priors of the parameters, one of `lensdask.lss.forward.model.PRIORS`."""
     split: str = "likelihood"
     """Simulations that they are of."""
+    sky: str = ""
+    """What made the tiles, "lognormal" or "nbody"; empty where nobody knows, as in the next."""
+    compressor_sky: str = ""
+    """What made the tiles that the compressor learned from."""
 
     @property
     def cosmologies(self) -> Float64:
@@ -55,6 +61,13 @@ class Summaries:
     def sha256(self) -> str:
         """Checksum of the samples."""
         return hashlib.sha256(self.theta.tobytes() + self.summary.tobytes()).hexdigest()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What speaks against learning from them, a line each."""
+        trained = f"the compressor was trained on these {self.split} simulations: constraints are too tight"
+        lines = [trained] if self.split in ("training", "validation") else []
+        return lines + sky_warning(self.compressor_sky, self.sky)
 
     def rows(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "Summaries":
         """Return some of the samples."""
@@ -147,7 +160,9 @@ def read_summaries(path: Path, least: int = LEAST) -> Summaries:
     InputError
         It is another store, unfinished, or too small.
     """
-    return summaries_of(open_store(path), str(path), least)
+    dataset = open_store(path)
+    require_finished(path, "lensdask lss predict")
+    return summaries_of(dataset, str(path), least)
 
 
 def summaries_of(dataset: xr.Dataset, where: str, least: int = LEAST) -> Summaries:
@@ -195,9 +210,8 @@ def summaries_of(dataset: xr.Dataset, where: str, least: int = LEAST) -> Summari
             f"{where}: {names[number]} is {theta[0, number]:.4g} in all samples; expected simulations that vary it"
         )
     attributes = dataset.attrs["compressor_sha256"], dataset.attrs["configuration_hash"]
-    return Summaries(
-        names, theta, summary, *attributes, where, LSS_SUMMARIES.attribute(dataset, "priors"), dataset.attrs["split"]
-    )
+    about = (LSS_SUMMARIES.attribute(dataset, name) for name in ("priors", "split", "sky", "compressor_sky"))
+    return Summaries(names, theta, summary, *attributes, where, *about)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from scipy.stats import kstest
 
 from lensdask.errors import InputError
 from lensdask.lss.inference.figure_of_merit import GAUSSIAN_AREA, contour_area, contour_area_kde, determinant
-from lensdask.lss.inference.trust.coverage import measure_coverage, sbc_ranks, tarp_fractions, uniformity
+from lensdask.lss.inference.trust.coverage import independence, measure_coverage, sbc_ranks, tarp_fractions, uniformity
 from lensdask.lss.inference.trust.novelty import Novelty
 
 NAMES = ("a_ia", "b_g", "r_g")
@@ -41,10 +41,30 @@ def test_p_values_of_exact_posteriors_are_uniform():
 def test_wrong_posteriors_fail(width, shift):
     coverage = coverage_of(width=width, shift=shift)
     assert coverage.sbc_p < 1e-3
-    # That a posterior is shifted by half its width TARP sees in more dimensions: tests/science.
+    assert coverage.tarp_p < 1e-3
     if width != 1:
         assert coverage.p_values()["TARP about the summary"] < 1e-3
-        assert coverage.p_values()["TARP"] < 1e-3
+
+
+def test_directions_of_the_reference_points_tell_shifts():
+    coverage = coverage_of(shift=0.5)
+    assert independence(coverage.tarp, coverage.tarp_directions) < 1e-6
+    # Over all directions a shift averages out.
+    assert uniformity(coverage.tarp) > 1e-3
+    np.testing.assert_allclose(np.linalg.norm(coverage.tarp_directions, axis=1), 1)
+
+
+def test_independence_is_uniform_and_sees_a_slope():
+    rng = np.random.default_rng(3)
+    directions = rng.normal(size=(400, 100, 4), loc=np.eye(4)[0])
+    found = [independence(rng.random(100), one) for one in directions]
+    assert kstest(found, "uniform").pvalue > 1e-3
+    sorted_by_one = np.sort(directions[0][:, 2])
+    assert independence(np.linspace(0.01, 0.99, 100), sorted_by_one[:, None]) < 1e-10
+
+
+def test_directions_that_never_change_test_nothing():
+    assert independence(np.linspace(0, 1, 50), np.ones((50, 1))) == 1
 
 
 def test_uniformity_is_uniform():

@@ -3,6 +3,10 @@
 If mocks are made at parameters drawn from the prior, the rank of the truth among the draws of its posterior is uniform
 for each parameter (simulation-based calibration, Talts et al. 2018), and so is the share of draws closer than the truth
 to any reference point that does not know the truth (TARP, Lemos et al. 2023).
+
+A posterior that is shifted lies nearer to the reference points on one side and further from those on the other: over
+all of them the shares look nearly uniform. So TARP here asks for more, which is as true of right posteriors: that the
+shares do not depend on the direction in which the reference point lies, seen from the summary.
 """
 
 from dataclasses import dataclass
@@ -14,7 +18,7 @@ from scipy.stats import binomtest, chi2
 
 from lensdask.errors import InputError
 
-__all__ = ["LEVELS", "Coverage", "measure_coverage", "sbc_ranks", "tarp_fractions", "uniformity"]
+__all__ = ["LEVELS", "Coverage", "independence", "measure_coverage", "sbc_ranks", "tarp_fractions", "uniformity"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -47,6 +51,28 @@ def uniformity(fractions: npt.ArrayLike) -> float:
     norms = np.sqrt(2 * np.arange(1, _ORDER + 1) + 1)
     means = norms * [legendre.legval(2 * values - 1, row).mean() for row in np.eye(_ORDER + 1)[1:]]
     return float(chi2.sf(len(values) * (means**2).sum(), _ORDER))
+
+
+def independence(fractions: npt.ArrayLike, directions: npt.ArrayLike) -> float:
+    """Return the probability that uniform numbers look more as if they depended on directions than these do.
+
+    It is the score test of a slope: n times the squared means of √3 (2 u - 1) times the directions less their mean, in
+    coordinates in which these have unit covariance. It is χ² with as many degrees of freedom as dimensions.
+
+    Parameters
+    ----------
+    fractions
+        Independent, from 0 to 1, shape (n,).
+    directions
+        What they must not depend on, shape (n, dimension).
+    """
+    centred = np.asarray(directions, dtype=np.float64)
+    centred = centred - centred.mean(axis=0)
+    slope = (np.sqrt(3) * (2 * np.asarray(fractions, dtype=np.float64) - 1)) @ centred
+    spread = centred.T @ centred
+    # Directions that never change, as with a single parameter at an end of its prior, test nothing.
+    rank = int(np.linalg.matrix_rank(spread))
+    return float(chi2.sf(slope @ np.linalg.pinv(spread) @ slope, rank)) if rank else 1.0
 
 
 def sbc_ranks(draws: npt.ArrayLike, truth: npt.ArrayLike, rng: np.random.Generator) -> Float64:
@@ -116,9 +142,10 @@ class Coverage:
     """Of `sbc_ranks`, shape (mock, parameter)."""
     tarp: Float64
     """Shares of TARP with reference points from the prior, shape (mock,)."""
+    tarp_directions: Float64
+    """From the observed summary to these points, unit vectors in the units of the distance, shape (mock, parameter)."""
     tarp_about_summary: Float64
-    """Shares of TARP with the observed summary for a reference point, shape (mock,). It sees posteriors that are
-    shifted, which points all over the prior hardly do."""
+    """Shares of TARP with the observed summary for a reference point, shape (mock,)."""
 
     def inside(self, level: float) -> npt.NDArray[np.int64]:
         """Return how many truths lie between the quantiles of a level, shape (parameter,)."""
@@ -127,7 +154,7 @@ class Coverage:
     def p_values(self) -> dict[str, float]:
         """Return the p-values of the tests by name."""
         found = {f"ranks of {name}": uniformity(u) for name, u in zip(self.names, self.ranks.T, strict=True)}
-        found |= {"TARP": uniformity(self.tarp), "TARP about the summary": uniformity(self.tarp_about_summary)}
+        found |= {"TARP": self.tarp_p, "TARP about the summary": uniformity(self.tarp_about_summary)}
         for level in LEVELS:
             for name, count in zip(self.names, self.inside(level), strict=True):
                 test = binomtest(int(count), len(self.ranks), level)
@@ -138,6 +165,12 @@ class Coverage:
     def sbc_p(self) -> float:
         """p-value of the ranks of all parameters: the least, times their number (Bonferroni)."""
         return min(1.0, len(self.names) * min(uniformity(u) for u in self.ranks.T))
+
+    @property
+    def tarp_p(self) -> float:
+        """p-value of TARP: that its shares are uniform, and the same in all directions, which are independent tests."""
+        least = min(uniformity(self.tarp), independence(self.tarp, self.tarp_directions))
+        return least * (2 - least)
 
 
 def measure_coverage(
@@ -168,9 +201,11 @@ def measure_coverage(
     values = np.asarray(draws)
     # The same for all mocks, so that no truth decides it.
     scale = np.sqrt(values.astype(np.float64).var(axis=1).mean(axis=0))
+    away = (np.asarray(references) - np.asarray(observed)) / scale
     return Coverage(
         names,
         sbc_ranks(values, truth, rng),
         tarp_fractions(values, truth, references, scale, rng),
+        away / np.linalg.norm(away, axis=1, keepdims=True),
         tarp_fractions(values, truth, observed, scale, rng),
     )
