@@ -272,6 +272,13 @@ LSS_SUMMARIES = Schema(
     variables={
         "theta_true": Variable(("sample", "parameter"), "float32", "1", "parameters that a mosaic was made with"),
         "theta_summary": Variable(("sample", "parameter"), "float32", "1", "what the compressor makes of the mosaic"),
+        "power": Variable(
+            ("sample", "feature"),
+            "float32",
+            "1",
+            "logarithms of the power of each map in bands of multipole, which show whether a mosaic is like the others",
+            required=False,
+        ),
     },
     coords={"sample": Variable(("sample",), "int64", "1", "id of the mosaic"), "parameter": _PARAMETER},
     attributes=COMMON

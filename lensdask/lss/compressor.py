@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,19 +12,36 @@ from lensdask.arrays import to_numpy
 from lensdask.compute import NOT_IDENTITY, cached_model
 from lensdask.data import load_card
 from lensdask.errors import InputError
+from lensdask.lss.features import BANDS, power_features
 from lensdask.lss.forward.model import ForwardModel
 from lensdask.lss.forward.samples import Samples
 from lensdask.lss.kept_spectra import KeptSpectra
 from lensdask.lss.networks.architectures import build_network
 from lensdask.lss.networks.trainingset import network_inputs, seen
 from lensdask.lss.networks.units import from_units
+from lensdask.lss.parameters import PROBES
 from lensdask.lss.tiles import Split
 from lensdask.training import find_weights
 
-__all__ = ["Compressor", "find_compressor", "sky_warning"]
+__all__ = ["Compressed", "Compressor", "find_compressor", "sky_warning"]
 
 _BATCH = 8
 """Mosaics in a call of the network: always as many, so that a sample is the same to the bit whatever is beside it."""
+
+
+class Compressed(NamedTuple):
+    """What is left of mosaics.
+
+    Parameters
+    ----------
+    summary
+        In the units of the parameters, shape (sample, parameter).
+    power
+        Logarithms of the power of the maps (see `lensdask.lss.features`), shape (sample, feature).
+    """
+
+    summary: npt.NDArray[np.float32]
+    power: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -58,10 +75,15 @@ class Compressor:
         if split.n_of_z != self.n_of_z:
             raise InputError(f"{split.where}: another n(z) than that of the compressor; expected the same galaxies")
 
+    @property
+    def features(self) -> int:
+        """Number of features of a mosaic beside its summary."""
+        return PROBES[self.model.probe] * BANDS
+
     def summaries(
         self, split: Split, samples: Samples, seed: int, device: str = "cpu", kept: KeptSpectra | None = None
-    ) -> npt.NDArray[np.float32]:
-        """Return the summaries of samples.
+    ) -> Compressed:
+        """Return the summaries of samples, and the power of their maps.
 
         Parameters
         ----------
@@ -75,30 +97,25 @@ class Compressor:
             "cpu" or "cuda".
         kept
             Spectra of the samples, where they have been made before.
-
-        Returns
-        -------
-        ndarray
-            In the units of the parameters, shape (sample, parameter).
         """
         count = len(samples.ids)
         rows = np.minimum(np.arange(-(-count // _BATCH) * _BATCH), count - 1).reshape(-1, _BATCH)
         parts = [self._of_batch(split, samples.rows(one), seed, device, kept) for one in rows]
-        return np.concatenate(parts)[:count]
+        return Compressed(*(np.concatenate(each)[:count] for each in zip(*parts, strict=True)))
 
-    def _of_batch(
-        self, split: Split, samples: Samples, seed: int, device: str, kept: KeptSpectra | None
-    ) -> npt.NDArray[np.float32]:
+    def _of_batch(self, split: Split, samples: Samples, seed: int, device: str, kept: KeptSpectra | None) -> Compressed:
         network: Any = cached_model(build_network, self.path, self.sha256, device)
         with torch.no_grad():
             if kept is None:
                 maps = seen(split, samples, self.model, seed, device)
-                inputs = network_inputs(network.config.inputs, maps, self.model, self.cross)
+                kinds = dict.fromkeys(("spectra", *network.config.inputs))
+                made = dict(zip(kinds, network_inputs(tuple(kinds), maps, self.model, self.cross), strict=True))
             else:
-                spectra = kept.take(samples.ids, self.model.probe, self.cross)
-                inputs = (torch.from_numpy(spectra).to(device),)
-            values = to_numpy(network(*inputs)[:, : len(self.model.parameters)])
-        return from_units(values.astype(np.float64), self.model.prior).astype(np.float32)
+                made = {"spectra": torch.from_numpy(kept.take(samples.ids, self.model.probe, self.cross)).to(device)}
+            values = to_numpy(network(*(made[kind] for kind in network.config.inputs))[:, : len(self.model.parameters)])
+            power = to_numpy(power_features(made["spectra"].double(), PROBES[self.model.probe]))
+        summary = from_units(values.astype(np.float64), self.model.prior)
+        return Compressed(summary.astype(np.float32), power.astype(np.float32))
 
 
 def find_compressor(path: str | Path) -> Compressor:

@@ -57,8 +57,9 @@ class PredictSummaries(Task):
         """Return true parameters and summaries of some samples."""
         split = open_split(self.tiles, self.split)
         samples = draw_samples(np.arange(start, stop), split.boxes, self.compressor.model, self.seed, self.fixed)
-        summaries = self.compressor.summaries(split, samples, self.seed, device, self.kept)
-        return {"theta_true": samples.theta.astype(np.float32), "theta_summary": summaries}, None
+        made = self.compressor.summaries(split, samples, self.seed, device, self.kept)
+        theta = samples.theta.astype(np.float32)
+        return {"theta_true": theta, "theta_summary": made.summary, "power": made.power}, None
 
 
 def compress(
@@ -103,8 +104,8 @@ def compress(
     drawn = draw_samples(np.arange(number), boxes.boxes, found.model, seed, fixed)
     ids = da.arange(number, chunks=chunk)
     made = ids.map_blocks(
-        lambda rows: found.summaries(boxes, drawn.rows(rows), seed),
-        chunks=(ids.chunks[0], (len(names),)),
+        lambda rows: np.concatenate(found.summaries(boxes, drawn.rows(rows), seed), axis=1),
+        chunks=(ids.chunks[0], (len(names) + found.features,)),
         new_axis=1,
         dtype=np.float32,
         meta=np.empty((0, 0), np.float32),
@@ -112,9 +113,10 @@ def compress(
     settings = {"tiles": tiles.attrs["configuration_hash"], "split": split, "fixed": dict(fixed or {}), "seed": seed}
     attributes = common_attributes(LSS_SUMMARIES, settings | {"compressor": found.sha256})
     attributes |= _attributes(found, Path(compressor), tiles, split, seed)
-    variables = {"theta_true": drawn.theta.astype(np.float32), "theta_summary": made}
-    dims = ("sample", "parameter")
-    dataset = xr.Dataset({k: (dims, v) for k, v in variables.items()}, {"sample": np.arange(number)}, attributes)
+    parameters = {"theta_true": drawn.theta.astype(np.float32), "theta_summary": made[:, : len(names)]}
+    variables = {name: (("sample", "parameter"), values) for name, values in parameters.items()}
+    variables["power"] = (("sample", "feature"), made[:, len(names) :])
+    dataset = xr.Dataset(variables, {"sample": np.arange(number)}, attributes)
     return LSS_SUMMARIES.described(dataset)
 
 
@@ -202,8 +204,9 @@ def predict_run(
     store = NewStore(
         path,
         LSS_SUMMARIES,
-        {"sample": samples, "parameter": len(found.model.parameters)},
+        {"sample": samples, "parameter": len(found.model.parameters), "feature": found.features},
         {"sample": range(samples)},
         _attributes(found, Path(compressor), dataset, split, seed),
+        optional=("power",),
     )
     return run(task, Chunks(samples, chunk, "samples"), store, options, label="predict")

@@ -42,7 +42,8 @@ def test_a_compressor_is_trained_and_gives_the_same_on_the_cpu(cuda, tile_store,
     compressor, split = find_compressor(path), open_split(open_tiles(tile_store)[1], "likelihood")
     samples = draw_samples(range(8), split.boxes, compressor.model, 0)
     here, there = (compressor.summaries(split, samples, 0, device) for device in ("cpu", cuda))
-    np.testing.assert_allclose(there, here, rtol=2e-2, atol=2e-2)
+    np.testing.assert_allclose(there.summary, here.summary, rtol=2e-2, atol=2e-2)
+    np.testing.assert_allclose(there.power, here.power, rtol=1e-2, atol=1e-2)
 
 
 def test_networks_take_tensors_of_the_device(cuda):

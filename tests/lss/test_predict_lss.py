@@ -12,6 +12,7 @@ from lensdask.data import open as open_store
 from lensdask.data import write
 from lensdask.errors import InputError
 from lensdask.lss import Split, compress, find_compressor, predict_run, read_recipe, train
+from lensdask.lss.features import BANDS
 
 QUIET = RunOptions(show_progress=False)
 SAMPLES = 20
@@ -25,7 +26,7 @@ def predicted(tile_store, tiny_compressor, tmp_path_factory):
 
 
 def test_what_a_store_says(predicted, tile_store, tiny_compressor):
-    assert dict(predicted.sizes) == {"sample": SAMPLES, "parameter": 7}
+    assert dict(predicted.sizes) == {"sample": SAMPLES, "parameter": 7, "feature": 8 * BANDS}
     assert list(predicted["parameter"].values) == ["omega_m", "s8", "a_ia", "b_g", "r_g", "eta_ia", "eta_b"]
     assert predicted.attrs["compressor_sha256"] == find_compressor(tiny_compressor).sha256
     assert predicted.attrs["tiles_hash"] == open_store(tile_store).attrs["configuration_hash"]
@@ -44,14 +45,14 @@ def test_same_bits_in_any_chunk(predicted, tile_store, tiny_compressor, tmp_path
         options = replace(QUIET, cluster=client)
         predict_run(tile_store, tiny_compressor, tmp_path / "s", samples=SAMPLES, chunk=chunk, seed=4, options=options)
     other = open_store(tmp_path / "s")
-    for name in ("theta_true", "theta_summary"):
+    for name in ("theta_true", "theta_summary", "power"):
         np.testing.assert_array_equal(other[name].values, predicted[name].values)
 
 
 def test_the_lazy_door_gives_the_same(predicted, tile_store, tiny_compressor):
     lazy = compress(open_store(tile_store), tiny_compressor, samples=SAMPLES, seed=4, chunk=7)
     assert lazy["theta_summary"].chunks[0] == (7, 7, 6)
-    for name in ("theta_true", "theta_summary"):
+    for name in ("theta_true", "theta_summary", "power"):
         np.testing.assert_array_equal(lazy[name].compute(scheduler="synchronous").values, predicted[name].values)
     assert compress(open_store(tile_store), tiny_compressor).sizes["sample"] == 5
 

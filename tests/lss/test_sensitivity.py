@@ -19,7 +19,7 @@ def found(tile_store, tiny_compressor):
 
 def test_summaries_are_those_of_the_compressor(found):
     compressor, split, samples, result = found
-    np.testing.assert_allclose(result.summary, compressor.summaries(split, samples, 0), rtol=1e-3, atol=2e-3)
+    np.testing.assert_allclose(result.summary, compressor.summaries(split, samples, 0).summary, rtol=1e-3, atol=2e-3)
     assert result.gradient.shape == (2, 7, *result.maps.shape[1:])
 
 

@@ -23,7 +23,7 @@ from lensdask.lss.inference.summaries import Observation, Summaries
 from lensdask.lss.inference.training import LikelihoodRecipe, fit_likelihood, likelihood_recipe, split_summaries
 from lensdask.lss.inference.trust.accuracy import Accuracy, measure_accuracy
 from lensdask.lss.inference.trust.mocks import MockPosteriors, run_mocks
-from lensdask.lss.inference.trust.novelty import Novelty
+from lensdask.lss.inference.trust.novelty import Novelty, Score
 
 __all__ = ["Inference", "infer"]
 
@@ -46,8 +46,8 @@ class Inference:
     """What was observed."""
     accuracy: Accuracy
     """How well the likelihood describes simulations."""
-    novelty: float
-    """p-value of the observation among the simulations."""
+    novelty: dict[str, Score]
+    """Of the observation among the simulations, by what of it is compared."""
     mocks: MockPosteriors | None
     """None where none were asked for."""
 
@@ -132,7 +132,6 @@ def infer(
     wanted = recipe or likelihood_recipe(density, len(inputs.names), epochs=epochs, seed=seed)
     split = split_summaries(inputs.rest, wanted.validation, wanted.seed)
     training, validation = inputs.rest.rows(split.training), inputs.rest.rows(~split.training)
-    novelty = Novelty(inputs.rest.summary, seed)
     if inputs.observed is not None:
         # What cannot be used is told before the training.
         training.require_in_range(inputs.observed.summary, inputs.observed.name)
@@ -157,7 +156,7 @@ def infer(
         sampled,
         observed,
         measure_accuracy(likelihood, validation, seed),
-        float(novelty.p_value(observed.summary[None])[0]),
+        _novelty(inputs.rest, observed, seed),
         _test(likelihood, inputs, ensemble, seed, tell),
     )
     source = None if found.mocks is None else str(calibration or f"rows set aside from {summaries}")
@@ -168,6 +167,19 @@ def infer(
     for line in found.result["warnings"]:
         (warn or (lambda _line: None))(line)
     return found
+
+
+def _novelty(known: Summaries, observed: Observation, seed: int) -> dict[str, Score]:
+    """Return how unlike the simulations an observation is: its summary, and its power where both have it."""
+    features = {
+        "the observation": (known.summary, observed.summary),
+        "the power of its maps": (known.power, observed.power),
+    }
+    return {
+        what: Novelty(simulated, seed).score(one)
+        for what, (simulated, one) in features.items()
+        if simulated is not None and one is not None
+    }
 
 
 def _most_likely(likelihood: Likelihood, priors: str, seed: int) -> Observation:

@@ -97,7 +97,8 @@ def _find_observation(
         row, count = int(str(observation)), len(known.theta)
         if not 0 <= row < count:
             raise InputError(f"observation: row {row}; expected 0 to {count - 1}, a row of {known.where}")
-        return Observation(known.summary[row], known.theta[row], f"row {row}"), row
+        power = None if known.power is None else known.power[row]
+        return Observation(known.summary[row], known.theta[row], f"row {row}", power), row
     path = Path(observation)
     if not path.exists():
         raise InputError(f"observation: {path} does not exist; expected fiducial, the number of a row, or a .npz file")

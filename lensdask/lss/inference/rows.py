@@ -1,5 +1,6 @@
 """Rows of the result file of an inference, and the lines that warn of it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from lensdask.lss.inference.prior import COSMOLOGY, sigma8_of
 from lensdask.lss.inference.trust.accuracy import Accuracy
 from lensdask.lss.inference.trust.coverage import LEVELS
 from lensdask.lss.inference.trust.mocks import MockPosteriors
+from lensdask.lss.inference.trust.novelty import Score
 
 __all__ = ["SUSPICIOUS", "accuracy_rows", "chain_record", "mock_rows", "posterior_rows", "warnings_of"]
 
@@ -27,7 +29,9 @@ _MOCK_R_HAT = 1.1
 _QUANTILES = (("lower 95 %", 0.025), ("lower 68 %", 0.16), ("upper 68 %", 0.84), ("upper 95 %", 0.975))
 
 
-def posterior_rows(names: tuple[str, ...], chain: Chain, truth: Float64 | None, novelty: float) -> list[Row]:
+def posterior_rows(
+    names: tuple[str, ...], chain: Chain, truth: Float64 | None, novelty: Mapping[str, Score]
+) -> list[Row]:
     """Return what a chain says of each parameter, of σ₈, of the figure of merit, and how new the observation is.
 
     Parameters
@@ -39,7 +43,7 @@ def posterior_rows(names: tuple[str, ...], chain: Chain, truth: Float64 | None, 
     truth
         Parameters of the observation, where they are known.
     novelty
-        p-value of the observation among the simulations.
+        Of the observation among the simulations, by what of it is compared.
     """
     draws, times = chain.draws, chain.autocorrelation_time
     columns = {name: (draws[:, i], float(times[i])) for i, name in enumerate(names)}
@@ -51,8 +55,10 @@ def posterior_rows(names: tuple[str, ...], chain: Chain, truth: Float64 | None, 
             known["sigma8"] = float(sigma8_of(*(known[name] for name in COSMOLOGY)))
         rows = _merit_rows(np.stack([columns["omega_m"][0], columns["sigma8"][0]], axis=1))
     parameters = [one for name, (values, time) in columns.items() for one in _numbers(name, values, time, known)]
-    score = row("p-value of the observation among the simulations", novelty)
-    return [*parameters, *rows, score]
+    scores = [
+        row(f"p-value of {what} among the simulations", one.p_value, least=one.least) for what, one in novelty.items()
+    ]
+    return [*parameters, *rows, *scores]
 
 
 def _numbers(name: str, values: Float64, time: float, known: dict[str, float]) -> list[Row]:
@@ -122,7 +128,9 @@ def chain_record(chain: Chain) -> dict[str, Any]:
     }
 
 
-def warnings_of(chain: Chain, novelty: float, mocks: MockPosteriors | None, *, set_aside: bool = False) -> list[str]:
+def warnings_of(
+    chain: Chain, novelty: Mapping[str, Score], mocks: MockPosteriors | None, *, set_aside: bool = False
+) -> list[str]:
     """Return what speaks against a result, a line each.
 
     Parameters
@@ -137,8 +145,12 @@ def warnings_of(chain: Chain, novelty: float, mocks: MockPosteriors | None, *, s
         lines.append(f"the chain is {chain.times:.0f} autocorrelation times long, less than asked for: more steps help")
     if chain.r_hat.max() > _R_HAT:
         lines.append(f"the halves of the chain disagree: split R-hat is {chain.r_hat.max():.3f}, expected 1")
-    if novelty < SUSPICIOUS:
-        lines.append(f"the observation is unlike the simulations (p = {novelty:.1g}): do not trust its posterior")
+    lines += [
+        f"{what} is unlike the simulations (p = {one.p_value:.1g}): do not trust its posterior"
+        for what, one in novelty.items()
+        # Few simulations have no smaller p-value than that of the loneliest.
+        if one.p_value < max(SUSPICIOUS, 1.01 * one.least)
+    ]
     if mocks is None:
         return [*lines, "no mocks: whether the posterior covers the truth was not tested"]
     failed = {name: p for name, p in mocks.coverage.p_values().items() if p < SUSPICIOUS}

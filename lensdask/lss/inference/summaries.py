@@ -48,6 +48,8 @@ class Summaries:
     """What made the tiles, "lognormal" or "nbody"; empty where nobody knows, as in the next."""
     compressor_sky: str = ""
     """What made the tiles that the compressor learned from."""
+    power: Float64 | None = None
+    """Power of the maps (see `lensdask.lss.features`), shape (sample, feature); none of older stores."""
 
     @property
     def cosmologies(self) -> Float64:
@@ -71,7 +73,8 @@ class Summaries:
 
     def rows(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "Summaries":
         """Return some of the samples."""
-        return replace(self, theta=self.theta[chosen], summary=self.summary[chosen])
+        power = None if self.power is None else self.power[chosen]
+        return replace(self, theta=self.theta[chosen], summary=self.summary[chosen], power=power)
 
     def groups(self, columns: tuple[str, ...] | None = None) -> npt.NDArray[np.int64]:
         """Return a number for each sample, the same for samples of the same parameters.
@@ -182,9 +185,9 @@ def summaries_of(dataset: xr.Dataset, where: str, least: int = LEAST) -> Summari
     InputError
         It is of another schema, has too few samples or parameters of one value only, or holds what is not finite.
     """
-    found = dataset.attrs.get("schema")
-    if found != LSS_SUMMARIES.name:
-        raise InputError(f"{where}: a store of schema {found!r}; expected {LSS_SUMMARIES.name!r}")
+    schema = dataset.attrs.get("schema")
+    if schema != LSS_SUMMARIES.name:
+        raise InputError(f"{where}: a store of schema {schema!r}; expected {LSS_SUMMARIES.name!r}")
     LSS_SUMMARIES.validate(dataset)
     try:
         theta, summary = (dataset[name].values.astype(np.float64) for name in ("theta_true", "theta_summary"))
@@ -211,7 +214,18 @@ def summaries_of(dataset: xr.Dataset, where: str, least: int = LEAST) -> Summari
         )
     attributes = dataset.attrs["compressor_sha256"], dataset.attrs["configuration_hash"]
     about = (LSS_SUMMARIES.attribute(dataset, name) for name in ("priors", "split", "sky", "compressor_sky"))
-    return Summaries(names, theta, summary, *attributes, where, *about)
+    found = Summaries(names, theta, summary, *attributes, where, *about)
+    return replace(found, power=_power_of(dataset, where))
+
+
+def _power_of(dataset: xr.Dataset, where: str) -> Float64 | None:
+    """Return the power of the maps; none if the store lacks it or it was not computed."""
+    if "power" not in dataset:
+        return None
+    power: Float64 = dataset["power"].values.astype(np.float64)
+    if not np.isfinite(power).all():
+        raise InputError(f"{where}: power is not finite in some samples; expected a finished prediction")
+    return power
 
 
 @dataclass(frozen=True)
@@ -224,6 +238,8 @@ class Observation:
     """The parameters that it was made with, where they are known, shape (parameter,)."""
     name: str
     """What it is, for people."""
+    power: Float64 | None = None
+    """Power of its maps, where it is known, shape (feature,)."""
 
 
 def read_observation(path: Path, names: tuple[str, ...]) -> Observation:
@@ -233,7 +249,7 @@ def read_observation(path: Path, names: tuple[str, ...]) -> Observation:
     ----------
     path
         ``*.npz`` with an array ``theta_summary``, shape (parameter,), and, if it likes, ``parameters``, their names,
-        and ``theta_true``.
+        ``theta_true``, and ``power``, as a store of summaries has it, shape (feature,).
     names
         Names of the parameters, in order.
 
@@ -256,6 +272,7 @@ def read_observation(path: Path, names: tuple[str, ...]) -> Observation:
         _numbers(path, "theta_summary", arrays["theta_summary"], len(names)),
         _numbers(path, "theta_true", arrays["theta_true"], len(names)) if "theta_true" in arrays else None,
         path.name,
+        _numbers(path, "power", arrays["power"], arrays["power"].size) if "power" in arrays else None,
     )
 
 

@@ -8,6 +8,8 @@ There are as many summaries as parameters: what a compressor takes for other par
 takes any other features of maps, such as their spectra.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
@@ -15,13 +17,28 @@ from scipy.spatial import cKDTree
 from lensdask.errors import InputError
 from lensdask.random import Stream, generator
 
-__all__ = ["Novelty"]
+__all__ = ["Novelty", "Score"]
 
 Float64 = npt.NDArray[np.float64]
 
 _NEIGHBOUR = 10
 _SET_ASIDE = 4000
 _MOST = 50_000
+
+
+class Score(NamedTuple):
+    """How unlike the simulations an observation is.
+
+    Parameters
+    ----------
+    p_value
+        Share of the simulations that are as lonely.
+    least
+        Its smallest value, that of an observation lonelier than all of them.
+    """
+
+    p_value: float
+    least: float
 
 
 class Novelty:
@@ -67,3 +84,7 @@ class Novelty:
         """Return the share of simulations that are as lonely, shape (n,); never 0, as the observation counts itself."""
         lonelier = len(self._known) - np.searchsorted(self._known, self.distance(features), side="left")
         return np.asarray((1 + lonelier) / (len(self._known) + 1))
+
+    def score(self, features: npt.ArrayLike) -> Score:
+        """Return the score of one observation, shape (feature,)."""
+        return Score(float(self.p_value(np.asarray(features)[None])[0]), 1 / (len(self._known) + 1))
