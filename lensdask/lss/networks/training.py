@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lensdask.compute import StoreReference
+from lensdask.compute import StoreReference, torch_settings
 from lensdask.data import load_card
 from lensdask.errors import InputError
 from lensdask.lss.kept_spectra import open_spectra
@@ -85,6 +85,8 @@ def _fresh(mosaics: Mosaics, recipe: Recipe) -> Callable[[int], Iterable[Batch]]
     return batches
 
 
+# One thread for the network: the others make its mosaics, and where there are too many, all of them wait.
+@torch_settings()
 def train(
     path: str | Path,
     recipe: Recipe,

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from lensdask.compute import RunOptions, torch_settings
+from lensdask.compute import RunOptions
 from lensdask.data import configuration_hash
 from lensdask.lss.forward.model import ForwardModel
 from lensdask.lss.networks.hybrid import HybridConfig
@@ -193,18 +193,16 @@ class Study:
             kept = {mosaics: self.spectra(analysis.scales, mosaics) for mosaics in ("training", "validation")}
         elif isinstance(chosen.network, HybridConfig):
             start = self.compressor(analysis._replace(summary="signed"))
-        # One thread for the network: the others make its mosaics.
-        with torch_settings():
-            train(
-                path,
-                chosen,
-                tiles=self.tiles("tiles"),
-                spectra=kept,
-                start=start,
-                device=self.device,
-                resume=True,
-                on_epoch=self._teller(f"training {path.stem}", chosen.training.epochs),
-            )
+        train(
+            path,
+            chosen,
+            tiles=self.tiles("tiles"),
+            spectra=kept,
+            start=start,
+            device=self.device,
+            resume=True,
+            on_epoch=self._teller(f"training {path.stem}", chosen.training.epochs),
+        )
         return path
 
     def summaries(self, analysis: Analysis, mosaics: str) -> Path:
