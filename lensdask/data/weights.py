@@ -116,9 +116,16 @@ def load_into(network: "torch.nn.Module", path: PathLike, sha256: str | None = N
     Raises
     ------
     InputError
-        See `load_weights`; or the weights are those of another network than their card says.
+        See `load_weights`; or the weights are those of another network than their card says, of other types of number,
+        or not finite.
     """
     weights = load_weights(path, sha256)
+    for name, own in network.state_dict().items():
+        found = weights.get(name, own)
+        if found.dtype != own.dtype:
+            raise InputError(f"{path}: {name} is of type {found.dtype}; expected {own.dtype}")
+        if not bool(found.isfinite().all()):
+            raise InputError(f"{path}: {name} has a number that is not finite; expected finite weights")
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

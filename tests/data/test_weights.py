@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lensdask.data import file_sha256, load_card, load_weights, save_weights
+from lensdask.data import file_sha256, load_card, load_into, load_weights, save_weights
 from lensdask.errors import InputError
 
 CARD = {"architecture": "tiny", "config": {"width": 3}, "epochs": 5}
@@ -87,3 +87,21 @@ def test_bad_name_and_bad_card(tmp_path):
         save_weights(tmp_path / "w.pt", {}, CARD)
     with pytest.raises(InputError, match="expected a card"):
         save_weights(tmp_path / "w.safetensors", {}, {})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weight": torch.full((2, 3), torch.nan)}, "weight has a number that is not finite"),
+        ({"bias": torch.tensor([1.0, torch.inf])}, "bias has a number that is not finite"),
+        ({"weight": torch.ones(2, 3, dtype=torch.int64)}, r"weight is of type torch.int64; expected torch.float32"),
+        ({"weight": torch.ones(2, 3, dtype=torch.complex64)}, r"weight is of type torch.complex64"),
+    ],
+)
+def test_weights_that_compute_nothing_are_refused(tmp_path, change, message):
+    network = torch.nn.Linear(3, 2)
+    before = network.weight.detach().clone()
+    save_weights(tmp_path / "w.safetensors", network.state_dict() | change, CARD)
+    with pytest.raises(InputError, match=message):
+        load_into(network, tmp_path / "w.safetensors")
+    assert torch.equal(network.weight, before)
