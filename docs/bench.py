@@ -2,17 +2,25 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench_format import about, table, with_error
+from bench_lss import (
+    MOSAIC_HEADER,
+    forward_section,
+    memory_section,
+    mosaic_cells,
+    mosaics_section,
+    predict_section,
+    summaries_section,
+)
 from bench_model import model_rows
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "bench"
-BUSY = 0.2
-"""Cores that others may keep busy; above that the page says so."""
 
 HEAD = """# Speed and memory, measured by `make bench`
 
@@ -41,30 +49,6 @@ the command is killed half way and resumed."""
 
 MODEL = """Nobody ran this: it is the measured throughput, and the measured bytes of a galaxy, times 40 million galaxies
 (160 million stamps). The goal for a GPU is less than 2.5 hours with `d4cnn-paper`, or 0.05 ms per stamp.{no_gpu}"""
-
-
-def table(header: list[str], rows: Iterable[Iterable[Any]]) -> str:
-    """Return a table in Markdown."""
-    lines = [header, ["---"] * len(header), *([str(cell) for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def with_error(value: float, error: float, digits: int = 2) -> str:
-    """Return a value with its spread as a cell."""
-    return f"{value:,.{digits}f} ± {error:.{digits}f}"
-
-
-def about(part: dict[str, Any]) -> str:
-    """Return the line that says on what a part was measured, and when it was not alone there."""
-    m = part["machine"]
-    gpu = m["GPU"] or "no GPU"
-    shown = [name for name in ("python", "torch", "cuda", "numpy", "dask") if m["versions"].get(name)]
-    shown += [name for name in m["versions"] if name.startswith("cupy")]
-    versions = ", ".join(f"{name} {m['versions'][name]}" for name in shown)
-    line = f"{m['date']}, {m['cores']} cores of {m['processor']}, {gpu}; {versions}."
-    if part["busy_cores"] > BUSY:
-        line += f" **Others kept {part['busy_cores']} cores busy meanwhile.**"
-    return line
 
 
 def _rate(count: float | None, microseconds: float, ceiling: float) -> str:
@@ -216,18 +200,6 @@ def mosaic_section(part: dict[str, Any]) -> str:
     return "\n\n".join(["## A mosaic of mass maps", about(part), text, table(header, rows)])
 
 
-def forward_section(part: dict[str, Any]) -> str:
-    """Return the table of the forward model of large-scale structure."""
-    rows = [(name, with_error(*cost)) for name, cost in part["milliseconds"].items()]
-    ratios = ", ".join(f"{name} {ratio:.1f}" for name, ratio in part["ratios"].items())
-    text = (
-        "A mosaic of 6 x 6 tiles with eight maps of 64 x 64 pixels, CPU time of one thread. Moduli of spectra one pair "
-        f"after another take, as multiples of all at once: {ratios}."
-    )
-    title = "## Mosaics of large-scale structure"
-    return "\n\n".join([title, about(part), text, table(["stage", "ms per mosaic"], rows)])
-
-
 def nbody_section(part: dict[str, Any]) -> str:
     """Return the table of the loops over particles, with numba and without."""
     rows = [
@@ -294,8 +266,8 @@ GPU_TABLES: dict[str, tuple[str, list[str], Callable[[dict[str, Any]], list[str]
     ),
     "mosaics.cuda": (
         "Mosaics of large-scale structure",
-        ["stage", "mosaics/s", "ms"],
-        lambda r: [r["stage"], f"{r['per_s']:,.0f}", with_error(r["ms"], r["spread"])],
+        MOSAIC_HEADER,
+        mosaic_cells,
     ),
 }
 """Title, header and cells of a row, by the name of the results."""
@@ -324,6 +296,10 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         "large_conv.cpu": large_conv_section,
         "mosaic.cpu": mosaic_section,
         "lss_forward.cpu": forward_section,
+        "mosaics.cpu": mosaics_section,
+        "predict.cpu": predict_section,
+        "predict_memory.cpu": memory_section,
+        "summaries.cpu": summaries_section,
         "nbody_loops.cpu": nbody_section,
         "nbody_light_cone.cpu": light_cone_section,
     }

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from machine import busy_cores, machine, timed
 
 from lensdask.arrays import to_torch
 from lensdask.compute.devices import full_precision
@@ -22,25 +23,10 @@ ROOT = Path(__file__).parent.parent
 
 def surroundings(device: str) -> dict[str, Any]:
     """Return what a table says of the machine, its software and the date, and how many cores others keep busy."""
-    from machine import busy_cores, machine
-
     about = machine(device)
     found = [d for d in importlib.metadata.distributions() if (d.name or "").startswith("cupy")]
     about["versions"] |= {"cuda": torch.version.cuda} | {d.name: d.version for d in found}
     return {"machine": about, "busy_cores": round(busy_cores(), 2)}
-
-
-def timed(call: Callable[[], object], device: str, tiny: bool) -> tuple[float, float]:
-    """Return the seconds of a call, median and half the distance of the quartiles; the first call is not counted."""
-    seconds = []
-    for _ in range(2 if tiny else 8):
-        began = time.perf_counter()
-        call()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - began)
-    low, middle, high = np.percentile(seconds[1:], [25, 50, 75])
-    return float(middle), float(high - low) / 2
 
 
 def tests(device: str, tiny: bool) -> dict[str, Any]:  # noqa: ARG001  parts share a signature
@@ -83,7 +69,7 @@ def resmooth(device: str, tiny: bool) -> dict[str, Any]:
             found = planes()[0].cpu().numpy()
             reference = {} if reference is None else reference
             worst = float(np.abs(found - reference.setdefault(psfs, found)).max() / np.abs(found).max())
-            median, spread = timed(planes, device, tiny)
+            median, spread = timed(planes, device, 2 if tiny else 8)
             cost = {"microseconds": 1e6 * median / count, "spread": 1e6 * spread / count}
             rows.append({"library": library, "psf": psfs, **cost, "difference": worst})
     return {"stamps": count, "rows": rows, "failed": int(any(row["difference"] > 1e-4 for row in rows))}
@@ -150,7 +136,7 @@ def maps(device: str, tiny: bool) -> dict[str, Any]:
     rows = []
     for method, call in _mass_maps(ShearMaps(g1 * mask, g2 * mask, 400 * mask, 0 * mask, mask), device):
         finite = bool(np.isfinite(call()).all())
-        median, spread = timed(call, device, tiny)
+        median, spread = timed(call, device, 2 if tiny else 8)
         rows.append({"method": method, "s_per_field": median / fields, "spread": spread / fields, "finite": finite})
     return {"fields": fields, "side": side, "rows": rows, "failed": int(not all(row["finite"] for row in rows))}
 
@@ -199,56 +185,7 @@ def training(device: str, tiny: bool) -> dict[str, Any]:
 
 
 def mosaics(device: str, tiny: bool) -> dict[str, Any]:
-    """Time the forward model of large-scale structure by stage, and training steps of its networks."""
-    from lensdask.lss.forward.model import ForwardModel
-    from lensdask.lss.forward.observation import observe
-    from lensdask.lss.forward.samples import Boxes, draw_samples, take_tiles
-    from lensdask.lss.networks.trainingset import network_inputs
-    from lensdask.sky.tomography.redshifts import REDSHIFTS, STAGE3_BINS
+    """Time the forward model of large-scale structure by stage, and its networks."""
+    from mosaic_stages import mosaic_costs
 
-    batch, model = (2, ForwardModel(side=2)) if tiny else (32, ForwardModel())
-    rng = np.random.default_rng(3)
-    # Contrasts above -1 and convergences of a few hundredths.
-    made = np.exp(0.3 * rng.normal(size=(1, 2 * model.tiles, 3, 4, 64, 64))) - 1.05
-    made[:, :, :2] *= 0.03
-    tiles = to_torch(made.astype(np.float32), device)
-    samples = draw_samples(range(batch), Boxes([0.3], [0.8], tiles.shape[1]), model, 0)
-    bins = (REDSHIFTS, STAGE3_BINS.n_of_z)
-    taken = take_tiles(tiles, samples)
-    maps = observe(taken, samples, model, bins, 0).maps
-    stages: dict[str, Callable[[], Any]] = {
-        "tiles of a mosaic": lambda: take_tiles(tiles, samples),
-        "forward model": lambda: observe(taken, samples, model, bins, 0).maps,
-        "spectra": lambda: network_inputs(("spectra",), maps, model, "signed"),
-    } | dict(_training_steps(maps, model, batch, tiny))
-    rows = []
-    for name, call in stages.items():
-        median, spread = timed(call, device, tiny)
-        rows.append(
-            {"stage": name, "per_s": batch / median, "ms": 1e3 * median / batch, "spread": 1e3 * spread / batch}
-        )
-    return {"batch": batch, "tiles": model.tiles, "rows": rows, "failed": int(not bool(torch.isfinite(maps).all()))}
-
-
-def _training_steps(maps: torch.Tensor, model: Any, batch: int, tiny: bool) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Yield a step of training of each network, made of maps that are there already."""
-    from lensdask.lss.networks.architectures import ARCHITECTURES, BASES
-    from lensdask.lss.networks.loss import summary_loss
-    from lensdask.lss.networks.recipe import Recipe
-    from lensdask.lss.networks.trainingset import network_inputs
-    from lensdask.training import network_of_config
-
-    theta = torch.zeros(batch, len(model.parameters), device=maps.device)
-    size = "small" if tiny else "paper"
-    for name, config in {n: BASES[n].get(size, BASES[n]["small"]) for n in ARCHITECTURES}.items():
-        fitted = Recipe(network=config, model=model).network
-        network = network_of_config(fitted, ARCHITECTURES).to(maps.device)
-        optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
-        inputs = network_inputs(fitted.inputs, maps, model, "signed")
-
-        def step(network: Any = network, optimizer: Any = optimizer, inputs: Any = inputs) -> None:
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(summary_loss(network(*inputs), theta))
-            optimizer.step()
-
-        yield f"training step, {name}", step
+    return mosaic_costs(device, tiny=tiny)

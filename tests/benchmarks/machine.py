@@ -1,6 +1,7 @@
 """The machine that a benchmark ran on: its name, how busy others kept it, and what it can do at the most."""
 
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,18 @@ def times_in_turns(
         for name, timer in timers.items():
             found[name].append(timer.timeit(calls[name]).median)
     return found
+
+
+def timed(call: Callable[[], object], device: str, calls: int = 8) -> tuple[float, float]:
+    """Return the seconds of a call, median and half the distance of the quartiles; the first one is not counted."""
+    seconds = []
+    for _ in range(calls):
+        began = time.perf_counter()
+        call()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    return median_and_spread(seconds[1:])
 
 
 def median_and_spread(values: list[float]) -> tuple[float, float]:

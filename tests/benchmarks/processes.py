@@ -1,94 +1,25 @@
-"""Runs to compare: a plain loop over a task in some processes, and the command; with their peak memory.
+"""The command, and other programs that run tasks on workers, with the peak memory of their processes.
 
 Linux only: the peak of a process is ``VmHWM`` in /proc, which the kernel keeps; polling it misses nothing but what a
 process does after the last look.
 """
 
 import json
-import multiprocessing
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.queues import Queue
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
 
 from lensdask.compute import status
-from lensdask.compute.devices import torch_settings
 from lensdask.errors import InputError
-from lensdask.shear.tasks import MeasureBias
 
 LOOK_SECONDS = 0.2
-MEMORY = {f"MALLOC_{name}_THRESHOLD_": str(2**30) for name in ("TRIM", "MMAP")}
-"""Settings of the C library that lensdask's workers have."""
-
-
-@dataclass(frozen=True)
-class Loop:
-    """What a plain loop took."""
-
-    wall_s: float
-    """From the first call of the task to the end of the last, everything loaded."""
-    cold_s: float
-    """With the start of Python, imports and a first call of few galaxies."""
-    cpu_s: float
-    """CPU time of all processes in ``wall_s``, which other load hardly changes."""
-
-
-def plain_loop(task: MeasureBias, bounds: list[tuple[int, int]], processes: int) -> Loop:
-    """Call a task on all chunks, dealt out to processes: no Dask, no store, no journal.
-
-    Parameters
-    ----------
-    task
-        What to compute.
-    bounds
-        Start and stop of each chunk.
-    processes
-        How many; each begins when all are ready.
-    """
-    spawned = multiprocessing.get_context("spawn")
-    barrier, spans = spawned.Barrier(processes), spawned.Queue()
-    began = time.monotonic()
-    with _environment(MEMORY):
-        workers = [
-            spawned.Process(target=_loop, args=(task, bounds[i::processes], barrier, spans)) for i in range(processes)
-        ]
-        for worker in workers:
-            worker.start()
-    starts, stops, cpu_s = zip(*(spans.get(timeout=600) for _ in workers), strict=True)
-    for worker in workers:
-        worker.join()
-    return Loop(max(stops) - min(starts), time.monotonic() - began, sum(cpu_s))
-
-
-def _loop(task: MeasureBias, bounds: list[tuple[int, int]], barrier: Barrier, spans: "Queue[Any]") -> None:
-    with torch_settings():
-        task(0, task.galaxies_per_block, "cpu")
-        barrier.wait()
-        began, cpu_s = time.monotonic(), time.process_time()
-        for start, stop in bounds:
-            task(start, stop, "cpu")
-        spans.put((began, time.monotonic(), time.process_time() - cpu_s))
-
-
-@contextmanager
-def _environment(changes: Mapping[str, str]):
-    """Set variables for the processes started meanwhile."""
-    before = dict(os.environ)
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+COMMAND = "from lensdask.cli import main; main()"
+"""The program of the command ``lensdask``."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +55,18 @@ class Watched:
     workers: "list[Seen]"
     """Its workers."""
 
+    @property
+    def worker_peak(self) -> int:
+        """Largest resident memory that any worker had, in bytes."""
+        return max(worker.peak for worker in self.workers)
 
-def watched(arguments: list[str], workers: int = 2) -> Watched:
+    def summary(self) -> dict[str, Any]:
+        """Return what is kept of it: seconds, and memory in bytes."""
+        peaks = [worker.peak for worker in self.workers]
+        return {"wall_s": self.wall_s, "worker_peaks": peaks, "driver_peak": self.driver.peak}
+
+
+def watched(arguments: list[str], workers: int = 2, program: str = COMMAND) -> Watched:
     """Run a ``lensdask`` command with so many workers on the CPU, and watch its processes.
 
     Parameters
@@ -134,10 +75,12 @@ def watched(arguments: list[str], workers: int = 2) -> Watched:
         Of the command.
     workers
         How many.
+    program
+        Python program to run in the place of the command; it takes ``--workers`` and ``--device`` as well.
     """
     began = time.monotonic()
     seen: dict[int, Seen] = {}
-    with _started(arguments, workers) as command:
+    with _started(arguments, workers, program) as command:
         while command.poll() is None:
             _look(command.pid, seen)
             time.sleep(LOOK_SECONDS)
@@ -148,8 +91,7 @@ def watched(arguments: list[str], workers: int = 2) -> Watched:
     return Watched(wall_s, driver, sorted(seen.values())[-workers:])
 
 
-def _started(arguments: list[str], workers: int) -> "subprocess.Popen[bytes]":
-    program = "from lensdask.cli import main; main()"
+def _started(arguments: list[str], workers: int, program: str = COMMAND) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-c", program, *arguments, "--workers", str(workers), "--device", "cpu"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
@@ -205,7 +147,7 @@ def bias_command(folder: Path, galaxies: int, estimator: str, workers: int = 2) 
         worker_peaks=[worker.peak for worker in run.workers],
         driver_cpu_s=run.driver.cpu_s,
         worker_cpu_s=[worker.cpu_s for worker in run.workers],
-        store_bytes=_disk_bytes(folder / "shapes.zarr"),
+        store_bytes=disk_bytes(folder / "shapes.zarr"),
         journal_bytes=(folder / "shapes.zarr.journal.jsonl").stat().st_size,
     )
 
@@ -236,5 +178,6 @@ def peak_memory(pid: int) -> int:
     return 1024 * int(kilobytes)
 
 
-def _disk_bytes(folder: Path) -> int:
+def disk_bytes(folder: Path) -> int:
+    """Return the size of the files in a folder, as the disk counts them."""
     return sum(512 * file.stat().st_blocks for file in folder.rglob("*") if file.is_file())

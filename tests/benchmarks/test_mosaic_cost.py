@@ -28,18 +28,9 @@ def mosaics(tmp_path_factory):
     return stores, runs
 
 
-def summary(run):
-    return {
-        "wall_s": run.wall_s,
-        "worker_peaks": [worker.peak for worker in run.workers],
-        "driver_peak": run.driver.peak,
-    }
-
-
 def growth(runs):
     """Return the memory of a worker for the large mosaic over that for the small one."""
-    peaks = [max(worker.peak for worker in runs[fields].workers) for fields in (FEW, MANY)]
-    return peaks[1] / peaks[0]
+    return runs[MANY].worker_peak / runs[FEW].worker_peak
 
 
 def reconstruct_command(store, mass, method):
@@ -80,7 +71,7 @@ def test_a_mosaic_takes_no_more_memory_than_a_part_of_it(mosaics, record):
         found[method] = {n: watched(reconstruct_command(stores[n], mass, method)) for n, mass in outputs.items()}
         lazily[method] = same_lazily(stores[MANY], outputs[MANY], method)
         parts[method] = same_after_a_kill(stores[MANY], outputs[MANY], method)
-    seconds = {way: {n: summary(run) for n, run in runs.items()} for way, runs in found.items()}
+    seconds = {way: {n: run.summary() for n, run in runs.items()} for way, runs in found.items()}
     grown = {way: growth(runs) for way, runs in found.items()}
     about = {"fields": [FEW, MANY], "size": 512, "ways": seconds, "growth": grown}
     record("mosaic", about | {"lazily_s": lazily, "fields_before_and_after_a_kill": parts})

@@ -6,12 +6,11 @@ from functools import partial
 
 import numpy as np
 import pytest
+from loops import ROUNDS, in_turns, options, plain_loop, ratio
 from machine import median_and_spread
-from processes import plain_loop
 from stages import bias_task, bounds_of_tasks
 
 from lensdask.compute import Chunks, Task, run, start_cluster
-from lensdask.shear import RunOptions
 from lensdask.shear.runs import run_bias
 
 pytestmark = [
@@ -25,7 +24,7 @@ WORK = {"fpfs": (48_000, 1_000), "d4cnn": (4_000, 60)}
 of them that it hardly matters who gets the last one."""
 SURVEY = 65_536
 """The fewest galaxies in tasks of the default length of large runs."""
-ROUNDS, EMPTY_TASKS = 3, 400
+EMPTY_TASKS = 400
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,6 @@ class Empty(Task):
 
     def __call__(self, start, stop, device):  # noqa: ARG002  the signature of tasks
         return None, {"shapes": np.zeros((20, 4, 15))}
-
-
-def options(client):
-    return RunOptions(cluster=client, device="cpu", if_exists="overwrite", show_progress=False)
 
 
 def with_store(folder, name, galaxies, per_task, client):
@@ -56,18 +51,7 @@ def for_sums(folder, galaxies, client):
 def loop(name, galaxies, per_task, processes):
     """Return the seconds of the same chunks without Dask, store and journal."""
     per_block, bounds = bounds_of_tasks(galaxies, per_task)
-    return plain_loop(bias_task(name, per_block), bounds, processes).wall_s
-
-
-def in_turns(ways):
-    """Return the seconds of each way to do the same work, in each round."""
-    rounds = [{way: function() for way, function in ways.items()} for _ in range(ROUNDS)]
-    return {way: [found[way] for found in rounds] for way in ways}
-
-
-def ratio(first, second):
-    """Return the median over rounds of a ratio of times, and its spread."""
-    return median_and_spread([a / b for a, b in zip(first, second, strict=True)])
+    return plain_loop(bias_task(name, per_block), bounds, processes, per_block).wall_s
 
 
 def cost_of_a_task(folder, client):

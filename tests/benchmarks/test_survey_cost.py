@@ -4,8 +4,9 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from loops import plain_loop
 from machine import median_and_spread
-from processes import bias_command, plain_loop
+from processes import bias_command
 from stages import bias_task, bounds_of_tasks
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.usefixtures("one_thread")]
@@ -18,7 +19,7 @@ SIZES = {10_000: 1, GALAXIES: ROUNDS, 1_000_000: 1}
 def loop_of(galaxies):
     """Return what the same work takes without Dask, store and journal."""
     per_block, chunks = bounds_of_tasks(galaxies)
-    return plain_loop(bias_task(ESTIMATOR, per_block), chunks, processes=2)
+    return plain_loop(bias_task(ESTIMATOR, per_block), chunks, processes=2, first=per_block)
 
 
 def summary(finished):
