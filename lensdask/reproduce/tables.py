@@ -18,12 +18,14 @@ def markdown(result: dict[str, Any]) -> str:
         Content of ``result.json``.
     """
     run, rows = result["run"], result["rows"]
+    # Of the other pillars these are fields, tiles or mosaics, as the note says.
+    what = "galaxies" if result["experiment"].startswith("d4cnn.") else "objects"
     session = " (last session of a resumed run)" if run["resumed"] else ""
     lines = [
         f"## {result['experiment']}: {result['what']}",
         f"{result['source']}: {result['claim']}.",
         result["note"],
-        f"Size {result['size']}, seed {result['seed']}, {run['objects']:,} galaxies in {run['wall_s']:.0f} s{session} "
+        f"Size {result['size']}, seed {result['seed']}, {run['objects']:,} {what} in {run['wall_s']:.0f} s{session} "
         f"on {run['device']}, {run['date']}.",
         _numbers([r for r in rows if "x" not in r]),
         # Points without an error are one galaxy each: there are many, and the picture shows them.

@@ -92,7 +92,8 @@ def test_markdown_has_every_number():
     text = markdown(result)
     assert "Figure 1: all is well." in text
     assert "\n\nNot here.\n\n" in text
-    assert "1,600 galaxies in 2 s on a computer, 2026-01-02." in text
+    assert "1,600 objects in 2 s on a computer, 2026-01-02." in text
+    assert "1,600 galaxies in 2 s" in markdown(result | {"experiment": "d4cnn.figure1"})
     assert "2 s (last session of a resumed run) on" in markdown(result | {"run": run | {"resumed": True}})
     assert f"| noise | time \\| size (ms) | {number(2.5, None)} | {number(0.7, None)} | no | 800 |" in text
     assert "| noise | m1 | m2 | N |" in text
