@@ -19,9 +19,11 @@ def lens_model(lenses, i):
             if mass == 0:
                 continue
             inner = _CORE * outer
-            about = {"theta_E": mass**0.5} if kind == "POINT_MASS" else {
-                "sigma0": mass / (2 * inner * outer), "Ra": inner, "Rs": outer
-            }
+            about = (
+                {"theta_E": mass**0.5}
+                if kind == "POINT_MASS"
+                else {"sigma0": mass / (2 * inner * outer), "Ra": inner, "Rs": outer}
+            )
             names.append(kind)
             numbers.append(about | {"center_x": x, "center_y": y})
     return names, numbers
@@ -48,8 +50,12 @@ def image_model(lenses, i, survey, size):
     source = {name: each[i] for name, each in lenses.source._asdict().items()}
     light = LightModel(["SERSIC_ELLIPSE"])
     shape = {
-        "R_sersic": source["radius"], "n_sersic": source["index"], "e1": source["e1"], "e2": source["e2"],
-        "center_x": source["x"], "center_y": source["y"],
+        "R_sersic": source["radius"],
+        "n_sersic": source["index"],
+        "e1": source["e1"],
+        "e2": source["e2"],
+        "center_x": source["x"],
+        "center_y": source["y"],
     }
     flux = light.total_flux([shape | {"amp": 1.0}], norm=False)[0]
     model = ImageModel(data, psf, lens_model_class=LensModel(names), source_model_class=light)

@@ -19,7 +19,17 @@ from lensdask.stronglens.simulation.masses import (
 from lensdask.stronglens.simulation.presets import Preset, Range, Signal, Survey
 from lensdask.stronglens.simulation.sources import Source
 
-__all__ = ["Lenses", "as_points", "draw_lenses", "mean_number", "missing_area", "turned", "with_subhaloes", "with_vortex"]
+__all__ = [
+    "Lenses",
+    "area_of",
+    "as_points",
+    "draw_lenses",
+    "mean_number",
+    "missing_area",
+    "turned",
+    "with_subhaloes",
+    "with_vortex",
+]
 
 Float64 = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
@@ -99,7 +109,7 @@ def _components(amplitude: Float64, degrees: Float64) -> tuple[Float64, Float64]
     return amplitude * np.cos(twice), amplitude * np.sin(twice)
 
 
-def _area_of(mass: npt.ArrayLike, preset: Preset) -> Float64:
+def area_of(mass: npt.ArrayLike, preset: Preset) -> Float64:
     """Return masses as what they deflect, arcsec²."""
     return preset.deflection_scale * einstein_area(mass, preset.z_lens, preset.z_source, preset.distance)
 
@@ -120,7 +130,7 @@ def mean_number(theta_e: npt.ArrayLike, signal: Signal, preset: Preset) -> Float
     theta = np.asarray(theta_e, dtype=np.float64)
     if signal.number is not None:
         return np.full_like(theta, signal.number)
-    one = _area_of(mean_mass(signal.slope, signal.least_mass, signal.most_mass), preset)
+    one = area_of(mean_mass(signal.slope, signal.least_mass, signal.most_mass), preset)
     return np.asarray(signal.fraction * theta * (signal.outer_radius - signal.inner_radius) / one)
 
 
@@ -135,7 +145,7 @@ def missing_area(theta_e: npt.ArrayLike, signal: Signal, preset: Preset) -> Floa
     theta, power = np.asarray(theta_e, dtype=np.float64), 2 if signal.spread == "area" else 1
     inner, outer = signal.inner_radius**power, signal.outer_radius**power
     inside = np.clip((theta**power - inner) / (outer - inner), 0.0, 1.0)
-    one = _area_of(mean_mass(signal.slope, signal.least_mass, signal.most_mass), preset)
+    one = area_of(mean_mass(signal.slope, signal.least_mass, signal.most_mass), preset)
     return mean_number(theta, signal, preset) * inside * one
 
 
@@ -159,7 +169,7 @@ def with_subhaloes(lenses: Lenses, ids: Ids, signal: Signal, preset: Preset, see
         number = mean[:, None]
     most = max(int(number.max()), 1)
     mass, place, turn = np.moveaxis(_uniform(ids, 3 * most, seed, Stream.SUBHALO).reshape(len(ids), most, 3), 2, 0)
-    area = _area_of(power_law_masses(mass, signal.slope, signal.least_mass, signal.most_mass), preset)
+    area = area_of(power_law_masses(mass, signal.slope, signal.least_mass, signal.most_mass), preset)
     area = np.where(np.arange(most) < number, area, 0.0)
     power = 2 if signal.spread == "area" else 1
     inner, outer = signal.inner_radius**power, signal.outer_radius**power
@@ -178,8 +188,8 @@ def _lighter(lenses: Lenses, area: Float64) -> Lenses:
     return lenses._replace(macro=lenses.macro._replace(theta_e=theta))
 
 
-def with_vortex(lenses: Lenses, ids: Ids, signal: Signal, preset: Preset, seed: int) -> tuple[Lenses, Float64]:
-    """Return lenses with a vortex of ultralight axions through their centres, and the decimal logarithms of the masses.
+def with_vortex(lenses: Lenses, ids: Ids, signal: Signal, preset: Preset, seed: int) -> tuple[Lenses, Float64, Float64]:
+    """Return lenses with a vortex of ultralight axions through their centres; log10 of the axion masses; its angles.
 
     Parameters
     ----------
@@ -189,12 +199,12 @@ def with_vortex(lenses: Lenses, ids: Ids, signal: Signal, preset: Preset, seed: 
     mass, turn = _uniform(ids, 2, seed, Stream.SUBHALO).T
     log10_mass = _LOG10_AXION[0] + (_LOG10_AXION[1] - _LOG10_AXION[0]) * mass
     half, angle = vortex_half_length(log10_mass), 2 * pi * turn
-    area = np.full(len(ids), _area_of(signal.vortex_mass, preset))
+    area = np.full(len(ids), area_of(signal.vortex_mass, preset))
     if signal.compensated:
         lenses = _lighter(lenses, area * np.clip(lenses.macro.theta_e / half, None, 1.0))
     vortex = Line(area, half, angle)
     part = {"line": vortex} if signal.vortex == "line" else {"points": as_points(vortex)}
-    return lenses._replace(**part), log10_mass  # type: ignore[arg-type]  # each part is of its own type
+    return lenses._replace(**part), log10_mass, angle  # type: ignore[arg-type]  # each part is of its own type
 
 
 def as_points(vortex: Line, number: int = _POINTS) -> Clumps:

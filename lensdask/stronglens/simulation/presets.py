@@ -1,14 +1,29 @@
 """Which lenses, which substructure, which survey: the presets, as data."""
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from math import inf
-from typing import Literal, get_args
+from pathlib import Path
+from typing import Any, Literal, get_args
 
+from lensdask.data.files import read_whole
 from lensdask.errors import InputError, check_choice, check_number
 from lensdask.stronglens.simulation.masses import DistanceKind
 
-__all__ = ["CLASSES", "PRESETS", "SIGNALS", "SURVEYS", "Preset", "Range", "Signal", "Survey", "signal_of"]
+__all__ = [
+    "CLASSES",
+    "PRESETS",
+    "SIGNALS",
+    "SURVEYS",
+    "Preset",
+    "Range",
+    "Signal",
+    "Survey",
+    "find_preset",
+    "find_signal",
+    "find_survey",
+]
 
 CLASSES = ("none", "cdm", "vortex")
 """What is in a lens beside the smooth mass, in the order of the labels: nothing, subhaloes, a vortex of axions."""
@@ -246,23 +261,55 @@ PRESETS: Mapping[str, Preset] = {
 """What the published images are, and lenses as a survey would see them."""
 
 
-def signal_of(table: Mapping[str, object], where: str) -> Signal:
-    """Return the substructure of a table of numbers, those of "cdm" where it has none.
-
-    Parameters
-    ----------
-    table
-        Values by the names of the fields of `Signal`.
-    where
-        What the table is from, for messages.
+def find_preset(preset: str | Preset) -> Preset:
+    """Return a preset by its name; others as they are.
 
     Raises
     ------
     InputError
-        A name is unknown, or a number makes no sense.
+        There is none of that name.
     """
+    return preset if isinstance(preset, Preset) else _named("preset", preset, PRESETS)
+
+
+def find_survey(survey: str | Survey) -> Survey:
+    """Return a survey by its name; others as they are.
+
+    Raises
+    ------
+    InputError
+        There is none of that name.
+    """
+    return survey if isinstance(survey, Survey) else _named("survey", survey, SURVEYS)
+
+
+def find_signal(signal: str | Path | Signal) -> Signal:
+    """Return substructure by its name, or of a TOML file with fields of `Signal`; others as they are.
+
+    Raises
+    ------
+    InputError
+        There is none of that name, or the file has something else.
+    """
+    if isinstance(signal, Signal):
+        return signal
+    if Path(signal).suffix != ".toml":
+        return _named("signal", str(signal), SIGNALS, " or a TOML file")
+    try:
+        table = tomllib.loads(read_whole(signal, "a TOML file of numbers").decode())
+    except ValueError as error:
+        raise InputError(f"{signal}: {str(error).splitlines()[0]}; expected a TOML file") from error
     known = [field.name for field in fields(Signal)]
     for name in table:
         if name not in known:
-            raise InputError(f"{where}: {name!r} is unknown; expected {', '.join(known)}")
-    return Signal(**table)  # type: ignore[arg-type]  # the values check themselves
+            raise InputError(f"{signal}: {name!r} is unknown; expected {', '.join(known)}")
+    try:
+        return Signal(**table)
+    except InputError as error:
+        raise InputError(f"{signal}: {error}") from error
+
+
+def _named(what: str, name: str, known: Mapping[str, Any], more: str = "") -> Any:
+    if name not in known:
+        raise InputError(f"{what}: {name!r}; expected {', '.join(known)}{more}")
+    return known[name]
