@@ -163,10 +163,8 @@ def with_subhaloes(lenses: Lenses, ids: Ids, signal: Signal, preset: Preset, see
     """
     theta = lenses.macro.theta_e
     mean = mean_number(theta, signal, preset)
-    if signal.number is None:
-        number = poisson_counts(mean[:, None], ids, seed, Stream.SUBHALO_NUMBER)
-    else:
-        number = mean[:, None]
+    random = signal.number is None
+    number = poisson_counts(mean[:, None], ids, seed, Stream.SUBHALO_NUMBER) if random else mean[:, None]
     most = max(int(number.max()), 1)
     mass, place, turn = np.moveaxis(_uniform(ids, 3 * most, seed, Stream.SUBHALO).reshape(len(ids), most, 3), 2, 0)
     area = area_of(power_law_masses(mass, signal.slope, signal.least_mass, signal.most_mass), preset)
