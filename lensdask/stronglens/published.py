@@ -80,8 +80,11 @@ def _read(path: Path) -> tuple[npt.NDArray[np.float32], float]:
     """Return an image, and the axion mass where the file has it."""
     try:
         held = np.load(path, allow_pickle=False)
-        image = held if isinstance(held, np.ndarray) else held["image"]
-        mass = held["mass"].item() if not isinstance(held, np.ndarray) and "mass" in held else np.nan
+        if isinstance(held, np.ndarray):
+            image, mass = held, np.nan
+        else:
+            with held:
+                image, mass = held["image"], held["mass"].item() if "mass" in held else np.nan
     except (OSError, EOFError, KeyError, ValueError) as error:
         raise InputError(f"{path}: {_told(error)}") from error
     square = image.ndim == 2 and image.shape[0] == image.shape[1] and image.shape[0] % 2 == 0 and image.size > 0
@@ -99,7 +102,7 @@ def _told(error: Exception) -> str:
     """Return what is wrong with a file, and what to do."""
     if "allow_pickle" in str(error) or "pickle" in str(error):
         return (
-            "an array of Python objects, which could run any code; expected numbers: where you trust the file, unpack "
+            "Python objects, which could run any code, or no array; expected numbers: where you trust the file, unpack "
             "it yourself and write numpy.savez(NAME, image=..., mass=...)"
         )
     return f"{str(error).splitlines()[0]}; expected a .npy file of an image, or .npz with image and mass"

@@ -1,4 +1,4 @@
-"""Cost of images of strong lenses, with the PSF of Euclid and without noise: lenstronomy against batches, one thread."""
+"""Cost of images of strong lenses, with the PSF of Euclid, noiseless: lenstronomy against batches, one thread."""
 
 import time
 
