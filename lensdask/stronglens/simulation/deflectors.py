@@ -9,6 +9,7 @@ the major axis; so are all other conventions.
 array library, and of its precision.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from lensdask.arrays import Array, namespace
@@ -131,11 +132,12 @@ def _nothing(x: Array, y: Array, clumps: Clumps) -> Array:
     return 0 * (x + y + _column(clumps.x[:, 0]))
 
 
-def _one_by_one(clumps: Clumps) -> "zip[tuple[Array, Array, Array, Array]]":
-    """Return the clumps of all lenses, the first of each, then the second of each: four arrays against pixels."""
+def _one_by_one(clumps: Clumps) -> Iterator[tuple[Array, ...]]:
+    """Yield the first clump of each lens, then the second of each: their four numbers, against the pixels."""
     xp = namespace(clumps.x)
-    x, y, mass, truncation = (xp.permute_dims(each, (1, 0))[:, :, None, None] for each in clumps)
-    return zip(*([each[k, ...] for k in range(each.shape[0])] for each in (x, y, mass, truncation)), strict=True)
+    placed = [xp.permute_dims(each, (1, 0))[:, :, None, None] for each in clumps]
+    for k in range(clumps.x.shape[1]):
+        yield tuple(each[k, ...] for each in placed)
 
 
 def line(x: Array, y: Array, mass: Line) -> tuple[Array, Array]:

@@ -32,9 +32,12 @@ def deflection(x: Array, y: Array, lenses: Lenses) -> tuple[Array, Array]:
         Of the same library and precision.
     """
     parts = [sie(x, y, lenses.macro), shear(x, y, lenses.macro)]
-    for function, masses in ((points, lenses.points), (pseudo_jaffe, lenses.haloes), (line, lenses.line)):
-        if masses is not None:
-            parts.append(function(x, y, masses))  # type: ignore[operator]  # each function has its own masses
+    if lenses.points is not None:
+        parts.append(points(x, y, lenses.points))
+    if lenses.haloes is not None:
+        parts.append(pseudo_jaffe(x, y, lenses.haloes))
+    if lenses.line is not None:
+        parts.append(line(x, y, lenses.line))
     alpha_x, alpha_y = parts[0]
     for more_x, more_y in parts[1:]:
         alpha_x, alpha_y = alpha_x + more_x, alpha_y + more_y

@@ -201,8 +201,9 @@ def with_vortex(lenses: Lenses, ids: Ids, signal: Signal, preset: Preset, seed: 
     if signal.compensated:
         lenses = _lighter(lenses, area * np.clip(lenses.macro.theta_e / half, None, 1.0))
     vortex = Line(area, half, angle)
-    part = {"line": vortex} if signal.vortex == "line" else {"points": as_points(vortex)}
-    return lenses._replace(**part), log10_mass, angle  # type: ignore[arg-type]  # each part is of its own type
+    if signal.vortex == "line":
+        return lenses._replace(line=vortex), log10_mass, angle
+    return lenses._replace(points=as_points(vortex)), log10_mass, angle
 
 
 def as_points(vortex: Line, number: int = _POINTS) -> Clumps:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from math import inf
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from lensdask.data.files import read_whole
 from lensdask.errors import InputError, check_choice, check_number
@@ -24,6 +24,8 @@ __all__ = [
     "find_signal",
     "find_survey",
 ]
+
+T = TypeVar("T")
 
 CLASSES = ("none", "cdm", "vortex")
 """What is in a lens beside the smooth mass, in the order of the labels: nothing, subhaloes, a vortex of axions."""
@@ -309,7 +311,7 @@ def find_signal(signal: str | Path | Signal) -> Signal:
         raise InputError(f"{signal}: {error}") from error
 
 
-def _named(what: str, name: str, known: Mapping[str, Any], more: str = "") -> Any:
+def _named(what: str, name: str, known: Mapping[str, T], more: str = "") -> T:
     if name not in known:
         raise InputError(f"{what}: {name!r}; expected {', '.join(known)}{more}")
     return known[name]
