@@ -157,7 +157,7 @@ def _task(
     with_noise = lenses.noise if noise is None else noise
     found = find_signal(wanted), find_survey(survey)
     task = SimulateLenses(lenses, *found, tuple(classes), size, with_noise, float(angle), seed)
-    return task, "numbers of the user" if isinstance(wanted, Signal) else str(wanted)
+    return task, "numbers of the user" if isinstance(wanted, Signal) else Path(wanted).name
 
 
 def simulate(
