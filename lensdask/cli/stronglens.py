@@ -14,11 +14,6 @@ stronglens = typer.Typer(no_args_is_help=True, help="Dark matter from images of 
 """The commands of the pillar of strong lenses."""
 
 
-@stronglens.callback()
-def _group() -> None:
-    """Dark matter from images of strong lenses."""
-
-
 @stronglens.command()
 @with_groups
 def simulate(
