@@ -9,7 +9,7 @@ from lensdask.errors import InputError
 from lensdask.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from lensdask import lss, maps, massmap, reproduce, shear, sky, stats
+    from lensdask import lss, maps, massmap, reproduce, shear, sky, stats, stronglens
     from lensdask.compute import RunOptions, start_cluster
     from lensdask.data import open, write  # noqa: A004  the name users know from xarray and GalSim
 
@@ -39,5 +39,6 @@ __all__ = [
     "sky",
     "start_cluster",
     "stats",
+    "stronglens",
     "write",
 ]

@@ -77,6 +77,14 @@ class Stream(IntEnum):
     """Gaussian field that an N-body simulation starts from."""
     PLACEMENT = 21
     """Axis, shift and flips of the shells of a tile of a light cone."""
+    LENS = 22
+    """Mass and source of a strong lens."""
+    SUBHALO = 23
+    """Masses and places of the subhaloes of a lens."""
+    SUBHALO_NUMBER = 24
+    """Number of the subhaloes of a lens."""
+    PHOTONS = 25
+    """Electrons that light frees in each pixel of an image."""
 
 
 def generator(seed: int, stream: Stream, object_id: int) -> np.random.Generator:

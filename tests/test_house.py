@@ -135,6 +135,7 @@ CHEAP = {
     "lensdask.maps": ("dask", "distributed", "numpy", "torch"),
     "lensdask.massmap": ("dask", "distributed", "numpy", "torch"),
     "lensdask.shear": ("dask", "distributed", "numpy", "torch"),
+    "lensdask.stronglens": ("dask", "distributed", "numpy", "torch"),
     "lensdask.sky": ("astropy", "dask", "distributed", "numpy", "torch"),
 }
 """What the import of a package does without."""

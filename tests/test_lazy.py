@@ -13,7 +13,7 @@ from astropy.table import Table
 import lensdask
 from lensdask.lazy import lazy_names
 
-LAZY = ("lensdask", "lensdask.compute", "lensdask.maps", "lensdask.massmap", "lensdask.shear", "lensdask.sky")
+LAZY = ("lensdask", *(f"lensdask.{name}" for name in ("compute", "maps", "massmap", "shear", "sky", "stronglens")))
 
 
 @pytest.mark.parametrize("package", LAZY)

@@ -3,6 +3,7 @@
 from lensdask.data.files import check_unchanged, file_sha256
 from lensdask.data.schema import Attribute, Schema, Variable
 from lensdask.data.schemas import (
+    LENSES,
     LSS_CHAINS,
     LSS_SPECTRA,
     LSS_SUMMARIES,
@@ -28,6 +29,7 @@ from lensdask.data.weights import load_card, load_into, load_weights, save_weigh
 from lensdask.version import code_version
 
 __all__ = [
+    "LENSES",
     "LSS_CHAINS",
     "LSS_SPECTRA",
     "LSS_SUMMARIES",

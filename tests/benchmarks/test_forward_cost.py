@@ -13,10 +13,10 @@ from lensdask.lss.forward.galaxies import phase_amplitude, turned_phases
 from lensdask.lss.forward.model import ForwardModel
 from lensdask.lss.forward.mosaics import mosaic
 from lensdask.lss.forward.observation import galaxy_counts, noisy_convergence, observe
-from lensdask.lss.forward.poisson import poisson_counts
 from lensdask.lss.forward.samples import Boxes, draw_samples, take_tiles
 from lensdask.lss.forward.smoothing import smoothed_tiles, smoothing_sigmas
 from lensdask.lss.spectra import ell_edges, pairs, power_spectra
+from lensdask.stats.poisson import poisson_counts
 
 pytestmark = pytest.mark.benchmark
 

@@ -15,11 +15,11 @@ from lensdask.errors import InputError, check_seed
 from lensdask.lss.forward.evolution import Redshifts, evolution
 from lensdask.lss.forward.galaxies import expected_counts, without_mean
 from lensdask.lss.forward.model import ForwardModel
-from lensdask.lss.forward.poisson import anscombe_counts, poisson_counts
 from lensdask.lss.forward.samples import Samples, check_theta
 from lensdask.lss.forward.smoothing import band_limited, smoothed_tiles, smoothing_sigmas
 from lensdask.lss.parameters import BINS, FIELDS
 from lensdask.random import Stream, normals
+from lensdask.stats.poisson import anscombe_counts, poisson_counts
 
 __all__ = ["Observed", "galaxy_counts", "noisy_convergence", "noisy_maps", "observe", "smoothed"]
 

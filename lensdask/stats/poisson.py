@@ -1,4 +1,4 @@
-"""Numbers of galaxies: Poisson's distribution from a counter, alike on every array library.
+"""Numbers of galaxies or photons: Poisson's distribution from a counter, alike on every array library.
 
 The count is the exact inverse of the distribution function at one random word u of 32 bits for each pixel, the least n
 with u < F(n; λ). It is found in a table over λ in steps of 1/8 and over u in 512 cells, which holds the n at both ends
@@ -45,7 +45,7 @@ HIGHEST = _TOP * 2**_DIGITS
 """λ must be below: 524 288."""
 
 
-def poisson_counts(mean: Array, ids: npt.NDArray[np.int64], seed: int) -> Array:
+def poisson_counts(mean: Array, ids: npt.NDArray[np.int64], seed: int, stream: Stream = Stream.COUNTS) -> Array:
     """Return Poisson numbers.
 
     Parameters
@@ -56,6 +56,8 @@ def poisson_counts(mean: Array, ids: npt.NDArray[np.int64], seed: int) -> Array:
         Ids of the samples, shape (sample,).
     seed
         Seed of the run.
+    stream
+        What the numbers are for.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def poisson_counts(mean: Array, ids: npt.NDArray[np.int64], seed: int) -> Array:
     xp = namespace(mean)
     numbers = index_like(ids, mean)
     flat = xp.reshape(mean, (mean.shape[0], -1))
-    word = xp.reshape(words(numbers, flat.shape[1], seed, Stream.COUNTS), (-1,))
+    word = xp.reshape(words(numbers, flat.shape[1], seed, stream), (-1,))
     flat = xp.reshape(flat, (-1,))
     # Not a number is neither below nor above.
     large = xp.nonzero(~((flat >= 0) & (flat < _TOP)))[0]
@@ -80,7 +82,7 @@ def poisson_counts(mean: Array, ids: npt.NDArray[np.int64], seed: int) -> Array:
     counts = _tabulated(rest, word)
     per_sample = flat.shape[0] // mean.shape[0]
     pixel, sample = large % per_sample, xp.take(numbers, large // per_sample, axis=0)
-    counts[large] += xp.astype(_by_digits(digits, pixel, sample, seed), counts.dtype)
+    counts[large] += xp.astype(_by_digits(digits, pixel, sample, seed, stream), counts.dtype)
     return xp.reshape(counts, mean.shape)
 
 
@@ -90,7 +92,7 @@ def _split(mean: Array, large: Array) -> tuple[Array, Array]:
     beyond = xp.take(mean, large, axis=0)
     if not bool(xp.all((beyond >= 0) & (beyond < HIGHEST))):
         ends = f"{float(xp.min(beyond)):g} to {float(xp.max(beyond)):g}"
-        raise InputError(f"mean counts of galaxies: {ends}; expected numbers from 0 to below {HIGHEST}")
+        raise InputError(f"mean counts: {ends}; expected numbers from 0 to below {HIGHEST}")
     digits = xp.astype(xp.floor(beyond / _TOP), xp.int64)
     rest = xp.astype(mean, mean.dtype, copy=True)
     rest[large] = beyond - _TOP * xp.astype(digits, mean.dtype)
@@ -158,7 +160,7 @@ def _distribution(n: Array, row: Array, fraction: Array) -> Array:
     return xp.exp(-fraction) * total
 
 
-def _by_digits(digits: Array, pixel: Array, sample: Array, seed: int) -> Array:
+def _by_digits(digits: Array, pixel: Array, sample: Array, seed: int, stream: Stream) -> Array:
     """Return sums of Poisson numbers of mean 256 · 2^j over the digits j that are set, shape (pixel,), int64."""
     xp = namespace(digits)
     total, left = xp.zeros_like(digits), xp.arange(len(digits), dtype=xp.int64, device=digits.device)
@@ -168,7 +170,7 @@ def _by_digits(digits: Array, pixel: Array, sample: Array, seed: int) -> Array:
         # Apart from the counters of the other words, which are a quarter of the number of pixels.
         counter = xp.take(pixel, left, axis=0) + (group + 1) * 2**30
         key = seed & _WORD, seed >> 32
-        drawn = philox((counter, 0 * number + Stream.COUNTS, number & _WORD, number >> 32), key)
+        drawn = philox((counter, 0 * number + stream, number & _WORD, number >> 32), key)
         for j, word in enumerate(drawn, start=4 * group):
             on = xp.nonzero((xp.take(digits, left, axis=0) >> j) & 1)[0]
             chance = (xp.astype(xp.take(word, on, axis=0), xp.float64) + 0.5) * 2.0**-32

@@ -7,8 +7,8 @@ from scipy import stats
 
 from lensdask.arrays import to_numpy
 from lensdask.errors import InputError
-from lensdask.lss.forward.poisson import HIGHEST, anscombe_counts, poisson_counts
 from lensdask.random import Stream, words
+from lensdask.stats.poisson import HIGHEST, anscombe_counts, poisson_counts
 
 IDS = np.array([17])
 
@@ -54,6 +54,7 @@ def test_libraries_agree(type_: type) -> None:
     assert one.dtype == type_
     np.testing.assert_array_equal(to_numpy(two), one)
     np.testing.assert_array_equal(poisson_counts(mean[1:], ids[1:], 5), one[1:])
+    assert (poisson_counts(mean, ids, 5, Stream.PHOTONS) != one).any()
 
 
 def test_counts_of_sample_17_are_the_same_for_ever() -> None:

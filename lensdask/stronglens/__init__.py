@@ -1,0 +1,27 @@
+"""Strong lenses: which dark matter is in a lens, from its image."""
+
+from typing import TYPE_CHECKING
+
+from lensdask.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from lensdask.compute import RunOptions
+    from lensdask.stronglens.lenses import simulate, simulate_run
+    from lensdask.stronglens.published import read_published
+    from lensdask.stronglens.simulation.presets import CLASSES, PRESETS, SIGNALS, SURVEYS, Preset, Signal, Survey
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
+
+__all__ = [
+    "CLASSES",
+    "PRESETS",
+    "SIGNALS",
+    "SURVEYS",
+    "Preset",
+    "RunOptions",
+    "Signal",
+    "Survey",
+    "read_published",
+    "simulate",
+    "simulate_run",
+]

@@ -1,0 +1,1 @@
+"""Images of strong lenses: deflections, sources, substructure, what a survey sees of them."""
