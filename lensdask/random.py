@@ -77,6 +77,8 @@ class Stream(IntEnum):
     """Gaussian field that an N-body simulation starts from."""
     PLACEMENT = 21
     """Axis, shift and flips of the shells of a tile of a light cone."""
+    SPLIT = 26
+    """Whether a lens is for training or validation."""
 
 
 def generator(seed: int, stream: Stream, object_id: int) -> np.random.Generator:
