@@ -102,8 +102,9 @@ def test_recipes_fit_the_network_to_the_task():
             Recipe(**settings)
 
 
+@pytest.mark.usefixtures("rings")
 @pytest.mark.parametrize("task", OUTPUTS)
-def test_training_writes_weights_and_a_card(rings, tmp_path, task):
+def test_training_writes_weights_and_a_card(tmp_path, task):
     path = tmp_path / "net.safetensors"
     seen = []
     trained = train(
@@ -117,7 +118,8 @@ def test_training_writes_weights_and_a_card(rings, tmp_path, task):
     build_network(trained.card).load_state_dict(load_weights(path))
 
 
-def test_an_interrupted_training_ends_with_the_same_weights(rings, tmp_path):
+@pytest.mark.usefixtures("rings")
+def test_an_interrupted_training_ends_with_the_same_weights(tmp_path):
     class StopError(Exception):
         pass
 
@@ -150,7 +152,8 @@ def test_lenses_that_are_refused(monkeypatch, tmp_path, change, message):
         train(tmp_path / "net.safetensors", TINY, lenses="r.zarr", device="cpu")
 
 
-def test_a_network_learns_the_number_of_dots(rings, tmp_path):
+@pytest.mark.usefixtures("rings")
+def test_a_network_learns_the_number_of_dots(tmp_path):
     recipe = replace(TINY, training=replace(TINY.training, epochs=8, learning_rate=1e-2), turns=False)
     curve = train(tmp_path / "net.safetensors", recipe, lenses="r.zarr", device="cpu").history.training
     assert curve[-1] < 0.9 * curve[0]

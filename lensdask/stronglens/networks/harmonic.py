@@ -1,7 +1,7 @@
 """Harmonic Network (Worrall et al. 2017): complex features of orders 0 and 1, equivariant to turns by any angle.
 
-Convolutions with ReLU on batch-normalised magnitudes, means of 2 x 2 pixels in between; at the end the magnitudes of
-both orders and their mean over the pixels, which are invariants, and two dense layers.
+Convolutions with ReLU on batch-normalised magnitudes, and means that halve the maps in between; at the end the
+magnitudes of both orders and their mean over the pixels, which are invariants, and two dense layers.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lensdask.errors import check_number
 from lensdask.stronglens.layers.orders import MagnitudeNorm, OrderConv, magnitudes
+from lensdask.stronglens.layers.regular import halved
 from lensdask.stronglens.networks.inputs import standardised
 
 __all__ = ["HARMONIC_PAPER", "HARMONIC_SMALL", "HarmonicConfig", "HarmonicNet"]
@@ -28,7 +29,7 @@ class HarmonicConfig:
     kernel: int = 5
     """Pixels on a side of the filters, odd."""
     pooled: tuple[int, ...] = (0, 1, 2)
-    """Convolutions, counted from 0, after which 2 x 2 pixels become one."""
+    """Convolutions, counted from 0, after which maps are halved."""
     hidden: int = 64
     """Units of the dense layer."""
 
@@ -65,7 +66,7 @@ class HarmonicNet(nn.Module):
         for index, after in enumerate(config.channels):
             layers += [OrderConv(before, after, config.kernel, lifting=index == 0), MagnitudeNorm(after)]
             if index in config.pooled:
-                layers.append(nn.AvgPool3d((1, 2, 2)))
+                layers.append(halved())
             before = after
         self.features = nn.Sequential(*layers)
         self.head = nn.Sequential(

@@ -5,6 +5,7 @@ they are the mean and the logarithm of the variance of a normal distribution of 
 log10 (m / eV) from -24 to -22, goes from -1 to 1. A target of 1e-23 itself is 0 to float32: networks see the logarithm.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -62,7 +63,10 @@ def objective(task: Task) -> Objective:
 
         L = ((μ - θ)² / σ² + ln σ²) / 2
     """
-    losses = {"classify": nn.functional.cross_entropy, "mass": _mass_loss}
+    losses: dict[Task, Callable[[Tensor, Tensor], Tensor]] = {
+        "classify": nn.functional.cross_entropy,
+        "mass": _mass_loss,
+    }
     loss = losses[task]
 
     def mean_loss(model: nn.Module, batch: Batch) -> Tensor:
