@@ -122,7 +122,7 @@ def test_a_pose_follows_the_image():
 
 def test_gradients():
     torch.manual_seed(2)
-    poses = PoseSequence(("shear_x", "perspective_y"), 1, 1, 4).double()
+    poses = PoseSequence(("shear_x", "perspective_y"), 1, 1, 8).double()
     for predictor in poses.predictors:
         torch.nn.init.normal_(predictor.score.weight)
     convolution = MirrorConv(1, 1, 3).double()

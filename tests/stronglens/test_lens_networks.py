@@ -27,6 +27,18 @@ def count(model):
     return sum(p.numel() for p in model.parameters())
 
 
+def settled(model):
+    """Return a network whose batch normalisation knows the images, ready to be used."""
+    model.train()
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):
+            layer.momentum = 0.7
+    with torch.no_grad():
+        for _ in range(5):
+            model(IMAGES)
+    return model.eval()
+
+
 def trained(name, steps):
     """Return a network after some steps; after none its batch normalisation has seen the images, but nothing else."""
     model = network(name).train()
@@ -35,10 +47,7 @@ def trained(name, steps):
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(model(IMAGES), torch.arange(16) % 3).backward()
         optimizer.step()
-    with torch.no_grad():
-        for _ in range(20 - steps):
-            model(IMAGES)
-    return model.eval()
+    return settled(model)
 
 
 def spread(values):
@@ -70,14 +79,14 @@ def test_lens_net_does_not_notice_mirrors():
 
 def test_mirrors_of_the_steerable_network():
     torch.manual_seed(0)
-    model = network("c8", turns=4, mirrors=True, fields=(2, 2), kernels=(5, 3), pooled=(0,)).eval()
+    model = settled(network("c8", turns=4, mirrors=True, fields=(2, 2), kernels=(5, 3), pooled=(0,)))
     with torch.no_grad():
         plain = model(IMAGES)
         assert (model(IMAGES.flip(-1)) - plain).abs().max() < 1e-5 * spread(plain)
 
 
 def test_the_transformer_without_poses_does_not_notice_turns():
-    model = network("et", poses=()).eval()
+    model = settled(network("et", poses=()))
     with torch.no_grad():
         plain = model(IMAGES)
         assert (model(torch.rot90(IMAGES, 1, (-1, -2))) - plain).abs().max() < 1e-4 * spread(plain)

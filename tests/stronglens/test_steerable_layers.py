@@ -22,8 +22,12 @@ def quarter(maps, turns=1):
 
 
 @pytest.fixture(autouse=True)
-def _seed():
+def _double():
+    """Let layers be of double precision, filters included."""
     torch.manual_seed(0)
+    torch.set_default_dtype(DOUBLE)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize(("kernel", "count"), [(1, 1), (3, 6), (5, 11), (7, 20)])
@@ -51,9 +55,10 @@ def test_turned_and_mirrored_functions_are_turned_and_mirrored_arrays():
 
 
 def test_a_turn_is_a_phase():
-    cosine, sine = sampled(((h := filter_harmonics(5))[3], h[4]), 5)
-    turned = sampled((h[3],), 5, 0.3)[0]
-    assert h[3].order == 2
+    harmonics = filter_harmonics(5)[4:6]
+    assert [(one.ring, one.order, one.sine) for one in harmonics] == [(1, 2, False), (1, 2, True)]
+    cosine, sine = sampled(harmonics, 5)
+    turned = sampled(harmonics, 5, 0.3)[0]
     torch.testing.assert_close(turned, math.cos(0.6) * cosine + math.sin(0.6) * sine)
 
 
@@ -85,8 +90,8 @@ def turned_fields(fields, group):
 
 @pytest.mark.parametrize("group", [TurnGroup(8), TurnGroup(4, True)])
 def test_regular_fields_turn_with_the_image(group):
-    first = RegularConv(group, 1, 2, 5, lifting=True).double()
-    second = torch.nn.Sequential(RegularConv(group, 2, 3, 3), RegularBatchNorm(3), halved()).double()
+    first = RegularConv(group, 1, 2, 5, lifting=True)
+    second = torch.nn.Sequential(RegularConv(group, 2, 3, 3), RegularBatchNorm(3), halved())
     image = random(2, 1, 8, 8)
     fields = first(image)
     assert fields.shape == (2, 2, group.order, 8, 8)
@@ -97,7 +102,7 @@ def test_regular_fields_turn_with_the_image(group):
 
 def test_regular_fields_of_a_mirrored_image():
     group = TurnGroup(4, True)
-    layers = torch.nn.Sequential(RegularConv(group, 1, 2, 5, lifting=True), RegularConv(group, 2, 3, 3)).double()
+    layers = torch.nn.Sequential(RegularConv(group, 1, 2, 5, lifting=True), RegularConv(group, 2, 3, 3))
     image = random(1, 1, 8, 8)
     mirrored = pool_group(layers(image.flip(-2)))
     torch.testing.assert_close(mirrored, pool_group(layers(image)).flip(-2))
@@ -110,7 +115,7 @@ def test_numbers_of_weights():
 
 
 def test_filters_are_kept_until_weights_change():
-    layer = RegularConv(TurnGroup(4), 1, 1, 3, lifting=True)
+    layer = RegularConv(TurnGroup(4), 1, 1, 3, lifting=True).float()
     with torch.no_grad():
         kept = layer.filters()
         assert layer.filters() is kept
@@ -124,7 +129,7 @@ def test_filters_are_kept_until_weights_change():
 
 
 def test_kept_filters_do_not_depend_on_half_precision():
-    layer = RegularConv(TurnGroup(4), 1, 1, 3, lifting=True)
+    layer = RegularConv(TurnGroup(4), 1, 1, 3, lifting=True).float()
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         assert layer.filters().dtype is torch.float32
 
@@ -137,9 +142,9 @@ def turned_features(features):
 
 def test_orders_turn_with_the_image():
     first, second, norm = (
-        OrderConv(1, 2, 5, lifting=True).double(),
-        OrderConv(2, 3, 3).double(),
-        MagnitudeNorm(2).double(),
+        OrderConv(1, 2, 5, lifting=True),
+        OrderConv(2, 3, 3),
+        MagnitudeNorm(2),
     )
     image = random(2, 1, 8, 8)
     features = first(image)
@@ -151,7 +156,7 @@ def test_orders_turn_with_the_image():
 
 
 def test_filters_of_orders_are_complex_products():
-    layer = OrderConv(1, 1, 3).double()
+    layer = OrderConv(1, 1, 3)
     filters = layer.filters().detach()[0, :, 0]
     for after in range(2):
         for before in range(2):
@@ -171,7 +176,7 @@ def test_filters_of_orders_are_complex_products():
     ],
 )
 def test_gradients(layer, shape):
-    module = layer().double()
+    module = layer()
     names, values = zip(*module.named_parameters(), strict=True)
 
     def output(x, *weights):

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lensdask.errors import check_number
+from lensdask.stronglens.layers.checks import check_multiple
 
 __all__ = ["CHARTS", "Chart", "four_quarters", "log_polar", "log_polar_quarter", "pad_angle", "projective", "resampled"]
 
@@ -125,7 +125,7 @@ def log_polar_quarter(angles: int, radii: int, inner: float, outer: float) -> Te
     Tensor
         Shape (angle, radius, 2), a fourth of the angles, float64.
     """
-    check_number("angles % 4", angles % 4, least=0, most=0, whole=True, meaning="quarter turns are whole shifts")
+    check_multiple("angles", angles, 4)
     radius = torch.exp(_centres(math.log(inner), math.log(outer), radii))
     angle = _centres(0.0, math.pi / 2, angles // 4)[:, None]
     return torch.stack((radius * torch.cos(angle), radius * torch.sin(angle)), 2)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lensdask.errors import check_number
+from lensdask.stronglens.layers.checks import check_odd
 
 __all__ = ["Harmonic", "filter_harmonics", "ring_profiles", "sampled"]
 
@@ -117,8 +117,7 @@ def ring_profiles(kernel: int) -> Tensor:
 
 
 def _rings(kernel: int) -> int:
-    check_number("kernel", kernel, least=1, whole=True)
-    check_number("kernel % 2", kernel % 2, least=1, meaning="kernels have an odd number of pixels on a side")
+    check_odd("kernel", kernel)
     return kernel // 2 + 1
 
 

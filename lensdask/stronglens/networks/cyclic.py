@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from lensdask.errors import InputError, check_number
+from lensdask.stronglens.layers.checks import check_odd
 from lensdask.stronglens.layers.regular import RegularBatchNorm, RegularConv, TurnGroup, halved, pool_group
 from lensdask.stronglens.networks.inputs import standardised
 
@@ -46,6 +47,8 @@ class CyclicConfig:
             raise InputError(
                 f"c8 kernels: {len(self.kernels)} numbers; expected {len(self.fields)}, one for each field"
             )
+        for number in self.kernels:
+            check_odd("c8 kernels", number)
         for index in self.pooled:
             check_number("c8 pooled", index, least=0, below=len(self.fields), whole=True)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from lensdask.errors import check_number
+from lensdask.stronglens.layers.checks import check_odd
 from lensdask.stronglens.layers.orders import MagnitudeNorm, OrderConv, magnitudes
 from lensdask.stronglens.layers.regular import halved
 from lensdask.stronglens.networks.inputs import standardised
@@ -35,10 +36,11 @@ class HarmonicConfig:
 
     def __post_init__(self) -> None:
         """Refuse what is no network."""
-        for name in ("maps", "outputs", "kernel", "hidden"):
+        for name in ("maps", "outputs", "hidden"):
             check_number(f"harmonic {name}", getattr(self, name), least=1, whole=True)
         for number in self.channels:
             check_number("harmonic channels", number, least=1, whole=True)
+        check_odd("harmonic kernel", self.kernel)
         for index in self.pooled:
             check_number("harmonic pooled", index, least=0, below=len(self.channels), whole=True)
 

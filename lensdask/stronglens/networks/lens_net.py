@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lensdask.errors import check_number
 from lensdask.stronglens.layers.canonical import log_polar, log_polar_quarter
+from lensdask.stronglens.layers.checks import check_multiple
 from lensdask.stronglens.layers.log_polar import MirrorBlock, MirrorConv
 from lensdask.stronglens.layers.regular import RegularBatchNorm, pool_group
 from lensdask.stronglens.networks.inputs import standardised
@@ -50,8 +51,7 @@ class LensNetConfig:
             check_number("lens-net fields", number, least=1, whole=True)
         reduced = 2 ** (len(self.fields) - 1)
         for name, step in (("angles", 4 * reduced), ("radii", reduced)):
-            check_number(f"lens-net {name}", getattr(self, name), least=step, whole=True)
-            check_number(f"lens-net {name} % {step}", getattr(self, name) % step, least=0, most=0, whole=True)
+            check_multiple(f"lens-net {name}", getattr(self, name), step)
         check_number("lens-net inner", self.inner, above=0, below=self.outer)
         check_number("lens-net dropout", self.dropout, least=0, below=1)
 

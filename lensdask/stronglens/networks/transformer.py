@@ -19,6 +19,7 @@ from lensdask.stronglens.layers.canonical import (
     projective,
     resampled,
 )
+from lensdask.stronglens.layers.checks import check_multiple
 from lensdask.stronglens.layers.pose import PoseSequence
 from lensdask.stronglens.networks.inputs import standardised
 
@@ -63,9 +64,7 @@ class TransformerConfig:
             check_number(f"et {name}", getattr(self, name), least=1, whole=True)
         check_number("et convolutions", self.convolutions, least=4, whole=True)
         for name, step in (("angles", 16), ("radii", 4), ("pose_size", 4)):
-            check_number(f"et {name}", getattr(self, name), least=step, whole=True)
-            rest = getattr(self, name) % step
-            check_number(f"et {name} % {step}", rest, least=0, most=0, whole=True)
+            check_multiple(f"et {name}", getattr(self, name), step)
         check_number("et inner", self.inner, above=0, below=self.outer)
         check_number("et dropout", self.dropout, least=0, below=1)
         for name in self.poses:
