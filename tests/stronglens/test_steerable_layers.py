@@ -8,7 +8,7 @@ import torch
 from lensdask.errors import InputError
 from lensdask.stronglens.layers.circular_harmonics import filter_harmonics, ring_profiles, sampled
 from lensdask.stronglens.layers.orders import MagnitudeNorm, OrderConv, magnitudes
-from lensdask.stronglens.layers.regular import RegularBatchNorm, RegularConv, TurnGroup, halved, pool_group
+from lensdask.stronglens.layers.regular import RegularBatchNorm, RegularConv, TurnGroup, pool_group
 
 DOUBLE = torch.float64
 
@@ -91,7 +91,7 @@ def turned_fields(fields, group):
 @pytest.mark.parametrize("group", [TurnGroup(8), TurnGroup(4, True)])
 def test_regular_fields_turn_with_the_image(group):
     first = RegularConv(group, 1, 2, 5, lifting=True)
-    second = torch.nn.Sequential(RegularConv(group, 2, 3, 3), RegularBatchNorm(3), halved())
+    second = torch.nn.Sequential(RegularConv(group, 2, 3, 3), RegularBatchNorm(3), torch.nn.AvgPool3d((1, 2, 2)))
     image = random(2, 1, 8, 8)
     fields = first(image)
     assert fields.shape == (2, 2, group.order, 8, 8)

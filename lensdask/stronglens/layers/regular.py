@@ -8,7 +8,7 @@ input is that of g⁻¹h, turned by g (Weiler & Cesa 2019, equation 3 for the re
 
 with ψ_b the circular harmonics of `lensdask.stronglens.layers.circular_harmonics`, whose turned versions are known
 everywhere and not interpolated. Of an image itself, κ has one part only (lifting). On square images with an even
-number of pixels quarter turns are exact, since pixels, filters and the means of 4 x 4 pixels turn into each other;
+number of pixels quarter turns are exact, since pixels, filters and the means of 2 x 2 pixels turn into each other;
 other turns are approximate.
 """
 
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from lensdask.errors import check_number
 from lensdask.stronglens.layers.circular_harmonics import filter_harmonics, sampled
 
-__all__ = ["RegularBatchNorm", "RegularConv", "TurnGroup", "halved", "pool_group"]
+__all__ = ["RegularBatchNorm", "RegularConv", "TurnGroup", "pool_group"]
 
 
 @dataclass(frozen=True)
@@ -120,16 +120,6 @@ class RegularConv(nn.Module):
 
 class RegularBatchNorm(nn.BatchNorm3d):
     """Batch normalisation with one mean and variance for all maps of a field, of (sample, field, g, y, x)."""
-
-
-def halved() -> nn.Sequential:
-    """Return the layer that halves fields in y and x, by means of 4 x 4 pixels of weights 1, 3, 3, 1 along each axis.
-
-    Means of 2 x 2, thrice, twice of them without leaving pixels out. Means of 2 x 2 alone let waves shorter than four
-    pixels pass, which come out as longer ones, at another place when the image is turned.
-    """
-    smooth = [nn.AvgPool3d((1, 2, 2), 1, padding) for padding in ((0, 1, 1), 0)]
-    return nn.Sequential(*smooth, nn.AvgPool3d((1, 2, 2)))
 
 
 def pool_group(fields: Tensor) -> Tensor:

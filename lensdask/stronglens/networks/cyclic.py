@@ -1,6 +1,6 @@
 """C8: the steerable network in the regular representation (Weiler & Cesa 2019), for any C_N or D_N.
 
-Convolutions with batch normalisation and ReLU, and means that halve the maps in between; at the end the greatest over
+Convolutions with batch normalisation and ReLU, and means of 2 x 2 pixels in between; at the end the greatest over
 the turns and the mean over the pixels, which are invariants, and two dense layers.
 """
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lensdask.errors import InputError, check_number
 from lensdask.stronglens.layers.checks import check_odd
-from lensdask.stronglens.layers.regular import RegularBatchNorm, RegularConv, TurnGroup, halved, pool_group
+from lensdask.stronglens.layers.regular import RegularBatchNorm, RegularConv, TurnGroup, pool_group
 from lensdask.stronglens.networks.inputs import standardised
 
 __all__ = ["C8_PAPER", "C8_SMALL", "CyclicConfig", "CyclicNet"]
@@ -33,7 +33,7 @@ class CyclicConfig:
     kernels: tuple[int, ...] = (7, 5, 5, 5, 5)
     """Pixels on a side of the filters of each convolution, odd."""
     pooled: tuple[int, ...] = (0, 1, 2)
-    """Convolutions, counted from 0, after which maps are halved."""
+    """Convolutions, counted from 0, after which 2 x 2 pixels become one."""
     hidden: int = 64
     """Units of the dense layer."""
 
@@ -82,7 +82,7 @@ class CyclicNet(nn.Module):
             layers.append(RegularConv(config.group, before, after, kernel, lifting=index == 0))
             layers += [RegularBatchNorm(after), nn.ReLU()]
             if index in config.pooled:
-                layers.append(halved())
+                layers.append(nn.AvgPool3d((1, 2, 2)))
             before = after
         self.features = nn.Sequential(*layers)
         self.head = nn.Sequential(nn.Linear(before, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.outputs))

@@ -1,6 +1,6 @@
 """Harmonic Network (Worrall et al. 2017): complex features of orders 0 and 1, equivariant to turns by any angle.
 
-Convolutions with ReLU on batch-normalised magnitudes, and means that halve the maps in between; at the end the
+Convolutions with ReLU on batch-normalised magnitudes, and means of 2 x 2 pixels in between; at the end the
 magnitudes of both orders and their mean over the pixels, which are invariants, and two dense layers.
 """
 
@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from lensdask.errors import check_number
 from lensdask.stronglens.layers.checks import check_odd
 from lensdask.stronglens.layers.orders import MagnitudeNorm, OrderConv, magnitudes
-from lensdask.stronglens.layers.regular import halved
 from lensdask.stronglens.networks.inputs import standardised
 
 __all__ = ["HARMONIC_PAPER", "HARMONIC_SMALL", "HarmonicConfig", "HarmonicNet"]
@@ -30,7 +29,7 @@ class HarmonicConfig:
     kernel: int = 5
     """Pixels on a side of the filters, odd."""
     pooled: tuple[int, ...] = (0, 1, 2)
-    """Convolutions, counted from 0, after which maps are halved."""
+    """Convolutions, counted from 0, after which 2 x 2 pixels become one."""
     hidden: int = 64
     """Units of the dense layer."""
 
@@ -68,7 +67,7 @@ class HarmonicNet(nn.Module):
         for index, after in enumerate(config.channels):
             layers += [OrderConv(before, after, config.kernel, lifting=index == 0), MagnitudeNorm(after)]
             if index in config.pooled:
-                layers.append(halved())
+                layers.append(nn.AvgPool3d((1, 2, 2)))
             before = after
         self.features = nn.Sequential(*layers)
         self.head = nn.Sequential(

@@ -9,7 +9,7 @@ __all__ = ["standardised"]
 _TO_SIGMA = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""
 
-_LEAST = 1e-3
+_LEAST = 1e-2
 """Least unit over the brightest pixel: noiseless images have no noise to measure by."""
 
 
