@@ -13,8 +13,8 @@ from lensdask.stronglens.networks.architectures import ARCHITECTURES, BASES, bui
 from lensdask.stronglens.networks.inputs import standardised
 from lensdask.training import describe_network, network_of_config
 
-IMAGES = ring_images(16)
-TURNED = ring_images(16, turn=math.pi / 4)
+IMAGES = ring_images(12)
+TURNED = ring_images(12, turn=math.pi / 4)
 EQUIVARIANT = ("lens-net", "c8", "harmonic")
 
 
@@ -45,7 +45,7 @@ def trained(name, steps, seed=0):
     optimizer = torch.optim.AdamW(model.parameters(), 2e-3)
     for _ in range(steps):
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(IMAGES), torch.arange(16) % 3).backward()
+        torch.nn.functional.cross_entropy(model(IMAGES), torch.arange(12) % 3).backward()
         optimizer.step()
     return settled(model)
 

@@ -144,7 +144,7 @@ def fit_temperature(logits: Float64, label: Labels) -> float:
     for _ in range(50):
         inverse = (low + high) / 2
         mean = (softmax(np.exp(inverse) * logits, axis=1) * logits).sum(1)
-        low, high = (inverse, high) if (mean - true).mean() < 0 else (low, inverse)
+        low, high = (inverse, high) if (mean - true).mean() <= 0 else (low, inverse)
     return float(np.exp(-(low + high) / 2))
 
 
