@@ -57,7 +57,7 @@ def filter_harmonics(kernel: int) -> tuple[Harmonic, ...]:
         The number is even, or not positive.
     """
     outermost = _rings(kernel) - 1
-    found = []
+    found = list[Harmonic]()
     for ring in range(outermost + 1):
         for order in range(_highest_order(ring, outermost) + 1):
             found += [Harmonic(ring, order, sine) for sine in (False, True)[: 2 if order else 1]]

@@ -42,7 +42,7 @@ class MirrorConv(nn.Module):
         # The mirrored filter: reversed in angle, for exchanged maps.
         both = torch.stack([self.weight, self.weight.flip(2, 3)], 1)
         found = nn.functional.conv2d(pad_angle(maps, self.kernel // 2), both.flatten(2, 3).flatten(0, 1))
-        return found.unflatten(1, (-1, 2))
+        return torch.unflatten(found, 1, (-1, 2))
 
 
 class MirrorBlock(nn.Module):

@@ -55,7 +55,8 @@ class OrderConv(nn.Module):
         with torch.autocast(self.radial.device.type, enabled=False):
             rings = self.basis[self.shift]
             plain = torch.einsum("abmnr,mnrcyx->abmncyx", self.radial, rings)
-            cosine, sine = (wave(self.phase)[..., None, None] for wave in (torch.cos, torch.sin))
+            phase = self.phase[..., None, None]
+            cosine, sine = phase.cos(), phase.sin()
             real, imaginary = plain.unbind(4)
             turned = cosine * real - sine * imaginary, sine * real + cosine * imaginary
         # (a + ib)(x + iy): the real part takes a x - b y, the imaginary one b x + a y. Of an image there is no y.
@@ -71,7 +72,7 @@ class OrderConv(nn.Module):
         maps = x if self.lifting else x.flatten(1, 2)
         filters = self.filters().flatten(2, 3).flatten(0, 1)
         found = nn.functional.conv2d(maps, filters, padding=self.kernel // 2)
-        return found.unflatten(1, (self.after, 4))
+        return torch.unflatten(found, 1, (self.after, 4))
 
 
 class MagnitudeNorm(nn.Module):
@@ -93,12 +94,12 @@ class MagnitudeNorm(nn.Module):
         """Return features of the same shape."""
         size = magnitudes(features)
         wanted = nn.functional.relu(self.norm(size.flatten(1, 2))).view_as(size)
-        return (features.unflatten(2, (2, 2)) * (wanted / size)[:, :, :, None]).flatten(2, 3)
+        return (torch.unflatten(features, 2, (2, 2)) * (wanted / size)[:, :, :, None]).flatten(2, 3)
 
 
 def magnitudes(features: Tensor) -> Tensor:
     """Return the magnitudes of both orders, shape (sample, channel, order, y, x), which turn with the image."""
-    real, imaginary = features.unflatten(2, (2, 2)).unbind(3)
+    real, imaginary = torch.unflatten(features, 2, (2, 2)).unbind(3)
     return (real.square() + imaginary.square() + _SMALL).sqrt()
 
 

@@ -65,7 +65,7 @@ class PosePredictor(nn.Module):
         places = (2 * places + 1) / scores.shape[1] - 1
         theta = (scores.softmax(1) @ places + torch.tanh(self.bias)) * self.chart.half_range
         elements = self.chart.matrix(theta, torch.ones_like(theta), torch.zeros_like(theta))
-        return torch.stack(elements, 1).unflatten(1, (3, 3))
+        return torch.unflatten(torch.stack(elements, 1), 1, (3, 3))
 
 
 class PoseSequence(nn.Module):

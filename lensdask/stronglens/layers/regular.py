@@ -115,7 +115,7 @@ class RegularConv(nn.Module):
         """Return fields, shape (sample, field, g, y, x), of as many pixels as the input."""
         maps = x if self.lifting else x.flatten(1, 2)
         found = nn.functional.conv2d(maps, self.filters(), padding=self.kernel // 2)
-        return found.unflatten(1, (self.weight.shape[0], -1))
+        return torch.unflatten(found, 1, (self.weight.shape[0], -1))
 
 
 class RegularBatchNorm(nn.BatchNorm3d):
