@@ -85,6 +85,8 @@ class Stream(IntEnum):
     """Number of the subhaloes of a lens."""
     PHOTONS = 25
     """Electrons that light frees in each pixel of an image."""
+    SPLIT = 26
+    """Whether a lens is for training or validation."""
 
 
 def generator(seed: int, stream: Stream, object_id: int) -> np.random.Generator:

@@ -7,6 +7,8 @@ from lensdask.lazy import lazy_names
 if TYPE_CHECKING:
     from lensdask.compute import RunOptions
     from lensdask.stronglens.lenses import simulate, simulate_run
+    from lensdask.stronglens.networks.recipe import Recipe, read_recipe
+    from lensdask.stronglens.networks.training import train
     from lensdask.stronglens.published import read_published
     from lensdask.stronglens.simulation.presets import CLASSES, PRESETS, SIGNALS, SURVEYS, Preset, Signal, Survey
 else:
@@ -18,10 +20,13 @@ __all__ = [
     "SIGNALS",
     "SURVEYS",
     "Preset",
+    "Recipe",
     "RunOptions",
     "Signal",
     "Survey",
     "read_published",
+    "read_recipe",
     "simulate",
     "simulate_run",
+    "train",
 ]

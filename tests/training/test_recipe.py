@@ -12,10 +12,16 @@ from lensdask.data import load_card
 from lensdask.errors import InputError
 from lensdask.shear.shapes.d4cnn import build_d4cnn
 from lensdask.shear.shapes.estimator import SHIPPED_WEIGHTS
+from lensdask.stronglens.networks import recipe as stronglens
 from lensdask.training import recipe_names
 
 FOLDER = Path(lensdask.__file__).parent / "recipes"
-PILLARS = {"shear": (shear, ("d4cnn", "cnn")), "massmap": (massmap, ("massmap-",)), "lss": (lss, ("lss-",))}
+PILLARS = {
+    "shear": (shear, ("d4cnn", "cnn")),
+    "massmap": (massmap, ("massmap-",)),
+    "lss": (lss, ("lss-",)),
+    "stronglens": (stronglens, ("lens-",)),
+}
 NAMES = {name: recipe_names(prefixes) for name, (_, prefixes) in PILLARS.items()}
 
 

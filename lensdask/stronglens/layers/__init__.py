@@ -1,0 +1,1 @@
+"""Layers of networks that know what a turned image looks like."""

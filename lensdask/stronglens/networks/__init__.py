@@ -1,0 +1,1 @@
+"""Networks that classify images of strong lenses, or regress the mass of the axion, and their training."""

@@ -1,0 +1,96 @@
+"""Train a network of strong lenses on a store, and write its weights with a card that says how they were made."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+
+from lensdask.random import Stream, generator
+from lensdask.stronglens.networks.architectures import ARCHITECTURES
+from lensdask.stronglens.networks.loss import objective
+from lensdask.stronglens.networks.recipe import Recipe
+from lensdask.stronglens.networks.trainingset import LensSet, lens_set, open_lenses, split_lenses
+from lensdask.training import Batch, Examples, History, Lesson, Trained, read_ahead, train_to_file
+
+__all__ = ["train"]
+
+
+def _epochs(lenses: LensSet, recipe: Recipe, device: str) -> Callable[[int], Iterator[Batch]]:
+    """Return the function that gives the batches of an epoch, made ahead."""
+
+    def batches(epoch: int) -> Iterator[Batch]:
+        # What dropout leaves out depends on the epoch alone, so that a training may be interrupted.
+        torch.manual_seed(int(generator(recipe.seed, Stream.WEIGHTS, 1 + epoch).integers(2**31)))
+        mixed = lenses.of_epoch(recipe.seed, epoch, turns=recipe.turns)
+        return read_ahead(mixed.batches(recipe.task, recipe.training.batch, device))
+
+    return batches
+
+
+def train(
+    path: str | Path,
+    recipe: Recipe,
+    *,
+    lenses: str | Path,
+    start: str | Path | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    resume: bool = False,
+    on_epoch: Callable[[int, History], None] | None = None,
+) -> Trained:
+    """Train a network and write ``path`` (safetensors) with its card, a JSON file beside it.
+
+    After every epoch the state is kept in ``NAME.checkpoint`` beside the weights until they are written. An interrupted
+    training goes on from it with `resume`, to bit-identical weights.
+
+    Parameters
+    ----------
+    path
+        File of the weights, ``*.safetensors``.
+    recipe
+        Architecture, task and hyperparameters.
+    lenses
+        Store of the schema ``lenses``. Lenses for tests are in another, made with another seed.
+    start
+        Weights to go on from, of the same network, in place of random ones. Their card becomes part of the new one.
+    device
+        "auto", "cpu" or "cuda".
+    overwrite
+        Replace an existing file of weights, or an interrupted training.
+    resume
+        Go on with an interrupted training, if there is one.
+    on_epoch
+        Called with 0 once the input is accepted, then after each epoch with the number done and the loss curves.
+
+    Raises
+    ------
+    InputError
+        The file exists, its name does not end in .safetensors, the device is not there, the lenses are too few or not
+        for the network, or an interrupted training of another recipe or other lenses was to be resumed.
+    """
+    dataset = open_lenses(Path(lenses))
+
+    def prepare(device: str) -> Lesson:
+        every = lens_set(dataset, str(lenses)).for_task(recipe.task)
+        training, validation = split_lenses(every, recipe.validation, recipe.per_class, recipe.seed)
+
+        def examples() -> Examples:
+            checks = list(validation.batches(recipe.task, recipe.training.batch, device))
+            return Examples(_epochs(training, recipe, device), checks)
+
+        return Lesson(
+            architectures=ARCHITECTURES,
+            objective=objective(recipe.task),
+            examples=examples,
+            data={
+                "lenses_hash": dataset.attrs["configuration_hash"],
+                "pixel_scale": dataset.attrs["pixel_scale"],
+                "pixels": training.images.shape[-1],
+                "lenses": {"training": len(training), "validation": len(validation)},
+            },
+            notes={"store": Path(lenses).name},
+        )
+
+    return train_to_file(
+        path, recipe, prepare, start=start, device=device, overwrite=overwrite, resume=resume, on_epoch=on_epoch
+    )

@@ -1,0 +1,159 @@
+"""Networks are trained on lenses of a store: apart by id, the same whatever interrupts them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ring_images import ring_store
+
+from lensdask.data import load_card, load_weights
+from lensdask.errors import InputError
+from lensdask.stronglens.networks import trainingset
+from lensdask.stronglens.networks.architectures import build_network
+from lensdask.stronglens.networks.loss import OUTPUTS, mass_of, objective, units_of
+from lensdask.stronglens.networks.recipe import Recipe, read_recipe
+from lensdask.stronglens.networks.training import train
+from lensdask.stronglens.networks.trainingset import lens_set, split_lenses
+from lensdask.training import recipe_names
+
+TINY = read_recipe("lens-tiny")
+
+
+@pytest.fixture
+def rings(monkeypatch):
+    """Let a dataset of rings stand for every store."""
+    dataset = ring_store(60)
+    monkeypatch.setattr(trainingset, "open_store", lambda _path: dataset)
+    return dataset
+
+
+def lenses(count=60):
+    return lens_set(ring_store(count), "rings")
+
+
+def test_lenses_keep_their_side_when_others_come():
+    few, many = (split_lenses(lenses(count), 0.3, 0, 5) for count in (60, 90))
+    for before, after in zip(few, many, strict=True):
+        assert set(before.ids) == {i for i in after.ids if i < 60}
+    assert not set(many[0].ids) & set(many[1].ids)
+    assert len(many[0]) + len(many[1]) == 90
+    assert set(split_lenses(lenses(), 0.3, 0, 6)[1].ids) != set(few[1].ids)
+
+
+def test_smaller_trainings_are_part_of_larger_ones():
+    small, large = (split_lenses(lenses(), 0.3, number, 5) for number in (4, 8))
+    assert np.bincount(small[0].labels).tolist() == [4, 4, 4]
+    assert set(small[0].ids) < set(large[0].ids)
+    np.testing.assert_array_equal(small[1].ids, large[1].ids)
+    with pytest.raises(InputError, match="per_class: 30; the lenses for training have"):
+        split_lenses(lenses(), 0.3, 30, 5)
+
+
+def test_parts_are_not_empty():
+    with pytest.raises(InputError, match="expected enough for training and validation"):
+        split_lenses(lenses(3), 1e-9, 0, 5)
+
+
+def test_epochs_hold_every_lens_turned():
+    whole = lenses()
+    first, again, second = (whole.of_epoch(1, epoch, turns=True) for epoch in (0, 0, 1))
+    np.testing.assert_array_equal(first.images, again.images)
+    assert not np.array_equal(first.ids, second.ids)
+    order = np.argsort(first.ids)
+    np.testing.assert_allclose(first.images[order].sum((1, 2)), whole.images.sum((1, 2)), rtol=1e-4)
+    same = [np.array_equal(a, b) for a, b in zip(first.images[order], whole.images, strict=True)]
+    assert 0 < sum(same) < 20
+    plain = whole.of_epoch(1, 0, turns=False)
+    np.testing.assert_array_equal(plain.images, whole.images[plain.ids])
+
+
+def test_batches_are_of_nearly_equal_size():
+    sizes = [len(images) for images, _ in lenses(61).batches("classify", 20, "cpu")]
+    assert sizes == [16, 15, 15, 15]
+
+
+def test_masses_are_of_vortices_alone():
+    part = lenses().for_task("mass")
+    assert (part.labels == 2).all()
+    images, units = part.batch("mass", "cpu")
+    assert images.shape == (20, 1, 32, 32)
+    assert units.abs().max() <= 1
+    np.testing.assert_allclose(units_of(np.array([-24, -23, -22])), [-1, 0, 1])
+
+
+def test_the_loss_of_masses_is_that_of_a_normal_distribution():
+    outputs, units = torch.tensor([[0.2, -1.0], [0.5, 0.4]]), torch.tensor([0.1, -0.3])
+    normal = torch.distributions.Normal(outputs[:, 0], (outputs[:, 1] / 2).exp())
+    found = objective("mass")(torch.nn.Identity(), (outputs, units))
+    torch.testing.assert_close(found, -normal.log_prob(units).mean() - np.log(2 * np.pi) / 2)
+    mean, error = mass_of(outputs)
+    torch.testing.assert_close(mean, torch.tensor([-22.8, -22.5]))
+    torch.testing.assert_close(error, (outputs[:, 1] / 2).exp())
+
+
+def test_recipes_fit_the_network_to_the_task():
+    for name in recipe_names(("lens-",)):
+        recipe = read_recipe(name)
+        for task, number in OUTPUTS.items():
+            assert replace(recipe, task=task).network.outputs == number
+    for settings in ({"task": "find"}, {"validation": 1.0}, {"per_class": -1}, {"seed": -1}):
+        with pytest.raises(InputError, match="expected"):
+            Recipe(**settings)
+
+
+@pytest.mark.usefixtures("rings")
+@pytest.mark.parametrize("task", OUTPUTS)
+def test_training_writes_weights_and_a_card(tmp_path, task):
+    path = tmp_path / "net.safetensors"
+    seen = []
+    trained = train(
+        path, replace(TINY, task=task), lenses="r.zarr", device="cpu", on_epoch=lambda done, _: seen.append(done)
+    )
+    assert seen == [0, 1, 2]
+    assert trained.card["sha256"] == load_card(path)["sha256"]
+    assert trained.card["architecture"] == "lens-net"
+    assert (trained.card["lenses_hash"], trained.card["pixels"], trained.card["store"]) == ("of-rings", 32, "r.zarr")
+    assert sum(trained.card["lenses"].values()) == (60 if task == "classify" else 20)
+    build_network(trained.card).load_state_dict(load_weights(path))
+
+
+@pytest.mark.usefixtures("rings")
+def test_an_interrupted_training_ends_with_the_same_weights(tmp_path):
+    class StopError(Exception):
+        pass
+
+    def stop(done, _history):
+        if done == 1:
+            raise StopError
+
+    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
+    train(whole, TINY, lenses="r.zarr", device="cpu")
+    with pytest.raises(StopError):
+        train(parts, TINY, lenses="r.zarr", device="cpu", on_epoch=stop)
+    train(parts, TINY, lenses="r.zarr", device="cpu", resume=True)
+    assert load_card(whole)["sha256"] == load_card(parts)["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.assign_attrs(schema="stamps"), "a store of stamps; expected one of lenses"),
+        (lambda d: d.isel(y=slice(30)), "images of 30 x 32 pixels; expected square ones"),
+        (lambda d: d.assign(image=d.image.where(d.lens != 3)), "the image of lens 3 is not finite"),
+        (lambda d: d.assign(label=d.label + 1), "expected 0 to 2"),
+        (lambda d: d.isel(x=slice(31), y=slice(31)), "expected .* a multiple of 2 pixels"),
+    ],
+)
+def test_lenses_that_are_refused(monkeypatch, tmp_path, change, message):
+    dataset = change(ring_store(60))
+    monkeypatch.setattr(trainingset, "open_store", lambda _path: dataset)
+    with pytest.raises(InputError, match=message):
+        train(tmp_path / "net.safetensors", TINY, lenses="r.zarr", device="cpu")
+
+
+@pytest.mark.usefixtures("rings")
+def test_a_network_learns_the_number_of_dots(tmp_path):
+    recipe = replace(TINY, training=replace(TINY.training, epochs=8, learning_rate=1e-2), turns=False)
+    curve = train(tmp_path / "net.safetensors", recipe, lenses="r.zarr", device="cpu").history.training
+    assert curve[-1] < 0.9 * curve[0]
