@@ -4,7 +4,7 @@ Lens i is of the class i modulo the number of classes, so that any range of ids 
 by the id: a lens is the same to the bit whatever chunk or worker it is made in, and however many there are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lensdask.arrays import Array, held_on, to_numpy
+from lensdask.arrays import held_on, to_numpy
 from lensdask.compute import Chunks, Device, NewStore, RunOptions, RunResult, Table, Task, run
 from lensdask.data import LENSES, common_attributes
 from lensdask.errors import InputError, check_number, check_seed
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["SimulateLenses", "simulate", "simulate_run"]
 
 _BATCH = {"cpu": 16, "cuda": 256}
-"""Images that are made at once: on a CPU their arrays stay in its cache."""
+"""Lenses that are made at once, a multiple of the numbers in a vector: on a CPU their arrays stay in its cache."""
+
+Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -80,19 +82,26 @@ class SimulateLenses(Task):
         numbers = np.array([CLASSES.index(name) for name in self.classes], dtype=np.int8)
         return numbers[ids % len(numbers)]
 
-    def drawn(self, ids: npt.NDArray[np.int64]) -> list[tuple[npt.NDArray[np.intp], Drawn]]:
-        """Return for each class that there is the positions of its lenses, and the lenses."""
+    def drawn(self, ids: npt.NDArray[np.int64], batch: int) -> Iterator[tuple[npt.NDArray[np.intp], Ids, Drawn]]:
+        """Yield for one batch of one class after another the positions of its lenses; ids; the lenses.
+
+        Ids and lenses are always as many: the last one is repeated. Numbers that stand beside whole vectors of a
+        processor, or in matrices of another size, are rounded otherwise: so none ever do.
+        """
         labels = self.labels(ids)
-        members = [(name, np.nonzero(labels == CLASSES.index(name))[0]) for name in self.classes]
         settings = self.preset, self.signal, self.survey, self.angle, self.seed
-        return [(at, draw_class(ids[at], name, *settings)) for name, at in members if len(at)]
+        for name in self.classes:
+            at = np.nonzero(labels == CLASSES.index(name))[0]
+            for start in range(0, len(at), batch):
+                filled = ids[at[np.minimum(np.arange(start, start + batch), len(at) - 1)]]
+                yield at[start : start + batch], filled, draw_class(filled, name, *settings)
 
     def table(self, ids: npt.NDArray[np.int64]) -> Table:
         """Return labels and parameters of some lenses."""
         table = {name: np.full(len(ids), np.nan, np.float32) for name in PARAMETERS}
-        for at, drawn in self.drawn(ids):
+        for at, _, drawn in self.drawn(ids, _BATCH["cpu"]):
             for name, values in drawn.parameters().items():
-                table[name][at] = values
+                table[name][at] = values[: len(at)]
         return {"label": self.labels(ids), **table}
 
     def images(self, ids: npt.NDArray[np.int64], device: Device) -> npt.NDArray[np.float32]:
@@ -106,21 +115,12 @@ class SimulateLenses(Task):
             "cpu" or "cuda".
         """
         images = np.empty((len(ids), self.size, self.size), np.float32)
-        reference, batch = held_on(np.zeros(1, np.float32), device), _BATCH[device]
-        for at, drawn in self.drawn(ids):
-            for start in range(0, len(at), batch):
-                # Matrix products of a GPU may round by their number: it is always the same, the last one repeated.
-                wanted = np.arange(start, start + batch if device == "cuda" else min(start + batch, len(at)))
-                index = np.minimum(wanted, len(at) - 1)
-                made = self._made(drawn, index, ids[at[index]], reference)
-                images[at[start : start + batch]] = to_numpy(made)[: len(at) - start]
+        reference = held_on(np.zeros(1, np.float32), device)
+        for at, filled, drawn in self.drawn(ids, _BATCH[device]):
+            made = lensed_images(drawn.lenses, self.survey, self.size, reference)
+            seen = noisy(made, self.survey, filled, self.seed) if self.noise else self.preset.noiseless_scale * made
+            images[at] = to_numpy(seen)[: len(at)]
         return images
-
-    def _made(self, drawn: Drawn, index: npt.NDArray[np.intp], ids: npt.NDArray[np.int64], reference: Array) -> Array:
-        images = lensed_images(drawn.lenses.take(index), self.survey, self.size, reference)
-        if self.noise:
-            return noisy(images, self.survey, ids, self.seed)
-        return self.preset.noiseless_scale * images
 
     def attributes(self, signal: str) -> dict[str, Any]:
         """Return the attributes of the images, beside the common ones.

@@ -74,7 +74,8 @@ def draw_class(
     if name == "cdm":
         lenses = with_subhaloes(lenses, ids, signal, preset, seed)
         area = next(clumps for clumps in (lenses.points, lenses.haloes) if clumps is not None).mass
-        mass = area.sum(axis=1) / area_of(1.0, preset)
+        # One after another: a sum in pairs depends on how many zeros follow.
+        mass = np.cumsum(area, axis=1)[:, -1] / area_of(1.0, preset)
         return Drawn(turned(lenses, angle), (area > 0).sum(axis=1), mass, zero * np.nan, zero * np.nan)
     if name == "vortex":
         lenses, log10_mass, direction = with_vortex(lenses, ids, signal, preset, seed)

@@ -1,7 +1,7 @@
 """The lenses of a simulation: their numbers, drawn by their ids."""
 
 from math import pi
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -53,11 +53,6 @@ class Lenses(NamedTuple):
     """Pseudo-Jaffe subhaloes."""
     line: Line | None = None
     """A vortex as a line."""
-
-    def take(self, index: Any) -> "Lenses":
-        """Return some of the lenses, by an index of the library that holds them."""
-        parts = (None if part is None else type(part)(*(each[index, ...] for each in part)) for part in self)
-        return Lenses(*parts)  # type: ignore[arg-type]  # each part is of its own type
 
 
 def _uniform(ids: Ids, count: int, seed: int, stream: Stream) -> Float64:
