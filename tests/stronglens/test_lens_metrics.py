@@ -99,7 +99,7 @@ def test_interval_of_a_mean(random):
 def test_errors_of_masses_by_bin():
     true = np.array([-24.0, -23.6, -23.0, -22.0, -21.0])
     errors = mass_errors(true + np.array([0.1, -0.3, 0.5, 0.7, 9.0]), true, np.array([-24.0, -23.5, -23.2, -22.0]))
-    assert errors.count.tolist() == [2, 0, 2]
+    assert errors.lenses.tolist() == [2, 0, 2]
     np.testing.assert_allclose(errors.rmse, [math.sqrt((0.01 + 0.09) / 2), math.nan, math.sqrt((0.25 + 0.49) / 2)])
     np.testing.assert_allclose(errors.mae, [0.2, math.nan, 0.6])
 

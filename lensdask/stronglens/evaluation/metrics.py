@@ -38,13 +38,13 @@ class MassErrors(NamedTuple):
 
     Parameters
     ----------
-    count
-        Lenses, shape (bin,).
+    lenses
+        How many, shape (bin,).
     rmse, mae
         Root of the mean square error, mean absolute error, dex; NaN for an empty bin.
     """
 
-    count: Labels
+    lenses: Labels
     rmse: Float64
     mae: Float64
 

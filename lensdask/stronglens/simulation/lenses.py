@@ -82,7 +82,7 @@ def draw_lenses(ids: Ids, preset: Preset, survey: Survey, seed: int) -> Lenses:
     column = iter(_uniform(ids, 12, seed, Stream.LENS).T)
 
     def draw(ends: Range) -> Float64:
-        return ends[0] + (ends[1] - ends[0]) * next(column)
+        return np.asarray(ends[0] + (ends[1] - ends[0]) * next(column))
 
     theta_e = preset.deflection_scale * draw(preset.theta_e)
     e1, e2 = _components(draw(preset.ellipticity), draw(preset.lens_angle))

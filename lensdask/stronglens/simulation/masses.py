@@ -55,7 +55,7 @@ def einstein_area(
         # In a flat universe D_ls / D_s = 1 - χ_l / χ_s.
         over = (1 - d_l / d_s) / float(angular_diameter_distance(z_lens, cosmology))
     # 4 G / c² in Mpc for a solar mass.
-    return np.asarray(mass, dtype=np.float64) * over / (np.pi * LENSING_DENSITY) / ARCSEC**2
+    return np.asarray(np.asarray(mass, dtype=np.float64) * over / (np.pi * LENSING_DENSITY) / ARCSEC**2)
 
 
 def deflection_ratio(z_lens: float, z_source: float, z_reference: float, cosmology: Cosmology = MASSIVENUS) -> float:
@@ -106,7 +106,7 @@ def truncation_radius(area: npt.ArrayLike, theta_e: npt.ArrayLike) -> Float64:
     theta_e
         Einstein radius of the lens, arcsec.
     """
-    return np.cbrt(np.asarray(area, dtype=np.float64) * theta_e)
+    return np.asarray(np.cbrt(np.asarray(area, dtype=np.float64) * np.asarray(theta_e, dtype=np.float64)))
 
 
 def vortex_half_length(log10_mass: npt.ArrayLike) -> Float64:
