@@ -57,7 +57,10 @@ class Lenses(NamedTuple):
 
 def _uniform(ids: Ids, count: int, seed: int, stream: Stream) -> Float64:
     """Return numbers between 0 and 1, shape (lens, count); the first ones do not depend on how many there are."""
-    return np.asarray((words(ids, count, seed, stream) + 0.5) * 2.0**-32, dtype=np.float64)
+    number = -(-count // 4)
+    # Four words of a counter lie as far apart as there are counters; here they follow each other.
+    drawn = words(ids, 4 * number, seed, stream).reshape(len(ids), 4, number).swapaxes(1, 2)
+    return np.asarray((drawn.reshape(len(ids), -1)[:, :count] + 0.5) * 2.0**-32, dtype=np.float64)
 
 
 def draw_lenses(ids: Ids, preset: Preset, survey: Survey, seed: int) -> Lenses:
