@@ -1,11 +1,13 @@
 """The schemas: what each dataset holds, its names, dimensions, types, units, attributes and chunks.
 
 A schema is the law for its datasets. The template on disk, the checks of the writer, the checks at opening and the
-descriptions of datasets in memory all read it, so a variable is described in this file and nowhere else.
+descriptions of datasets in memory all read it, so a variable is described here, and of lenses beside, and nowhere else.
 """
 
 from collections.abc import Mapping
 
+from lensdask.data.common import COMMON
+from lensdask.data.lenses import LENSES
 from lensdask.data.schema import Attribute, Schema, Variable
 
 __all__ = [
@@ -21,14 +23,6 @@ __all__ = [
     "SHEAR_MAPS",
     "STAMPS",
 ]
-
-COMMON = {
-    "schema": Attribute("text", "1", "name of the schema"),
-    "schema_version": Attribute("whole number", "1", "version of the schema"),
-    "code_version": Attribute("text", "1", "version of the lensdask that made the dataset"),
-    "configuration_hash": Attribute("text", "1", "sha256 of what decides the content"),
-}
-"""Attributes of every dataset."""
 
 _GALAXY_COORDS = {
     "galaxy": Variable(("galaxy",), "int64", "1", "id of the galaxy"),
@@ -352,55 +346,6 @@ LSS_CHAINS = Schema(
     chunk=256,
 )
 """Markov chains of the parameters, given an observed summary."""
-
-
-def _per_lens(units: str, meaning: str) -> Variable:
-    return Variable(("lens",), "float32", units, meaning, required=False)
-
-
-LENSES = Schema(
-    name="lenses",
-    version=1,
-    variables={
-        "image": Variable(("lens", "y", "x"), "float32", "electron s-1", "image of a lensed galaxy, without the sky"),
-        "label": Variable(("lens",), "int8", "1", "substructure: 0 none, 1 subhaloes of cold dark matter, 2 a vortex"),
-        "log10_mass": Variable(("lens",), "float32", "1", "log10 of the axion mass in eV; NaN without a vortex"),
-        "theta_e": _per_lens("arcsec", "Einstein radius of the smooth lens"),
-        "e1": _per_lens("1", "ellipticity (1 - q) / (1 + q) of the smooth lens, first component"),
-        "e2": _per_lens("1", "ellipticity of the smooth lens, second component"),
-        "gamma1": _per_lens("1", "external shear, first component"),
-        "gamma2": _per_lens("1", "external shear, second component"),
-        "source_x": _per_lens("arcsec", "place of the source along x"),
-        "source_y": _per_lens("arcsec", "place of the source along y"),
-        "source_flux": _per_lens("electron s-1", "flux of the source without lensing"),
-        "source_radius": _per_lens("arcsec", "half-light radius of the source"),
-        "source_index": _per_lens("1", "Sersic index of the source"),
-        "source_e1": _per_lens("1", "ellipticity of the source, first component"),
-        "source_e2": _per_lens("1", "ellipticity of the source, second component"),
-        "subhaloes": _per_lens("1", "number of subhaloes"),
-        "subhalo_mass": _per_lens("Msun", "mass of all subhaloes together"),
-        "vortex_half_length": _per_lens("arcsec", "half length of the vortex; NaN where there is none"),
-        "vortex_angle": _per_lens("rad", "angle from x to the vortex; NaN where there is none"),
-    },
-    coords={
-        "lens": Variable(("lens",), "int64", "1", "id of the lens"),
-        "y": Variable(("y",), "float64", "arcsec", "place of a pixel's centre along y, upwards", required=False),
-        "x": Variable(("x",), "float64", "arcsec", "place of a pixel's centre along x, to the right", required=False),
-    },
-    attributes=COMMON
-    | {
-        "pixel_scale": Attribute("number", "arcsec", "side of a pixel"),
-        "preset": Attribute("text", "1", "name of the lenses"),
-        "survey": Attribute("text", "1", "name of the survey"),
-        "signal": Attribute("text", "1", "name of the substructure"),
-        "noise": Attribute("text", "1", "survey, or none"),
-        "angle": Attribute("number", "deg", "by which all lenses are turned, counter-clockwise"),
-        "seed": Attribute("whole number", "1", "seed of the simulation, None if it is not known", unknown=True),
-    },
-    unit_dim="lens",
-    chunk=512,
-)
-"""Images of strong lenses of known class, with what they were drawn from where that is known."""
 
 SCHEMAS: Mapping[str, Schema] = {
     schema.name: schema
