@@ -18,7 +18,8 @@ BLOCK = """
 import importlib.machinery
 def hidden(name, *rest, found=importlib.machinery.PathFinder.find_spec):
     return None if name.partition(".")[0] in {names!r} else found(name, *rest)
-importlib.machinery.PathFinder.find_spec = hidden
+# Also where it is called on an instance.
+importlib.machinery.PathFinder.find_spec = staticmethod(hidden)
 """
 """What hides modules from a Python and its children."""
 

@@ -183,11 +183,11 @@ def plot_novelty(result: Result, path: Path) -> None:
     figure = Figure(figsize=(5.6, 4.4), layout="constrained")
     axes = figure.subplots()
     axes.plot([1e-4, 1], [1e-4, 1], color="0.5", lw=0.8, ls="--", label="uniform")
-    curves = curves_of(result, "share of mocks with a lower p-value")
+    curves = curves_of(result, "share of mocks with no higher p-value")
     for (name, curve), colour in zip(curves.items(), _COLOURS, strict=False):
         axes.step(curve.x, curve.y, where="post", color=colour, label=name)
     axes.set(
-        xscale="log", xlabel="p-value among the simulations", ylabel="share of mocks with a lower one", ylim=(0, 1.02)
+        xscale="log", xlabel="p-value among the simulations", ylabel="share of mocks with no higher one", ylim=(0, 1.02)
     )
     axes.legend(frameon=False)
     figure.savefig(path, dpi=130)

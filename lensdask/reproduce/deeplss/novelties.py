@@ -49,9 +49,10 @@ def novelties(job: Job) -> Outcome:
         rate = float((p < FLAGGED).mean())
         error = max(rate * (1 - rate) / len(p), 1.0 / len(p) ** 2) ** 0.5
         rows.append(row(f"share of mocks with p < {FLAGGED:g}", rate, error, series=name, n=len(p)))
+        places, counts = np.unique(p, return_counts=True)
         rows += [
-            row("share of mocks with a lower p-value", (k + 1) / len(p), series=name, x=float(value))
-            for k, value in enumerate(np.sort(p))
+            row("share of mocks with no higher p-value", float(share), series=name, x=float(value))
+            for value, share in zip(places, counts.cumsum() / len(p), strict=True)
         ]
     first = next(iter(p_values.values()))
     rows.insert(0, row("p-value of uniform p-values of mocks of the simulations", uniformity(first), n=len(first)))

@@ -100,7 +100,7 @@ def fiducial_mocks(study: Study, analysis: Analysis) -> FiducialMocks:
     file = found.directory / "fiducial.npz"
     if not file.exists() or file.stat().st_mtime_ns < (found.directory / "result.json").stat().st_mtime_ns:
         _sample(study, analysis, found.directory, file)
-    kept = np.load(file)
+    kept = np.load(file, allow_pickle=False)
     names = (*found.names, "sigma8")
     return FiducialMocks(names, kept["scatter"], kept["merit"], kept["usable"])
 
