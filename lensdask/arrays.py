@@ -101,12 +101,12 @@ def _kept(function: Callable[..., npt.NDArray[Any]], arguments: tuple[Hashable, 
 
 def _place(reference: Array) -> _Place:
     device = array_api_compat.device(reference)
-    return _Place(namespace(reference), device, str(device), _is_single(type(reference.dtype), reference.dtype))
+    return _Place(namespace(reference), device, str(device), _is_single(type(reference.dtype).__module__, reference.dtype))
 
 
 @lru_cache(maxsize=128)
-def _is_single(_library: type, dtype: Hashable) -> bool:
-    # Types of different libraries do not compare: the library is asked for first.
+def _is_single(_library: str, dtype: Hashable) -> bool:
+    # Types of different libraries do not compare, not even in a cache: the library is looked at first.
     # NumPy takes longer for the name of a type than for the sum of a row of pixels.
     return str(dtype).endswith(("float32", "complex64"))
 
