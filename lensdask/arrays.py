@@ -101,7 +101,9 @@ def _kept(function: Callable[..., npt.NDArray[Any]], arguments: tuple[Hashable, 
 
 def _place(reference: Array) -> _Place:
     device = array_api_compat.device(reference)
-    return _Place(namespace(reference), device, str(device), _is_single(type(reference.dtype).__module__, reference.dtype))
+    return _Place(
+        namespace(reference), device, str(device), _is_single(type(reference.dtype).__module__, reference.dtype)
+    )
 
 
 @lru_cache(maxsize=128)
