@@ -6,7 +6,7 @@ is stronger than it should be, structures that simulations lack. The power of th
 
 import numpy as np
 
-from lensdask.arrays import Array, index_like, namespace
+from lensdask.arrays import Array, index_like, namespace, to_numpy
 from lensdask.lss.spectra import pairs
 
 __all__ = ["BANDS", "power_features"]
@@ -33,7 +33,8 @@ def power_features(spectra: Array, maps: int) -> Array:
     xp = namespace(spectra)
     autos = index_like(np.array([k for k, (i, j) in enumerate(pairs(maps)) if i == j]), spectra)
     power = xp.take(spectra, autos, axis=1)
-    known = [k for k in range(power.shape[2]) if bool(xp.any(power[..., k] > 0))]
-    parts = [index_like(part, spectra) for part in np.array_split(np.array(known), BANDS)]
+    # One question to a device, which the host waits for.
+    known = np.flatnonzero(to_numpy(xp.any(power > 0, axis=(0, 1))))
+    parts = [index_like(part, spectra) for part in np.array_split(known, BANDS)]
     bands = xp.stack([xp.mean(xp.take(power, part, axis=2), axis=2) for part in parts], axis=2)
     return xp.log(xp.reshape(bands, (bands.shape[0], -1)))

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from lensdask.compute import StoreReference, refer_to
+from lensdask.compute import StoreReference, refer_to, require_finished
 from lensdask.data import LSS_SPECTRA, configuration_hash
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
@@ -110,9 +110,10 @@ def open_spectra(path: Path) -> KeptSpectra:
     Raises
     ------
     InputError
-        It is no store, or one of something else.
+        It is no store, one of something else, or its run is not finished.
     """
     dataset = open_store(path)
     if dataset.attrs["schema"] != LSS_SPECTRA.name:
         raise InputError(f"{path}: a store of {dataset.attrs['schema']}; expected one of {LSS_SPECTRA.name}")
+    require_finished(path, "spectra_run")
     return KeptSpectra(refer_to(path, dataset))

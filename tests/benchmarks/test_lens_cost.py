@@ -14,7 +14,6 @@ EUCLID = SURVEYS["euclid"]
 # lenstronomy has no line of mass: what it can do is a hundred points.
 THEIRS = {"deeplensesim": "as-coded", "physical": Signal(vortex="points")}
 # Hundreds of pseudo-Jaffe subhaloes are square roots and divisions in either code.
-LEAST = {("physical", "cdm"): 2.5}
 
 
 def timed(function):
@@ -44,4 +43,4 @@ def test_batches_are_five_times_as_fast(record, preset):
     print(preset, milliseconds)
     record(f"lenses-{preset}", {"images": IMAGES, "milliseconds": milliseconds})
     ratios = {name: each["lenstronomy, model and image"] / each["lensdask"] for name, each in milliseconds.items()}
-    assert all(ratio > LEAST.get((preset, name), 5) for name, ratio in ratios.items()), ratios
+    assert all(ratio > 5 for ratio in ratios.values()), ratios

@@ -65,6 +65,7 @@ def lensed_images(lenses: Lenses, survey: Survey, size: int, reference: Array) -
     Array
         Electrons per second in each pixel, shape (lens, size, size).
     """
+    # mypy takes the parts of a lens, tuples of arrays, for one type without a constructor of arrays.
     placed = Lenses(*(None if p is None else type(p)(*(like(each, reference) for each in p)) for p in lenses))  # type: ignore[arg-type]
     x, y = constant(_pixels, size, survey.pixel_scale, reference=reference)[:, None, :, :]
     alpha_x, alpha_y = deflection(x, y, placed)
