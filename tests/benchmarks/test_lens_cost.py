@@ -13,7 +13,6 @@ IMAGES, COMPARED, REPEATS = 16, 4, 7
 EUCLID = SURVEYS["euclid"]
 # lenstronomy has no line of mass: what it can do is a hundred points.
 THEIRS = {"deeplensesim": "as-coded", "physical": Signal(vortex="points")}
-# Hundreds of pseudo-Jaffe subhaloes are square roots and divisions in either code.
 
 
 def timed(function):

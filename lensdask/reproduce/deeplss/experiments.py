@@ -53,7 +53,8 @@ def _of_convergence(job: Job) -> Sequence[Path]:
 _STUDY = (
     "Size small has lognormal skies, mosaics of 100 square degrees, 65,536 of them for a training, and the hybrid "
     "network of maps and spectra; no plain CNN ran. The published numbers are of N-body skies, 900 square degrees, "
-    "28 million mosaics and a CNN, and not comparable. The time is without what the study held already. Large scales have multipoles up to 1500, small "
+    "28 million mosaics and a CNN, and not comparable. The time is without what the study held "
+    "already. Large scales have multipoles up to 1500, small "
     "ones up to 2304 at a clustering smoothing of 4 Mpc/h; both are smoothed as section II.B prints. "
 )
 

@@ -64,7 +64,9 @@ def inferred(study: Study, analysis: Analysis, recipe: LikelihoodRecipe, suffix:
     directory = study.directory / "posteriors" / f"{weights.stem}{suffix}"
     file = directory / "result.json"
     # The result file is written last.
-    if not file.exists() or json.loads(file.read_text())["compressor_sha256"] != load_card(weights)["sha256"]:
+    found = json.loads(file.read_text()) if file.exists() else {}
+    wanted = {"compressor_sha256": load_card(weights)["sha256"], "size": plan.samples}
+    if any(found.get(name) != value for name, value in wanted.items()):
         infer(
             directory,
             study.summaries(analysis, "likelihood"),
