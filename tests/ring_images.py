@@ -6,6 +6,8 @@ import numpy as np
 import torch
 import xarray as xr
 
+from lensdask.data import LENSES, common_attributes, write
+
 
 def ring_images(count, turn=0.0, seed=0, size=64, dots=None):
     """Return images (lens, 1, y, x), float32, turned by an angle; `dots` of each lens, 4 by default."""
@@ -36,5 +38,20 @@ def ring_store(count, seed=0, size=32):
     return xr.Dataset(
         {"image": (("lens", "y", "x"), noisy), "label": ("lens", label.astype(np.int8)), "log10_mass": ("lens", mass)},
         coords={"lens": np.arange(count, dtype=np.int64)},
-        attrs={"schema": "lenses", "configuration_hash": "of-rings", "pixel_scale": 0.1},
+        attrs={"schema": "lenses", "configuration_hash": "of-rings", "pixel_scale": 0.1}
+        | {"survey": "euclid", "preset": "rings", "signal": "dots", "noise": "survey"},
     )
+
+
+def ring_lenses(count, seed=0, **attributes):
+    """Return the same as a dataset of the schema `lenses`, which may be written."""
+    dataset = ring_store(count, seed)
+    own = {"angle": 0.0, "seed": seed} | attributes
+    mass = dataset["log10_mass"].astype(np.float32)
+    return dataset.assign(log10_mass=mass).assign_attrs(common_attributes(LENSES, {"rings": seed}) | own)
+
+
+def write_rings(path, count, seed=0, chunk=20, **attributes):
+    """Write such lenses into a store, and return its path."""
+    write(ring_lenses(count, seed, **attributes), path, chunk=chunk)
+    return path

@@ -90,6 +90,8 @@ class Lesson:
     """As for `lensdask.training.train`."""
     initialise: Callable[[nn.Module], None] = lambda _network: None
     """Changes the random weights of a new network in place."""
+    measured: Callable[[nn.Module], Mapping[str, Any]] = lambda _network: {}
+    """Entries of the card that the best weights give on the validation examples; called once, with the network."""
 
 
 def train_to_file(
@@ -162,9 +164,11 @@ def train_to_file(
         "loss": asdict(history),
         "epochs_done": len(history.training),
         "wall_s": round(time.perf_counter() - began, 1),
+        "cpu_s": round(sum(history.cpu_s), 1),
         "machine": describe_device(chosen),
         "date": datetime.now(UTC).date().isoformat(),
         "lensdask": code_version(),
+        **lesson.measured(network),
     }
     whole = _intended(recipe, lesson) | {"started_from": started_from} | done
     card = save_weights(path, network.state_dict(), whole)

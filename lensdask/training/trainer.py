@@ -1,6 +1,7 @@
 """The one training loop: AdamW, a scheduler, and the weights of the best validation loss."""
 
 import math
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
@@ -81,6 +82,8 @@ class History:
     """Best validation loss of the epoch."""
     learning_rate: list[float] = field(default_factory=list)
     """Learning rate during the epoch."""
+    cpu_s: list[float] = field(default_factory=list, compare=False)
+    """CPU seconds of all threads of this process in the epoch; of epochs before a resumption as far as known."""
 
 
 def regression(delta: float) -> Objective:
@@ -269,13 +272,14 @@ def train(
     history = History() if state is None else loop.restore(state)
     model.train()
     for epoch in range(len(history.training), config.epochs):
-        rate = loop.rate
+        rate, began = loop.rate, time.process_time()
         if config.schedule == "plateau" and rate < config.minimum_rate:
             break
         training, validated = loop.epoch(epoch + 1, batches(epoch))
         history.training.append(training)
         history.validation.append(validated)
         history.learning_rate.append(rate)
+        history.cpu_s.append(time.process_time() - began)
         if checkpoint is not None:
             checkpoint.save(loop.state(history))
         if on_epoch is not None:

@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 import torch
 from ring_images import ring_store
+from scipy.special import softmax
 
 from lensdask.data import load_card, load_weights
 from lensdask.errors import InputError
+from lensdask.stronglens.evaluation.calibration import calibration
+from lensdask.stronglens.evaluation.metrics import mean_nll
 from lensdask.stronglens.networks import trainingset
 from lensdask.stronglens.networks.architectures import build_network
 from lensdask.stronglens.networks.loss import OUTPUTS, mass_of, objective, units_of
 from lensdask.stronglens.networks.recipe import Recipe, read_recipe
-from lensdask.stronglens.networks.training import train
-from lensdask.stronglens.networks.trainingset import lens_set, split_lenses
+from lensdask.stronglens.networks.training import CONDITIONS, train
+from lensdask.stronglens.networks.trainingset import LensSet, lens_set, split_lenses
 from lensdask.training import recipe_names
 
 TINY = read_recipe("lens-tiny")
@@ -115,7 +118,50 @@ def test_training_writes_weights_and_a_card(tmp_path, task):
     assert trained.card["architecture"] == "lens-net"
     assert (trained.card["lenses_hash"], trained.card["pixels"], trained.card["store"]) == ("of-rings", 32, "r.zarr")
     assert sum(trained.card["lenses"].values()) == (60 if task == "classify" else 20)
-    build_network(trained.card).load_state_dict(load_weights(path))
+    assert {name: trained.card[name] for name in CONDITIONS} == {
+        name: ring_store(1).attrs[name] for name in ("survey", "preset", "signal", "noise")
+    }
+    assert sum(trained.card["loss"]["cpu_s"]) > 0
+    network = build_network(trained.card)
+    network.load_state_dict(load_weights(path))
+    whole = lenses().for_task(task)
+    held_out = split_lenses(whole, TINY.validation, 0, TINY.seed)[1]
+    found = calibration(network, task, held_out, "cpu")
+    assert found == {name: trained.card[name] for name in found}
+    assert found["validation"]["lenses"] == len(held_out)
+
+
+def outputs_of(monkeypatch, outputs):
+    """Let a network give these numbers."""
+    monkeypatch.setattr(
+        "lensdask.stronglens.evaluation.calibration.network_outputs", lambda *_, **__: outputs.astype(np.float32)
+    )
+
+
+def test_a_temperature_mends_logits_that_are_too_large(monkeypatch):
+    random = np.random.default_rng(0)
+    logits = 2 * random.standard_normal((4000, 3))
+    labels = np.array([random.choice(3, p=p) for p in softmax(logits, axis=1)])
+    found = LensSet(np.arange(4000), np.zeros((4000, 2, 2), np.float32), labels, np.zeros(4000, np.float32))
+    outputs_of(monkeypatch, 3 * logits)
+    card = calibration(None, "classify", found, "cpu")
+    assert card["temperature"] == pytest.approx(3, rel=0.1)
+    assert card["validation"]["nll"] == pytest.approx(mean_nll(softmax(logits, axis=1), labels), rel=0.01)
+    # No temperature is most likely where every lens is right.
+    outputs_of(monkeypatch, np.eye(3)[labels])
+    assert calibration(None, "classify", found, "cpu")["temperature"] == 1
+
+
+def test_a_scale_mends_errors_that_are_too_small(monkeypatch):
+    random = np.random.default_rng(0)
+    units = random.uniform(-1, 1, 4000).astype(np.float32)
+    found = LensSet(np.arange(4000), np.zeros((4000, 2, 2), np.float32), np.full(4000, 2), units)
+    said = np.full(4000, 2 * np.log(0.1))
+    outputs_of(monkeypatch, np.stack([units + random.normal(0, 0.25, 4000), said], axis=1))
+    card = calibration(None, "mass", found, "cpu")
+    assert card["error_scale"] == pytest.approx(2.5, rel=0.05)
+    # The half prior is 1 dex.
+    assert card["validation"]["rmse"] == pytest.approx(0.25, rel=0.05)
 
 
 @pytest.mark.usefixtures("rings")

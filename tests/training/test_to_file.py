@@ -53,7 +53,7 @@ def lesson(recipe: Recipe, made: list[str], **changes: Any) -> Callable[[str], L
 
 
 def trained(path: Path, recipe: Recipe = Recipe(), made: list[str] | None = None, **options: Any) -> Trained:
-    changes = {name: options.pop(name) for name in ("data", "notes", "initialise") if name in options}
+    changes = {name: options.pop(name) for name in ("data", "notes", "initialise", "measured") if name in options}
     prepare = lesson(recipe, [] if made is None else made, **changes)
     return train_to_file(path, recipe, prepare, device="cpu", **options)
 
@@ -82,6 +82,18 @@ def test_the_card_says_what_was_done(tmp_path) -> None:
     assert set(card["recipe"]) == {"training", "slope", "seed"}
     assert (card["parameters"], card["epochs_done"]) == (1, 3)
     assert card["loss"]["training"] == result.history.training
+    assert len(card["loss"]["cpu_s"]) == 3
+    assert card["cpu_s"] == pytest.approx(sum(card["loss"]["cpu_s"]), abs=0.051)
+
+
+def test_the_best_weights_are_measured_for_the_card(tmp_path) -> None:
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(CutOffError):
+        trained(path, on_epoch=cut_off)
+    found = trained(path, resume=True, measured=lambda network: {"slope": network.layer.weight.item()})
+    assert found.card["slope"] == float(load_weights(path)["layer.weight"])
+    # Of the epoch before the interruption too.
+    assert len(found.card["loss"]["cpu_s"]) == 3
 
 
 def test_initial_weights_are_those_of_the_seed_unless_changed(tmp_path) -> None:

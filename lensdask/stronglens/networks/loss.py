@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lensdask.training import Batch, Objective
 
-__all__ = ["CLASSES", "LOG10_MASS", "OUTPUTS", "Task", "mass_of", "objective", "units_of"]
+__all__ = ["CLASSES", "LOG10_MASS", "OUTPUTS", "Task", "from_units", "mass_of", "objective", "units_of"]
 
 Task = Literal["classify", "mass"]
 """What a network is for."""
@@ -38,6 +38,11 @@ def units_of(log10_mass: Any) -> Any:
     return (log10_mass - _MIDDLE) / _HALF
 
 
+def from_units(units: Any) -> Any:
+    """Return log10 (m / eV) of masses in the units of the networks; an array or tensor of any shape."""
+    return _MIDDLE + _HALF * units
+
+
 def mass_of(outputs: Tensor) -> tuple[Tensor, Tensor]:
     """Return what outputs say of the mass.
 
@@ -52,7 +57,7 @@ def mass_of(outputs: Tensor) -> tuple[Tensor, Tensor]:
         Of log10 (m / eV), dex, shape (lens,) each.
     """
     mean, log_variance = _mean_and_log_variance(outputs)
-    return _MIDDLE + _HALF * mean, _HALF * (log_variance / 2).exp()
+    return from_units(mean), _HALF * (log_variance / 2).exp()
 
 
 def objective(task: Task) -> Objective:

@@ -6,13 +6,17 @@ from pathlib import Path
 import torch
 
 from lensdask.random import Stream, generator
+from lensdask.stronglens.evaluation.calibration import calibration
 from lensdask.stronglens.networks.architectures import ARCHITECTURES
 from lensdask.stronglens.networks.loss import objective
 from lensdask.stronglens.networks.recipe import Recipe
 from lensdask.stronglens.networks.trainingset import LensSet, lens_set, open_lenses, split_lenses
 from lensdask.training import Batch, Examples, History, Lesson, Trained, read_ahead, train_to_file
 
-__all__ = ["train"]
+__all__ = ["CONDITIONS", "train"]
+
+CONDITIONS = ("survey", "preset", "signal", "noise")
+"""Attributes of lenses that the card repeats: what a network was trained for."""
 
 
 def _epochs(lenses: LensSet, recipe: Recipe, device: str) -> Callable[[int], Iterator[Batch]]:
@@ -41,7 +45,8 @@ def train(
     """Train a network and write ``path`` (safetensors) with its card, a JSON file beside it.
 
     After every epoch the state is kept in ``NAME.checkpoint`` beside the weights until they are written. An interrupted
-    training goes on from it with `resume`, to bit-identical weights.
+    training goes on from it with `resume`, to bit-identical weights. On the validation lenses the best weights are
+    calibrated (see `lensdask.stronglens.evaluation.calibration`), for `lensdask.stronglens.classify`.
 
     Parameters
     ----------
@@ -84,11 +89,12 @@ def train(
             examples=examples,
             data={
                 "lenses_hash": dataset.attrs["configuration_hash"],
-                "pixel_scale": dataset.attrs["pixel_scale"],
                 "pixels": training.images.shape[-1],
                 "lenses": {"training": len(training), "validation": len(validation)},
+                **{name: dataset.attrs[name] for name in ("pixel_scale", *CONDITIONS)},
             },
             notes={"store": Path(lenses).name},
+            measured=lambda network: calibration(network, recipe.task, validation, device),
         )
 
     return train_to_file(

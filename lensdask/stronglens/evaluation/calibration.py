@@ -1,0 +1,56 @@
+"""Calibration on lenses that a network has not learned from: a temperature of its logits, a scale of its errors.
+
+Networks are surer than they should be. One number mends most of it: the temperature T of the probabilities
+softmax(z / T) (Guo et al. 2017), or the factor s of the errors of masses. Neither changes which class or mass is found.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import softmax
+
+from lensdask.stronglens.evaluation.metrics import accuracy, fit_temperature, mean_nll
+from lensdask.stronglens.networks.architectures import Network, network_outputs
+from lensdask.stronglens.networks.loss import Task, from_units, mass_of
+from lensdask.stronglens.networks.trainingset import LensSet
+
+__all__ = ["calibration"]
+
+
+def calibration(network: Network, task: Task, lenses: LensSet, device: str) -> dict[str, Any]:
+    """Return what validation lenses say of a network, for its card.
+
+    Parameters
+    ----------
+    network
+        Trained, on the device.
+    task
+        What it is for.
+    lenses
+        Lenses of the task that chose the weights, but did not train them.
+    device
+        "cpu" or "cuda".
+
+    Returns
+    -------
+    dict
+        ``validation``, how good the network is there once it is calibrated, with the number of lenses. For "classify"
+        ``temperature`` T, with the accuracy and the mean -ln p of the true class, nats: where every lens is right, the
+        likelihood has no maximum, and T is 1. For "mass" ``error_scale`` s, the root mean square of
+        (predicted - true) / error, with the root mean square error, dex.
+    """
+    outputs = network_outputs(network, lenses.images, device=device).astype(np.float64)
+    if task == "classify":
+        return _of_classes(outputs, lenses)
+    mean, error = (part.numpy() for part in mass_of(torch.from_numpy(outputs)))
+    residual = mean - from_units(lenses.units.astype(np.float64))
+    scale, rmse = (float(np.sqrt(np.mean(part**2))) for part in (residual / error, residual))
+    return {"error_scale": scale, "validation": {"rmse": rmse, "lenses": len(lenses)}}
+
+
+def _of_classes(logits: Any, lenses: LensSet) -> dict[str, Any]:
+    share = accuracy(logits, lenses.labels)
+    temperature = 1.0 if share == 1.0 else fit_temperature(logits, lenses.labels)
+    nll = mean_nll(softmax(logits / temperature, axis=1), lenses.labels)
+    return {"temperature": temperature, "validation": {"accuracy": share, "nll": nll, "lenses": len(lenses)}}
