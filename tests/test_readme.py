@@ -7,6 +7,7 @@ from pathlib import Path
 from lensdask.compute.results import number
 
 ROOT = Path(__file__).parent.parent
+PROBES = ("lensing", "clustering")
 QUANTITIES = {
     "m1": "m₁",
     "m2": "m₂",
@@ -75,5 +76,40 @@ def test_readme_shows_the_committed_cosmos_field():
         f"{wiener[ten]:.0f} of the ten most massive X-ray groups, of which {here:.0f} are on the footprint",
         f"against {chance['measured']:.2f} ± {chance['error']:.2f} with randomly turned shear",
         f"and {wiener[f'{ten} if they were anywhere on the footprint']:.1f} for groups placed anywhere",
+    ):
+        assert expected in readme
+
+
+def measured(name):
+    """Return the numbers of a committed result by their series and quantity, without those along a curve."""
+    content = json.loads((ROOT / "lensdask" / "reproduce" / "results" / f"{name}.json").read_text())
+    return {(row.get("series"), row["quantity"]): row for row in content["rows"] if "x" not in row}
+
+
+def with_error(row, digits=2):
+    return f"{row['measured']:.{digits}f} ± {row['error']:.{digits}f}"
+
+
+def test_readme_tells_what_the_committed_study_of_deeplss_found():
+    gains, losses, novelty = (measured(f"deeplss.{name}") for name in ("table2", "figure10", "novelty"))
+    likelihoods = measured("deeplss.figure9")
+    alone = [gains[f"both probes over {probe} alone, large scales", "gain in figure of merit"] for probe in PROBES]
+    loss = {series: row["measured"] for (series, what), row in losses.items() if what == "loss on test mosaics"}
+    ours, others = loss.pop("combined: signed spectra"), [loss[name] for name in loss if "hybrid" not in name]
+    covered = {key: row for key, row in likelihoods.items() if key[1].startswith("coverage ")}
+    for (_, what), row in covered.items():
+        assert abs(row["measured"] - float(what.split()[1].rstrip("%")) / 100) < 3 * row["error"]
+    flagged = [
+        100 * novelty[kind, "share of mocks with p < 0.01"]["measured"]
+        for kind in ("shape noise x 1.3", "N-body skies")
+    ]
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    gain = losses["hybrid over signed spectra", "gain in log-likelihood on test mosaics"]
+    for expected in (
+        f"of the posteriors of {alone[0]['n']} fiducial mocks",
+        f"by {with_error(gain)}, but {sum(other < ours for other in others)} of {len(others)} other networks of spectra",
+        f"Both probes have {with_error(alone[0])} and {with_error(alone[1])} times the figure of merit",
+        f"68 and 95 % intervals of all parameters cover {next(iter(covered.values()))['n']} mocks",
+        f"shape noise {flagged[0]:.0f} % are flagged, of N-body skies {flagged[1]:.1f} %",
     ):
         assert expected in readme
