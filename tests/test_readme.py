@@ -94,8 +94,11 @@ def test_readme_tells_what_the_committed_study_of_deeplss_found():
     gains, losses, novelty = (measured(f"deeplss.{name}") for name in ("table2", "figure10", "novelty"))
     likelihoods = measured("deeplss.figure9")
     alone = [gains[f"both probes over {probe} alone, large scales", "gain in figure of merit"] for probe in PROBES]
-    loss = {series: row["measured"] for (series, what), row in losses.items() if what == "loss on test mosaics"}
-    ours, others = loss.pop("combined: signed spectra"), [loss[name] for name in loss if "hybrid" not in name]
+    losses_on_test = {
+        series: row["measured"] for (series, what), row in losses.items() if what == "loss on test mosaics"
+    }
+    ours = losses_on_test.pop("combined: signed spectra")
+    others = [loss for name, loss in losses_on_test.items() if "hybrid" not in name]
     covered = {key: row for key, row in likelihoods.items() if key[1].startswith("coverage ")}
     for (_, what), row in covered.items():
         assert abs(row["measured"] - float(what.split()[1].rstrip("%")) / 100) < 3 * row["error"]
@@ -107,7 +110,7 @@ def test_readme_tells_what_the_committed_study_of_deeplss_found():
     gain = losses["hybrid over signed spectra", "gain in log-likelihood on test mosaics"]
     for expected in (
         f"of the posteriors of {alone[0]['n']} fiducial mocks",
-        f"by {with_error(gain)}, but {sum(other < ours for other in others)} of {len(others)} other networks of spectra",
+        f"by {with_error(gain)}, but {sum(loss < ours for loss in others)} of {len(others)} other networks of spectra",
         f"Both probes have {with_error(alone[0])} and {with_error(alone[1])} times the figure of merit",
         f"68 and 95 % intervals of all parameters cover {next(iter(covered.values()))['n']} mocks",
         f"shape noise {flagged[0]:.0f} % are flagged, of N-body skies {flagged[1]:.1f} %",

@@ -1,4 +1,4 @@
-"""``lensdask stronglens``: simulate."""
+"""``lensdask stronglens``: simulate, fit."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,12 @@ from lensdask.cli.root import report_store
 
 __all__ = ["stronglens"]
 
-stronglens = typer.Typer(no_args_is_help=True, help="Dark matter from images of strong lenses: simulate.")
+LensStore = Annotated[
+    Path, typer.Argument(metavar="LENSES", help="Store of images of lenses, from stronglens simulate, for example.")
+]
+"""What is fitted."""
+
+stronglens = typer.Typer(no_args_is_help=True, help="Dark matter from images of strong lenses: simulate, fit.")
 """The commands of the pillar of strong lenses."""
 
 
@@ -68,3 +73,23 @@ def simulate(
         options=running.options,
     )
     report_store(lenses, result, "lenses", as_json)
+
+
+@stronglens.command()
+@with_groups
+def fit(
+    lenses: LensStore,
+    fits: Annotated[Path, typer.Argument(metavar="FITS", help="Store of fits to write.")],
+    *,
+    survey: Annotated[
+        str | None,
+        typer.Option(help="Whose PSF and noise the images have: euclid or hst. Default: as the lenses say."),
+    ] = None,
+    running: Running,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a smooth lens and its source to each image; keep the parameters and the residual, in units of the noise."""
+    from lensdask.stronglens.fitting.run import fit_run
+
+    result = fit_run(lenses, fits, survey=survey, options=running.options)
+    report_store(fits, result, "lenses", as_json)

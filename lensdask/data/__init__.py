@@ -3,6 +3,7 @@
 from lensdask.data.files import check_unchanged, file_sha256
 from lensdask.data.schema import Attribute, Schema, Variable
 from lensdask.data.schemas import (
+    LENS_FITS,
     LENSES,
     LSS_CHAINS,
     LSS_SPECTRA,
@@ -30,6 +31,7 @@ from lensdask.version import code_version
 
 __all__ = [
     "LENSES",
+    "LENS_FITS",
     "LSS_CHAINS",
     "LSS_SPECTRA",
     "LSS_SUMMARIES",

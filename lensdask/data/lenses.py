@@ -3,7 +3,7 @@
 from lensdask.data.common import COMMON
 from lensdask.data.schema import Attribute, Schema, Variable
 
-__all__ = ["LENSES"]
+__all__ = ["LENSES", "LENS_FITS"]
 
 
 def _per_lens(units: str, meaning: str) -> Variable:
@@ -53,3 +53,41 @@ LENSES = Schema(
     chunk=512,
 )
 """Images of strong lenses of known class, with what they were drawn from where that is known."""
+
+
+def _fitted(units: str, meaning: str) -> Variable:
+    return Variable(("lens",), "float32", units, meaning)
+
+
+LENS_FITS = Schema(
+    name="lens_fits",
+    version=1,
+    variables={
+        "residual": Variable(
+            ("lens", "y", "x"), "float32", "1", "image less the smooth lens, over the standard deviation of the noise"
+        ),
+        "chi2": _fitted("1", "sum of the squares of the residual"),
+        "theta_e": _fitted("arcsec", "Einstein radius"),
+        "e1": _fitted("1", "ellipticity (1 - q) / (1 + q) of the lens, first component"),
+        "e2": _fitted("1", "ellipticity of the lens, second component"),
+        "gamma1": _fitted("1", "external shear, first component"),
+        "gamma2": _fitted("1", "external shear, second component"),
+        "source_x": _fitted("arcsec", "place of the source along x"),
+        "source_y": _fitted("arcsec", "place of the source along y"),
+        "source_flux": _fitted("electron s-1", "flux of the source without lensing"),
+        "source_radius": _fitted("arcsec", "half-light radius of the source"),
+        "source_index": _fitted("1", "Sersic index of the source"),
+        "source_e1": _fitted("1", "ellipticity of the source, first component"),
+        "source_e2": _fitted("1", "ellipticity of the source, second component"),
+    },
+    coords=LENSES.coords,
+    attributes=COMMON
+    | {
+        "pixel_scale": Attribute("number", "arcsec", "side of a pixel"),
+        "survey": Attribute("text", "1", "whose PSF and noise the images were taken to have"),
+        "lenses_hash": Attribute("text", "1", "configuration_hash of the lenses"),
+    },
+    unit_dim="lens",
+    chunk=512,
+)
+"""Smooth lenses fitted to images, and what they leave of them."""

@@ -7,12 +7,13 @@ descriptions of datasets in memory all read it, so a variable is described here,
 from collections.abc import Mapping
 
 from lensdask.data.common import COMMON
-from lensdask.data.lenses import LENSES
+from lensdask.data.lenses import LENS_FITS, LENSES
 from lensdask.data.schema import Attribute, Schema, Variable
 
 __all__ = [
     "COMMON",
     "LENSES",
+    "LENS_FITS",
     "LSS_CHAINS",
     "LSS_SPECTRA",
     "LSS_SUMMARIES",
@@ -349,6 +350,10 @@ LSS_CHAINS = Schema(
 
 SCHEMAS: Mapping[str, Schema] = {
     schema.name: schema
-    for schema in (STAMPS, SHAPES, SHEAR_MAPS, MASS_MAPS, LSS_TILES, LSS_SUMMARIES, LSS_SPECTRA, LSS_CHAINS, LENSES)
+    for schema in (
+        *(STAMPS, SHAPES, SHEAR_MAPS, MASS_MAPS),
+        *(LSS_TILES, LSS_SUMMARIES, LSS_SPECTRA, LSS_CHAINS),
+        *(LENSES, LENS_FITS),
+    )
 }
 """The schemas that `lensdask.open` knows, by name."""

@@ -6,6 +6,7 @@ from lensdask.lazy import lazy_names
 
 if TYPE_CHECKING:
     from lensdask.compute import RunOptions
+    from lensdask.stronglens.fitting.run import fit_run
     from lensdask.stronglens.lenses import simulate, simulate_run
     from lensdask.stronglens.networks.recipe import Recipe, read_recipe
     from lensdask.stronglens.networks.training import train
@@ -24,6 +25,7 @@ __all__ = [
     "RunOptions",
     "Signal",
     "Survey",
+    "fit_run",
     "read_published",
     "read_recipe",
     "simulate",

@@ -11,7 +11,7 @@ from loops import in_turns, options, plain_loop, ratio
 from machine import median_and_spread
 from mosaic_stages import mosaic_costs
 from processes import disk_bytes, watched
-from random_rows import CHUNK, PROGRAM
+from random_rows import CHUNK, PROGRAM, ROW
 
 import lensdask
 from lensdask.compute import RunOptions, start_cluster
@@ -29,8 +29,6 @@ FEW, MANY = 512, 4096
 """Samples of the command: of a default task for each of two workers, and of eight times as many."""
 PAPER = 7_615_200
 """Samples of Kacprzak & Fluri 2022."""
-ROW = 2 * 7 * 4
-"""Bytes of a sample: its seven parameters and their summaries, float32."""
 GB = 10**9
 
 
@@ -111,7 +109,7 @@ def growing(folder, sizes, command, program):
             "journal_bytes": store.with_name(f"{store.name}.journal.jsonl").stat().st_size,
         }
         shown = lensdask.open(store)
-        assert set(shown.data_vars) == {"theta_true", "theta_summary"}
+        assert set(shown.data_vars) == {"theta_true", "theta_summary", "power"}
         assert shown.sizes["sample"] == samples
         assert bool(np.isfinite(shown["theta_summary"][-1]).all())
     return runs

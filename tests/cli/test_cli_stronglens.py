@@ -44,3 +44,16 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch, capfd, arguments, message)
     assert len(lines) == 1
     assert message in lines[0]
     assert not (tmp_path / "no.zarr").exists()
+
+
+def test_fit(tmp_path, monkeypatch, capfd):
+    lenses, fits = tmp_path / "lenses.zarr", tmp_path / "fits.zarr"
+    assert call(monkeypatch, "stronglens", "simulate", lenses, "--images", 3, "--size", 32, *THREADS) == 0
+    capfd.readouterr()
+    assert call(monkeypatch, "stronglens", "fit", lenses, fits, *THREADS, "--json") == 0
+    assert json.loads(capfd.readouterr().out)["run"]["objects"] == 3
+    found = lensdask.open(fits)
+    np.testing.assert_allclose(found["chi2"], (found["residual"] ** 2).sum(("y", "x")), rtol=1e-5)
+    assert call(monkeypatch, "stronglens", "fit", lenses, tmp_path / "no.zarr", "--survey", "hst", *THREADS) == 2
+    assert "survey: pixels of 0.08 arcsec; expected 0.101" in capfd.readouterr().err
+    assert not (tmp_path / "no.zarr").exists()

@@ -124,7 +124,7 @@ def test_every_weight_learns(name):
 
 
 def test_a_lens_has_the_same_outputs_in_any_batch():
-    model, images = network("lens-net"), IMAGES[:, 0].numpy()
+    model, images = network("lens-net"), IMAGES.numpy()
     whole = network_outputs(model, images, batch=4)
     np.testing.assert_array_equal(network_outputs(model, images[5:6], batch=4), whole[5:6])
     assert model.training

@@ -61,14 +61,14 @@ def test_parts_are_not_empty():
 def test_epochs_hold_every_lens_turned():
     whole = lenses()
     first, again, second = (whole.of_epoch(1, epoch, turns=True) for epoch in (0, 0, 1))
-    np.testing.assert_array_equal(first.images, again.images)
+    np.testing.assert_array_equal(first.maps, again.maps)
     assert not np.array_equal(first.ids, second.ids)
     order = np.argsort(first.ids)
-    np.testing.assert_allclose(first.images[order].sum((1, 2)), whole.images.sum((1, 2)), rtol=1e-4)
-    same = [np.array_equal(a, b) for a, b in zip(first.images[order], whole.images, strict=True)]
+    np.testing.assert_allclose(first.maps[order].sum((1, 2, 3)), whole.maps.sum((1, 2, 3)), rtol=1e-4)
+    same = [np.array_equal(a, b) for a, b in zip(first.maps[order], whole.maps, strict=True)]
     assert 0 < sum(same) < 20
     plain = whole.of_epoch(1, 0, turns=False)
-    np.testing.assert_array_equal(plain.images, whole.images[plain.ids])
+    np.testing.assert_array_equal(plain.maps, whole.maps[plain.ids])
 
 
 def test_batches_are_of_nearly_equal_size():

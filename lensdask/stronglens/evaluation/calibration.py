@@ -40,7 +40,7 @@ def calibration(network: Network, task: Task, lenses: LensSet, device: str) -> d
         likelihood has no maximum, and T is 1. For "mass" ``error_scale`` s, the root mean square of
         (predicted - true) / error, with the root mean square error, dex.
     """
-    outputs = network_outputs(network, lenses.images, device=device).astype(np.float64)
+    outputs = network_outputs(network, lenses.maps, device=device).astype(np.float64)
     if task == "classify":
         return _of_classes(outputs, lenses)
     mean, error = (part.numpy() for part in mass_of(torch.from_numpy(outputs)))

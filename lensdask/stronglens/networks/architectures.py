@@ -54,7 +54,7 @@ def build_network(card: dict[str, Any]) -> Network:
 
 
 def network_outputs(
-    network: Network, images: npt.NDArray[np.float32], *, device: str = "cpu", batch: int = 64
+    network: Network, maps: npt.NDArray[np.float32], *, device: str = "cpu", batch: int = 64
 ) -> npt.NDArray[np.float32]:
     """Return the outputs of a trained network.
 
@@ -65,8 +65,8 @@ def network_outputs(
     ----------
     network
         With its weights, on the device.
-    images
-        Shape (lens, y, x), at least one lens.
+    maps
+        Shape (lens, map, y, x), at least one lens.
     device
         "cpu" or "cuda".
     batch
@@ -80,16 +80,16 @@ def network_outputs(
     Raises
     ------
     InputError
-        The images are not for the network.
+        The maps are not for the network.
     """
 
     def given(part: Array) -> npt.NDArray[np.float32]:
-        return to_numpy(network(to_torch(part[:, None], device)))
+        return to_numpy(network(to_torch(part, device)))
 
     training = network.training
     network.eval()
     try:
         with torch.no_grad():
-            return np.asarray(batches_that_fit(given, (images,), batch), dtype=np.float32)
+            return np.asarray(batches_that_fit(given, (maps,), batch), dtype=np.float32)
     finally:
         network.train(training)

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
 
-from lensdask.errors import check_choice, check_number, check_seed
+from lensdask.errors import InputError, check_choice, check_number, check_seed
+from lensdask.stronglens.fitting.maps import INPUTS
 from lensdask.stronglens.networks.architectures import BASES, Config
 from lensdask.stronglens.networks.lens_net import LENS_NET_SMALL
 from lensdask.stronglens.networks.loss import OUTPUTS, Task
@@ -19,6 +20,9 @@ class Recipe:
 
     network: Config = LENS_NET_SMALL
     """Architecture. Its outputs are set to those of the task."""
+    inputs: tuple[str, ...] = ("image",)
+    """Maps that the network sees: "image", and "residual", what the smooth lens that fits best leaves of it. The maps
+    of the network are set to their number."""
     task: Task = "classify"
     """What it is for; for "mass", lenses with a vortex are taken alone."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -38,7 +42,10 @@ class Recipe:
         check_number("validation", self.validation, above=0, below=1)
         check_number("per_class", self.per_class, least=0, whole=True, meaning="0 for all")
         check_seed(self.seed)
-        object.__setattr__(self, "network", replace(self.network, outputs=OUTPUTS[self.task]))
+        if not self.inputs or len(set(self.inputs)) < len(self.inputs) or set(self.inputs) - set(INPUTS):
+            raise InputError(f"inputs: {', '.join(self.inputs)}; expected some of {', '.join(INPUTS)}, each once")
+        network = replace(self.network, outputs=OUTPUTS[self.task], maps=len(self.inputs))
+        object.__setattr__(self, "network", network)
 
 
 def read_recipe(name: str | Path = "lens-net") -> Recipe:

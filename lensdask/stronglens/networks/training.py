@@ -1,12 +1,18 @@
 """Train a network of strong lenses on a store, and write its weights with a card that says how they were made."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from lensdask.random import Stream, generator
 from lensdask.stronglens.evaluation.calibration import calibration
+from lensdask.stronglens.fitting.fit import fit_smooth
+from lensdask.stronglens.fitting.maps import maps_of
+from lensdask.stronglens.fitting.run import kept_residuals, survey_of
 from lensdask.stronglens.networks.architectures import ARCHITECTURES
 from lensdask.stronglens.networks.loss import objective
 from lensdask.stronglens.networks.recipe import Recipe
@@ -36,6 +42,7 @@ def train(
     recipe: Recipe,
     *,
     lenses: str | Path,
+    fits: str | Path | None = None,
     start: str | Path | None = None,
     device: str = "auto",
     overwrite: bool = False,
@@ -56,6 +63,9 @@ def train(
         Architecture, task and hyperparameters.
     lenses
         Store of the schema ``lenses``. Lenses for tests are in another, made with another seed.
+    fits
+        Store of the schema ``lens_fits`` of the same lenses, for a network that sees residuals; when none, smooth
+        lenses are fitted here, which takes about 10 ms of a processor for each.
     start
         Weights to go on from, of the same network, in place of random ones. Their card becomes part of the new one.
     device
@@ -76,7 +86,13 @@ def train(
     dataset = open_lenses(Path(lenses))
 
     def prepare(device: str) -> Lesson:
-        every = lens_set(dataset, str(lenses)).for_task(recipe.task)
+        def residuals(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+            if fits is not None:
+                return kept_residuals(Path(fits), dataset)
+            return fit_smooth(images, survey_of(dataset), device).residual
+
+        seen = partial(maps_of, inputs=recipe.inputs, residuals=residuals)
+        every = lens_set(dataset, str(lenses), seen).for_task(recipe.task)
         training, validation = split_lenses(every, recipe.validation, recipe.per_class, recipe.seed)
 
         def examples() -> Examples:
@@ -89,7 +105,7 @@ def train(
             examples=examples,
             data={
                 "lenses_hash": dataset.attrs["configuration_hash"],
-                "pixels": training.images.shape[-1],
+                "pixels": training.maps.shape[-1],
                 "lenses": {"training": len(training), "validation": len(validation)},
                 **{name: dataset.attrs[name] for name in ("pixel_scale", *CONDITIONS)},
             },

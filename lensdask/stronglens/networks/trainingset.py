@@ -5,7 +5,7 @@ All lenses of a training are kept in memory; 90 000 images of 64 x 64 pixels are
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,12 @@ __all__ = ["LensSet", "lens_set", "open_lenses", "split_lenses"]
 
 @dataclass(frozen=True)
 class LensSet:
-    """Images and their labels."""
+    """Maps of lenses and their labels."""
 
     ids: npt.NDArray[np.int64]
     """Shape (lens,)."""
-    images: npt.NDArray[np.float32]
-    """Shape (lens, y, x)."""
+    maps: npt.NDArray[np.float32]
+    """What a network sees, shape (lens, map, y, x)."""
     labels: npt.NDArray[np.int64]
     """0, 1 or 2, shape (lens,)."""
     units: npt.NDArray[np.float32]
@@ -44,16 +44,16 @@ class LensSet:
 
     def rows(self, rows: npt.NDArray[Any]) -> "LensSet":
         """Return some of the lenses."""
-        return LensSet(self.ids[rows], self.images[rows], self.labels[rows], self.units[rows])
+        return LensSet(self.ids[rows], self.maps[rows], self.labels[rows], self.units[rows])
 
     def for_task(self, task: Task) -> "LensSet":
         """Return the lenses that a task is for: all, or those with a mass."""
         return self if task == "classify" else self.rows(np.isfinite(self.units))
 
     def batch(self, task: Task, device: str) -> Batch:
-        """Return images, shape (lens, 1, y, x), and what the task wants of them."""
+        """Return maps, shape (lens, map, y, x), and what the task wants of them."""
         wanted = self.labels if task == "classify" else self.units
-        return to_torch(self.images[:, None], device), to_torch(wanted, device)
+        return to_torch(self.maps, device), to_torch(wanted, device)
 
     def batches(self, task: Task, size: int, device: str) -> Iterator[Batch]:
         """Yield the lenses in batches of nearly equal size, in their order: none of a few for batch normalisation."""
@@ -68,7 +68,7 @@ class LensSet:
             return mixed
         which = random.integers(len(SYMMETRIES), size=len(self))
         for number, symmetry in enumerate(SYMMETRIES):
-            mixed.images[which == number] = moved(symmetry, mixed.images[which == number])
+            mixed.maps[which == number] = moved(symmetry, mixed.maps[which == number])
         return mixed
 
 
@@ -86,7 +86,11 @@ def open_lenses(path: Path) -> xr.Dataset:
     return dataset
 
 
-def lens_set(dataset: xr.Dataset, where: str) -> LensSet:
+def lens_set(
+    dataset: xr.Dataset,
+    where: str,
+    maps: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]] = lambda images: images[:, None],
+) -> LensSet:
     """Return all lenses of a dataset, in memory.
 
     Parameters
@@ -95,6 +99,8 @@ def lens_set(dataset: xr.Dataset, where: str) -> LensSet:
         With image (lens, y, x), label and log10_mass (lens) and the coordinate lens.
     where
         Its name, for messages.
+    maps
+        From images, once they are known to be right, to what a network sees; images alone by default.
 
     Raises
     ------
@@ -112,7 +118,7 @@ def lens_set(dataset: xr.Dataset, where: str) -> LensSet:
     if not np.isin(labels, range(len(CLASSES))).all():
         raise InputError(f"{where}: labels {np.unique(labels).tolist()}; expected 0 to {len(CLASSES) - 1}")
     units = units_of(dataset["log10_mass"].to_numpy().astype(np.float64)).astype(np.float32)
-    return LensSet(dataset["lens"].to_numpy().astype(np.int64), images, labels, units)
+    return LensSet(dataset["lens"].to_numpy().astype(np.int64), maps(images), labels, units)
 
 
 def split_lenses(lenses: LensSet, fraction: float, per_class: int, seed: int) -> tuple[LensSet, LensSet]:

@@ -13,7 +13,7 @@ from lensdask.stronglens.simulation.lenses import Lenses
 from lensdask.stronglens.simulation.presets import Survey
 from lensdask.stronglens.simulation.sources import sersic
 
-__all__ = ["blurred", "deflection", "lensed_images", "noisy"]
+__all__ = ["blurred", "deflection", "lensed_images", "noise_variance", "noisy", "pixels"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -67,14 +67,17 @@ def lensed_images(lenses: Lenses, survey: Survey, size: int, reference: Array) -
     """
     # mypy takes the parts of a lens, tuples of arrays, for one type without a constructor of arrays.
     placed = Lenses(*(None if p is None else type(p)(*(like(each, reference) for each in p)) for p in lenses))  # type: ignore[arg-type]
-    x, y = constant(_pixels, size, survey.pixel_scale, reference=reference)[:, None, :, :]
+    x, y = constant(pixels, size, survey.pixel_scale, reference=reference)[:, None, :, :]
     alpha_x, alpha_y = deflection(x, y, placed)
     images = survey.pixel_scale**2 * sersic(x - alpha_x, y - alpha_y, placed.source)
     return blurred(images, survey)
 
 
-def _pixels(size: int, pixel_scale: float) -> Float64:
-    """Return x and y of all pixels, shape (2, size, size): rows as long as an image take NumPy a third of the time."""
+def pixels(size: int, pixel_scale: float) -> Float64:
+    """Return x and y of the centres of all pixels, arcsec, shape (2, size, size).
+
+    Rows as long as an image take NumPy a third of the time.
+    """
     at = coordinates(size, pixel_scale)
     return np.stack([np.broadcast_to(at, (size, size)), np.broadcast_to(at[:, None], (size, size))])
 
@@ -126,13 +129,30 @@ def noisy(images: Array, survey: Survey, ids: npt.NDArray[np.int64], seed: int) 
     Returns
     -------
     Array
-        Electrons per second. The variance of a pixel of I is (I + sky) / t + exposures · read noise² / t² with the
-        whole exposure time t.
+        Electrons per second, of the variance of `noise_variance`.
     """
-    xp, seconds = namespace(images), survey.seconds
-    sky = survey.electrons(survey.sky) * survey.pixel_scale**2
+    xp, seconds, sky = namespace(images), survey.seconds, _sky(survey)
     electrons = poisson_counts(seconds * (images + sky), ids, seed, Stream.PHOTONS)
     count = images.shape[-2] * images.shape[-1]
     white = xp.reshape(normals(index_like(ids, images), count, seed, Stream.NOISE), images.shape)
     read = survey.read_noise * survey.exposures**0.5
     return (electrons + read * xp.astype(white, images.dtype)) / seconds - sky
+
+
+def noise_variance(images: Array, survey: Survey) -> Array:
+    """Return the variance of the noise of pixels of I, (I + sky) / t + exposures · read noise² / t².
+
+    Parameters
+    ----------
+    images
+        Electrons per second without noise; below 0 counts as 0.
+    survey
+        Exposure time t of all exposures together, sky, read noise.
+    """
+    read = survey.exposures * survey.read_noise**2 / survey.seconds
+    return (namespace(images).clip(images, 0.0, None) + (_sky(survey) + read)) / survey.seconds
+
+
+def _sky(survey: Survey) -> float:
+    """Return the electrons per second of the sky in a pixel."""
+    return survey.electrons(survey.sky) * survey.pixel_scale**2

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from lensdask.arrays import Array, namespace
 from lensdask.stronglens.simulation.deflectors import axes_of
 
-__all__ = ["Source", "central_brightness", "sersic", "sersic_b"]
+__all__ = ["Source", "central_brightness", "log_central_brightness", "sersic", "sersic_b"]
 
 
 class Source(NamedTuple):
@@ -34,13 +34,17 @@ def sersic_b(index: Array) -> Array:
 
 
 def central_brightness(source: Source) -> Array:
-    """Return the surface brightness of the centre, electrons per second and arcsec².
+    """Return the surface brightness of the centre, electrons per second and arcsec²."""
+    return source.flux / source.radius**2 * namespace(source.flux).exp(log_central_brightness(source.index))
+
+
+def log_central_brightness(index: Array) -> Array:
+    """Return the logarithm of the surface brightness of the centre, for a flux and a half-light radius of one.
 
     Of the total flux F = 2 π n R² e^b b^(-2n) Γ(2n) I(R) of a profile I(r) = I(R) exp(-b [(r / R)^(1/n) - 1]).
     """
-    xp = namespace(source.flux)
-    n, b = source.index, sersic_b(source.index)
-    return source.flux * b ** (2 * n) / (2 * math.pi * n * source.radius**2 * xp.exp(_log_gamma(2 * n)))
+    xp = namespace(index)
+    return 2 * index * xp.log(sersic_b(index)) - math.log(2 * math.pi) - xp.log(index) - _log_gamma(2 * index)
 
 
 def _log_gamma(at: Array) -> Array:

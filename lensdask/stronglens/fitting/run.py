@@ -1,0 +1,143 @@
+"""Fit smooth lenses to all images of a store: a resumable run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from lensdask.compute import (
+    Chunks,
+    Device,
+    NewStore,
+    RunOptions,
+    RunResult,
+    StoreReference,
+    Table,
+    Task,
+    refer_to,
+    require_finished,
+    run,
+)
+from lensdask.data import LENS_FITS
+from lensdask.data import open as open_store
+from lensdask.errors import InputError
+from lensdask.stronglens.fitting.fit import fit_smooth
+from lensdask.stronglens.fitting.smooth import PARAMETERS
+from lensdask.stronglens.networks.trainingset import open_lenses
+from lensdask.stronglens.simulation.presets import Survey, find_survey
+
+__all__ = ["FitLenses", "fit_run", "kept_residuals", "survey_of"]
+
+
+@dataclass(frozen=True)
+class FitLenses(Task):
+    """Fits smooth lenses to images."""
+
+    lenses: StoreReference
+    """Store of images."""
+    survey: Survey
+    """Their PSF and noise."""
+
+    def __call__(self, start: int, stop: int, device: Device) -> tuple[Table, None]:
+        """Return fits of some lenses."""
+        lenses = self.lenses.load(slice(start, stop), ("image",))
+        images = lenses["image"].values
+        bad = ~np.isfinite(images).all(axis=(1, 2))
+        if bad.any():
+            raise InputError(f"the image of lens {lenses['lens'].values[np.argmax(bad)]} is not finite")
+        made = fit_smooth(images, self.survey, device)
+        table = dict(zip(PARAMETERS, made.parameters.T, strict=True))
+        return {"residual": made.residual, "chi2": made.chi2, **table}, None
+
+
+def survey_of(lenses: xr.Dataset, survey: str | Survey | None = None) -> Survey:
+    """Return the survey whose PSF and noise images have.
+
+    Parameters
+    ----------
+    lenses
+        Of the schema ``lenses``.
+    survey
+        Name, or numbers; what the lenses say themselves when none.
+
+    Raises
+    ------
+    InputError
+        There is none of that name, or it has other pixels.
+    """
+    found = find_survey(str(lenses.attrs["survey"]) if survey is None else survey)
+    if not np.isclose(found.pixel_scale, lenses.attrs["pixel_scale"]):
+        scale = lenses.attrs["pixel_scale"]
+        raise InputError(f"survey: pixels of {found.pixel_scale:g} arcsec; expected {scale:g}, as the lenses have")
+    return found
+
+
+def fit_run(
+    lenses: Path,
+    path: Path,
+    *,
+    survey: str | Survey | None = None,
+    chunk: int = LENS_FITS.chunk,
+    options: RunOptions | None = None,
+) -> RunResult:
+    """Fit a smooth lens to every image of a store, and keep its parameters, χ² and what it leaves.
+
+    Parameters
+    ----------
+    lenses
+        Store of the schema ``lenses``.
+    path
+        Store to write, schema ``lens_fits``.
+    survey
+        Whose PSF and noise the images have: "euclid", "hst", or a `Survey`; as the lenses say when none.
+    chunk
+        Lenses per task and per chunk of the store; does not change the fits.
+    options
+        Cluster, device, resumption.
+
+    Raises
+    ------
+    InputError
+        The output exists; the lenses are unfinished, not of a known survey, or of other pixels than it has.
+    """
+    dataset = open_lenses(lenses)
+    if path.resolve() == lenses.resolve():
+        raise InputError(f"{path} is both input and output; expected two different stores")
+    require_finished(lenses, "lensdask stronglens simulate")
+    task = FitLenses(refer_to(lenses, dataset), survey_of(dataset, survey))
+    attributes = {
+        "pixel_scale": task.survey.pixel_scale,
+        "survey": task.survey.name,
+        "lenses_hash": dataset.attrs["configuration_hash"],
+    }
+    sizes = {name: dataset.sizes[name] for name in ("lens", "y", "x")}
+    store = NewStore(path, LENS_FITS, sizes, {"lens": dataset["lens"].values}, attributes)
+    return run(task, Chunks(sizes["lens"], chunk, "lenses"), store, options, label="fit smooth lenses")
+
+
+def kept_residuals(path: Path, lenses: xr.Dataset) -> npt.NDArray[np.float32]:
+    """Return the residuals of a store of fits, shape (lens, y, x).
+
+    Parameters
+    ----------
+    path
+        The store.
+    lenses
+        Whose fits they must be.
+
+    Raises
+    ------
+    InputError
+        It is no finished store of fits, or one of other lenses.
+    """
+    fits = open_store(path)
+    if fits.attrs["schema"] != LENS_FITS.name:
+        raise InputError(f"{path}: a store of {fits.attrs['schema']}; expected one of {LENS_FITS.name}")
+    require_finished(path, "lensdask stronglens fit")
+    if fits.attrs["lenses_hash"] != lenses.attrs["configuration_hash"] or not np.array_equal(
+        fits["lens"].values, lenses["lens"].values
+    ):
+        raise InputError(f"{path}: fits of other lenses; expected those of the store of images")
+    return np.asarray(fits["residual"].to_numpy(), dtype=np.float32)
