@@ -146,7 +146,7 @@ def _fitted(images: Tensor, survey: Survey) -> Tensor:
 def _library(survey: Survey, size: int, device: str) -> _Library:
     # Their fluxes do not count: every fit takes that of its image.
     drawn = torch.from_numpy(vector_of(draw_lenses(np.arange(_DRAWN), SMOOTH, survey, 0))).float().to(device)
-    images = torch.cat([smooth_images(part, survey, size).flatten(1) for part in drawn.split(64)])
+    images = torch.cat([smooth_images(part, survey, size).flatten(1) for part in torch.split(drawn, 64)])
     norms = images.norm(dim=1)
     return _Library(drawn, norms, images / norms[:, None], drawn.mean(0), _WIDTH * drawn.std(0))
 

@@ -96,7 +96,8 @@ def smooth_images(vector: Tensor, survey: Survey, size: int) -> Tensor:
         Electrons per second in each pixel, shape (lens, size, size).
     """
     columns = vector.unbind(1)
-    return blurred(_profile(_rays(columns, survey, size), columns, survey).brightness, survey)
+    images: Tensor = blurred(_profile(_rays(columns, survey, size), columns, survey).brightness, survey)
+    return images
 
 
 def smooth_images_and_derivatives(vector: Tensor, survey: Survey, size: int) -> tuple[Tensor, Tensor]:
