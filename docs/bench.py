@@ -269,6 +269,11 @@ GPU_TABLES: dict[str, tuple[str, list[str], Callable[[dict[str, Any]], list[str]
         MOSAIC_HEADER,
         mosaic_cells,
     ),
+    "lenses.cuda": (
+        "Strong lenses of three classes, 64 x 64 pixels",
+        ["stage", "lenses/s", "ms"],
+        mosaic_cells,
+    ),
 }
 """Title, header and cells of a row, by the name of the results."""
 

@@ -40,6 +40,7 @@ PARTS: dict[str, tuple[float, tuple[str, ...]]] = {
     "maps": (60.0, ()),
     "training": (60.0, ()),
     "mosaics": (60.0, RUNS),
+    "lenses": (60.0, RUNS),
 }
 """Seconds at the most and modules needed, by the name of the part, which is that of its function in `gpu_parts`."""
 

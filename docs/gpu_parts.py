@@ -189,3 +189,10 @@ def mosaics(device: str, tiny: bool) -> dict[str, Any]:
     from mosaic_stages import mosaic_costs
 
     return mosaic_costs(device, tiny=tiny)
+
+
+def lenses(device: str, tiny: bool) -> dict[str, Any]:
+    """Time the simulation of strong lenses, and the networks that tell their classes."""
+    from lens_stages import lens_costs
+
+    return lens_costs(device, tiny=tiny)

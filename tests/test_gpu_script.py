@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TABLES = {"tests", "resmooth", "stages", "bias", "maps", "training", "mosaics"}
+TABLES = {"tests", "resmooth", "stages", "bias", "maps", "training", "mosaics", "lenses"}
 
 
 BLOCK = """
@@ -57,6 +57,7 @@ def test_a_dry_run_on_the_cpu(tmp_path, load):
         "Mass maps",
         "One epoch of training",
         "Mosaics of large-scale structure",
+        "Strong lenses of three classes, 64 x 64 pixels",
         "Tests",
     ]
     assert all(f"## {title}, NVIDIA X" in page for title in titles)
@@ -70,7 +71,7 @@ def test_what_is_missing_is_named_and_the_rest_is_done(tmp_path):
     assert done.returncode == 3, done.stdout + done.stderr
     lines = {line.split()[0]: line for line in done.stdout.splitlines() if " s  " in line}
     skipped = {name for name, line in lines.items() if "skipped: no dask, distributed, zarr, astropy, galsim" in line}
-    assert skipped == {"tests", "stages", "bias", "mosaics"}
+    assert skipped == {"tests", "stages", "bias", "mosaics", "lenses"}
     assert {file.name for file in tmp_path.glob("*.json")} == {f"{name}.cpu.json" for name in TABLES - skipped}
 
 

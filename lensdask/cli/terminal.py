@@ -27,6 +27,7 @@ __all__ = [
     "print_experiments",
     "print_reproduction",
     "print_results",
+    "print_scores",
     "print_status",
     "print_store",
 ]
@@ -133,9 +134,26 @@ def print_evaluation(result: dict[str, Any]) -> None:
 _TOTAL_SLOPE = "slope by total least squares"
 
 
+def print_scores(result: dict[str, Any]) -> None:
+    """Print how good predictions of lenses are, with 95 % intervals; curves are left to the picture."""
+    table = Table(title=f"{result['network']}, {counted(result['size'], 'lenses')}", title_justify="left")
+    table.add_column("quantity", overflow="fold")
+    table.add_column("lenses", overflow="fold")
+    table.add_column("measured", justify="right", no_wrap=True)
+    table.add_column("95 % of resamplings", justify="right", no_wrap=True)
+    for row in result["rows"]:
+        if "x" not in row:
+            unit = "" if row["unit"] == "1" else f" ({row['unit']})"
+            measured = "–" if row["measured"] is None else f"{row['measured']:.4f}"
+            known = row.get("low") is not None
+            interval = f"{row['low']:.4f} to {row['high']:.4f}" if known else "–"
+            table.add_row(Text(row["quantity"] + unit), Text(row["series"]), measured, interval)
+    Console().print(table)
+
+
 def counted(count: int, unit: str) -> str:
     """Return a count with its unit, which is given in the plural."""
-    singular = f"{unit[:-3]}y" if unit.endswith("ies") else unit.removesuffix("s")
+    singular = f"{unit[:-3]}y" if unit.endswith("ies") else unit.removesuffix("es" if unit.endswith("ses") else "s")
     return f"{count} {singular if count == 1 else unit}"
 
 

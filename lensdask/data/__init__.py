@@ -4,6 +4,7 @@ from lensdask.data.files import check_unchanged, file_sha256
 from lensdask.data.schema import Attribute, Schema, Variable
 from lensdask.data.schemas import (
     LENS_FITS,
+    LENS_PREDICTIONS,
     LENSES,
     LSS_CHAINS,
     LSS_SPECTRA,
@@ -32,6 +33,7 @@ from lensdask.version import code_version
 __all__ = [
     "LENSES",
     "LENS_FITS",
+    "LENS_PREDICTIONS",
     "LSS_CHAINS",
     "LSS_SPECTRA",
     "LSS_SUMMARIES",

@@ -1,9 +1,9 @@
-"""The schema of images of strong lenses."""
+"""The schemas of strong lenses: images, and what networks say of them."""
 
 from lensdask.data.common import COMMON
 from lensdask.data.schema import Attribute, Schema, Variable
 
-__all__ = ["LENSES", "LENS_FITS"]
+__all__ = ["LENSES", "LENS_FITS", "LENS_PREDICTIONS"]
 
 
 def _per_lens(units: str, meaning: str) -> Variable:
@@ -91,3 +91,32 @@ LENS_FITS = Schema(
     chunk=512,
 )
 """Smooth lenses fitted to images, and what they leave of them."""
+
+LENS_PREDICTIONS = Schema(
+    name="lens_predictions",
+    version=1,
+    variables={
+        "probability": Variable(
+            ("lens", "class"), "float32", "1", "calibrated probability of each class; they add up to 1", required=False
+        ),
+        "log10_mass": _per_lens("1", "mean of log10 of the axion mass in eV, given that the lens has a vortex"),
+        "log10_mass_error": _per_lens("1", "calibrated standard deviation of log10_mass, dex"),
+    },
+    coords={
+        "lens": Variable(("lens",), "int64", "1", "id of the lens"),
+        "class": Variable(("class",), "str", "1", "name of the class: none, cdm or vortex", required=False),
+    },
+    attributes=COMMON
+    | {
+        "pixel_scale": Attribute("number", "arcsec", "side of a pixel of the images"),
+        "network": Attribute("text", "1", "name of the network, for people"),
+        "network_sha256": Attribute("text", "1", "checksum of its weights"),
+        "task": Attribute("text", "1", "what it is for: classify, or mass"),
+        "calibration": Attribute("number", "1", "temperature of the probabilities, or scale of the errors of masses"),
+        "lenses_hash": Attribute("text", "1", "configuration_hash of the lenses"),
+        "trained_on": Attribute("list of text", "1", "configuration_hash of the lenses that the network learned from"),
+    },
+    unit_dim="lens",
+    chunk=1024,
+)
+"""Classes of lenses, or masses of axions, by a network."""

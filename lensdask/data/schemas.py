@@ -1,19 +1,21 @@
 """The schemas: what each dataset holds, its names, dimensions, types, units, attributes and chunks.
 
 A schema is the law for its datasets. The template on disk, the checks of the writer, the checks at opening and the
-descriptions of datasets in memory all read it, so a variable is described here, and of lenses beside, and nowhere else.
+descriptions of datasets in memory all read it, so a variable is described here, those of lenses beside, and nowhere
+else.
 """
 
 from collections.abc import Mapping
 
 from lensdask.data.common import COMMON
-from lensdask.data.lenses import LENS_FITS, LENSES
+from lensdask.data.lenses import LENS_FITS, LENS_PREDICTIONS, LENSES
 from lensdask.data.schema import Attribute, Schema, Variable
 
 __all__ = [
     "COMMON",
     "LENSES",
     "LENS_FITS",
+    "LENS_PREDICTIONS",
     "LSS_CHAINS",
     "LSS_SPECTRA",
     "LSS_SUMMARIES",
@@ -353,7 +355,7 @@ SCHEMAS: Mapping[str, Schema] = {
     for schema in (
         *(STAMPS, SHAPES, SHEAR_MAPS, MASS_MAPS),
         *(LSS_TILES, LSS_SUMMARIES, LSS_SPECTRA, LSS_CHAINS),
-        *(LENSES, LENS_FITS),
+        *(LENSES, LENS_FITS, LENS_PREDICTIONS),
     )
 }
 """The schemas that `lensdask.open` knows, by name."""

@@ -6,10 +6,13 @@ from lensdask.lazy import lazy_names
 
 if TYPE_CHECKING:
     from lensdask.compute import RunOptions
+    from lensdask.stronglens.evaluation.evaluate import evaluate
     from lensdask.stronglens.fitting.run import fit_run
     from lensdask.stronglens.lenses import simulate, simulate_run
+    from lensdask.stronglens.network import LensNetwork, find_network, shipped_networks
     from lensdask.stronglens.networks.recipe import Recipe, read_recipe
     from lensdask.stronglens.networks.training import train
+    from lensdask.stronglens.prediction import classify, classify_run
     from lensdask.stronglens.published import read_published
     from lensdask.stronglens.simulation.presets import CLASSES, PRESETS, SIGNALS, SURVEYS, Preset, Signal, Survey
 else:
@@ -20,14 +23,20 @@ __all__ = [
     "PRESETS",
     "SIGNALS",
     "SURVEYS",
+    "LensNetwork",
     "Preset",
     "Recipe",
     "RunOptions",
     "Signal",
     "Survey",
+    "classify",
+    "classify_run",
+    "evaluate",
+    "find_network",
     "fit_run",
     "read_published",
     "read_recipe",
+    "shipped_networks",
     "simulate",
     "simulate_run",
     "train",

@@ -23,6 +23,9 @@ _FOLDERS = {"no_sub": 0, "no": 0, "none": 0, "cdm": 1, "sphere": 1, "axion": 2, 
 def read_published(directory: str | Path, survey: str | Survey) -> "xr.Dataset":
     """Return the images of a published set: one folder for each class, one file for each image.
 
+    ``lensdask.write(read_published(directory, "euclid"), "lenses.zarr")`` makes a store of them, as does the command
+    ``lensdask stronglens import``.
+
     Parameters
     ----------
     directory

@@ -142,7 +142,7 @@ def test_a_temperature_mends_logits_that_are_too_large(monkeypatch):
     random = np.random.default_rng(0)
     logits = 2 * random.standard_normal((4000, 3))
     labels = np.array([random.choice(3, p=p) for p in softmax(logits, axis=1)])
-    found = LensSet(np.arange(4000), np.zeros((4000, 2, 2), np.float32), labels, np.zeros(4000, np.float32))
+    found = LensSet(np.arange(4000), np.zeros((4000, 1, 2, 2), np.float32), labels, np.zeros(4000, np.float32))
     outputs_of(monkeypatch, 3 * logits)
     card = calibration(None, "classify", found, "cpu")
     assert card["temperature"] == pytest.approx(3, rel=0.1)
@@ -155,7 +155,7 @@ def test_a_temperature_mends_logits_that_are_too_large(monkeypatch):
 def test_a_scale_mends_errors_that_are_too_small(monkeypatch):
     random = np.random.default_rng(0)
     units = random.uniform(-1, 1, 4000).astype(np.float32)
-    found = LensSet(np.arange(4000), np.zeros((4000, 2, 2), np.float32), np.full(4000, 2), units)
+    found = LensSet(np.arange(4000), np.zeros((4000, 1, 2, 2), np.float32), np.full(4000, 2), units)
     said = np.full(4000, 2 * np.log(0.1))
     outputs_of(monkeypatch, np.stack([units + random.normal(0, 0.25, 4000), said], axis=1))
     card = calibration(None, "mass", found, "cpu")

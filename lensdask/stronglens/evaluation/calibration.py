@@ -4,11 +4,12 @@ Networks are surer than they should be. One number mends most of it: the tempera
 softmax(z / T) (Guo et al. 2017), or the factor s of the errors of masses. Neither changes which class or mass is found.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from scipy.special import softmax
+from torch import nn
 
 from lensdask.stronglens.evaluation.metrics import accuracy, fit_temperature, mean_nll
 from lensdask.stronglens.networks.architectures import Network, network_outputs
@@ -18,7 +19,7 @@ from lensdask.stronglens.networks.trainingset import LensSet
 __all__ = ["calibration"]
 
 
-def calibration(network: Network, task: Task, lenses: LensSet, device: str) -> dict[str, Any]:
+def calibration(network: nn.Module, task: Task, lenses: LensSet, device: str) -> dict[str, Any]:
     """Return what validation lenses say of a network, for its card.
 
     Parameters
@@ -40,7 +41,7 @@ def calibration(network: Network, task: Task, lenses: LensSet, device: str) -> d
         likelihood has no maximum, and T is 1. For "mass" ``error_scale`` s, the root mean square of
         (predicted - true) / error, with the root mean square error, dex.
     """
-    outputs = network_outputs(network, lenses.maps, device=device).astype(np.float64)
+    outputs = network_outputs(cast(Network, network), lenses.maps, device=device).astype(np.float64)
     if task == "classify":
         return _of_classes(outputs, lenses)
     mean, error = (part.numpy() for part in mass_of(torch.from_numpy(outputs)))

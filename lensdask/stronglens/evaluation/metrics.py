@@ -19,6 +19,7 @@ __all__ = [
     "accuracy",
     "bootstrap_interval",
     "calibration_error",
+    "class_auc",
     "expected_calibration_error",
     "fit_temperature",
     "macro_auc",
@@ -73,15 +74,31 @@ def macro_auc(probability: Float64, label: Labels) -> float:
     """
     areas = []
     for number in range(probability.shape[1]):
-        member = label == number
-        inside, outside = int(member.sum()), int((~member).sum())
-        if not inside or not outside:
+        inside = int((label == number).sum())
+        if inside in (0, len(label)):
+            outside = len(label) - inside
             raise InputError(
                 f"macro_auc: {inside} lenses of class {number}, {outside} of others; expected some of both"
             )
-        ranks = rankdata(probability[:, number])[member].sum()
-        areas.append((ranks - inside * (inside + 1) / 2) / (inside * outside))
+        areas.append(class_auc(probability[:, number], label == number))
     return float(np.mean(areas))
+
+
+def class_auc(probability: Float64, member: npt.NDArray[np.bool_]) -> float:
+    """Return the area under the curve of one class against all others, see `macro_auc`.
+
+    Parameters
+    ----------
+    probability
+        Of the class, shape (lens,).
+    member
+        Whether the lens is of the class, shape (lens,); NaN is returned where none is, or all are.
+    """
+    inside, outside = int(member.sum()), int((~member).sum())
+    if not inside or not outside:
+        return float("nan")
+    ranks = rankdata(probability)[member].sum()
+    return float((ranks - inside * (inside + 1) / 2) / (inside * outside))
 
 
 def calibration_error(probability: Float64, label: Labels, bins: int = 10) -> float:

@@ -28,7 +28,7 @@ from lensdask.stronglens.fitting.smooth import PARAMETERS
 from lensdask.stronglens.networks.trainingset import open_lenses
 from lensdask.stronglens.simulation.presets import Survey, find_survey
 
-__all__ = ["FitLenses", "fit_run", "kept_residuals", "survey_of"]
+__all__ = ["FitLenses", "check_fits", "fit_run", "kept_residuals", "open_fits", "survey_of"]
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,17 @@ def kept_residuals(path: Path, lenses: xr.Dataset) -> npt.NDArray[np.float32]:
 
     Parameters
     ----------
+    path, lenses
+        As for `open_fits`.
+    """
+    return np.asarray(open_fits(path, lenses)["residual"].to_numpy(), dtype=np.float32)
+
+
+def open_fits(path: Path, lenses: xr.Dataset) -> xr.Dataset:
+    """Return a store of fits, open.
+
+    Parameters
+    ----------
     path
         The store.
     lenses
@@ -136,8 +147,28 @@ def kept_residuals(path: Path, lenses: xr.Dataset) -> npt.NDArray[np.float32]:
     if fits.attrs["schema"] != LENS_FITS.name:
         raise InputError(f"{path}: a store of {fits.attrs['schema']}; expected one of {LENS_FITS.name}")
     require_finished(path, "lensdask stronglens fit")
+    check_fits(fits, lenses, str(path))
+    return fits
+
+
+def check_fits(fits: xr.Dataset, lenses: xr.Dataset, where: str) -> None:
+    """Refuse fits of other lenses.
+
+    Parameters
+    ----------
+    fits
+        Of the schema ``lens_fits``.
+    lenses
+        Whose fits they must be.
+    where
+        Name of the fits, for the message.
+
+    Raises
+    ------
+    InputError
+        They are of others.
+    """
     if fits.attrs["lenses_hash"] != lenses.attrs["configuration_hash"] or not np.array_equal(
         fits["lens"].values, lenses["lens"].values
     ):
-        raise InputError(f"{path}: fits of other lenses; expected those of the store of images")
-    return np.asarray(fits["residual"].to_numpy(), dtype=np.float32)
+        raise InputError(f"{where}: fits of other lenses; expected those of the images")

@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 from lensdask.errors import InputError, check_choice, check_number, check_seed
 from lensdask.stronglens.fitting.maps import INPUTS
-from lensdask.stronglens.networks.architectures import BASES, Config
+from lensdask.stronglens.networks.architectures import ARCHITECTURES, BASES, Config
 from lensdask.stronglens.networks.lens_net import LENS_NET_SMALL
 from lensdask.stronglens.networks.loss import OUTPUTS, Task
-from lensdask.training import TrainingConfig, find_recipe, recipe_of_file
+from lensdask.training import TrainingConfig, describe_network, find_recipe, recipe_of_file
 
-__all__ = ["Recipe", "read_recipe"]
+__all__ = ["Recipe", "read_recipe", "recipe_for"]
 
 
 @dataclass(frozen=True)
@@ -65,3 +65,30 @@ def read_recipe(name: str | Path = "lens-net") -> Recipe:
         There is no such recipe, the file cannot be read, or it has a setting that does not exist.
     """
     return recipe_of_file(find_recipe(name, ("lens-",)), Recipe(), BASES)
+
+
+def recipe_for(network: str | None = None, task: str | None = None, config: str | Path | None = None) -> Recipe:
+    """Return the recipe that trains a network for a task.
+
+    Parameters
+    ----------
+    network
+        Architecture, "lens-net", "resnet50", "c8", "harmonic" or "et"; when none that of `config`.
+    task
+        "classify" or "mass"; when none that of the recipe.
+    config
+        As for `read_recipe`; when none the recipe of the network for a CPU, of the lens-net if there is no name either.
+
+    Raises
+    ------
+    InputError
+        There is no such network, task or recipe, or the recipe is of another network.
+    """
+    if network is not None:
+        check_choice("network", network, tuple(BASES))
+    own = f"lens-{(network or 'lens-net').removeprefix('lens-')}"
+    recipe = read_recipe(own if config is None else config)
+    found = describe_network(recipe.network, ARCHITECTURES)["architecture"]
+    if network is not None and network != found:
+        raise InputError(f"network: {network!r}; expected {found!r}, the architecture of the recipe")
+    return recipe if task is None else replace(recipe, task=cast(Task, task))
