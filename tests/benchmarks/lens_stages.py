@@ -1,4 +1,4 @@
-"""What images of strong lenses and the networks that see them cost, in lenses/s: simulation, prediction, training."""
+"""Cost of images of strong lenses and of the networks that see them, in lenses/s: simulation, fits, networks."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,6 +10,7 @@ from machine import timed
 
 from lensdask.arrays import to_torch
 from lensdask.compute.devices import torch_settings
+from lensdask.stronglens.fitting.fit import fit_smooth
 from lensdask.stronglens.lenses import SimulateLenses
 from lensdask.stronglens.networks.architectures import ARCHITECTURES, BASES, network_outputs
 from lensdask.stronglens.networks.loss import objective
@@ -30,6 +31,8 @@ def lens_costs(device: str, *, tiny: bool = False) -> dict[str, Any]:
     with torch_settings():
         images = _task(*PRESETS[0]).images(np.arange(count), device)  # type: ignore[arg-type]
         stages = [*_simulation(count, device), *_networks(images, device, tiny)]
+        if not tiny:
+            stages.append(("fit of a smooth lens", partial(fit_smooth, images, find_survey("euclid"), device)))
         rows = [_row(name, count, call, device, tiny) for name, call in stages]
     return {"lenses": count, "rows": rows, "failed": int(not np.isfinite(images).all())}
 
