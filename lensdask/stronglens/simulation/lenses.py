@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lensdask.arrays import namespace
 from lensdask.random import Stream, words
 from lensdask.stats.poisson import poisson_counts
 from lensdask.stronglens.simulation.deflectors import Clumps, Line, Macro
@@ -210,13 +211,14 @@ def as_points(vortex: Line, number: int = _POINTS) -> Clumps:
     Parameters
     ----------
     vortex
-        The line, float64 arrays of NumPy.
+        The line, arrays of any library.
     number
         How many.
     """
-    along = vortex.half_length[:, None] * np.linspace(-1, 1, number)
-    x, y = along * np.cos(vortex.angle)[:, None], along * np.sin(vortex.angle)[:, None]
-    return Clumps(x, y, np.repeat(vortex.mass[:, None] / number, number, axis=1), np.ones_like(x))
+    xp = namespace(vortex.half_length)
+    along = vortex.half_length[:, None] * xp.linspace(-1, 1, number, dtype=vortex.half_length.dtype)
+    x, y = along * xp.cos(vortex.angle)[:, None], along * xp.sin(vortex.angle)[:, None]
+    return Clumps(x, y, vortex.mass[:, None] / number + 0 * x, xp.ones_like(x))
 
 
 def turned(lenses: Lenses, degrees: float) -> Lenses:

@@ -1,0 +1,1 @@
+"""Figures and tables of Cheeramvelil, Gleyzer & Toomey (2023): equivariant networks for strong lenses."""

@@ -1,0 +1,181 @@
+"""Where the information on dark matter is: beside the smooth lens, by axion mass; and where it should not be.
+
+What takes long is kept among the parts, a file of numbers for each of its rows.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lensdask.compute import Row, row, write_json
+from lensdask.random import Stream, generator
+from lensdask.reproduce.experiment import Job, Outcome
+from lensdask.stronglens import simulate
+from lensdask.stronglens.evaluation.information import mass_bounds, substructure_snr
+from lensdask.stronglens.evaluation.leaks import cut_predictions, neighbour_predictions, ring_radius
+from lensdask.stronglens.simulation.drawing import draw_class
+from lensdask.stronglens.simulation.presets import CLASSES, PRESETS, SIGNALS, SURVEYS, Signal
+
+__all__ = ["SUBSTRUCTURE", "Substructure", "information", "vortices_of_mass"]
+
+Float64 = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.int64]
+
+
+class Substructure(NamedTuple):
+    """Substructure of some lenses.
+
+    Parameters
+    ----------
+    preset
+        Name of the lenses.
+    name
+        Class of the substructure.
+    signal
+        What it is drawn from.
+    """
+
+    preset: str
+    name: str
+    signal: Signal
+
+
+_CODED, _CDM = SIGNALS["as-coded"], SIGNALS["cdm"]
+
+SUBSTRUCTURE = {
+    "deeplensesim: CDM as coded": Substructure("deeplensesim", "cdm", _CODED),
+    "deeplensesim: CDM, slope -1.9": Substructure("deeplensesim", "cdm", replace(_CODED, slope=-1.9)),
+    "deeplensesim: CDM, slope -1.9, above 1e8": Substructure(
+        "deeplensesim", "cdm", replace(_CODED, slope=-1.9, least_mass=1e8)
+    ),
+    "deeplensesim: vortex of 3e10": Substructure("deeplensesim", "vortex", _CODED),
+    "deeplensesim: vortex of 3e9": Substructure("deeplensesim", "vortex", replace(_CODED, vortex_mass=3e9)),
+    "physical: CDM as coded": Substructure("physical", "cdm", _CODED),
+    "physical: CDM": Substructure("physical", "cdm", _CDM),
+    "physical: CDM above 1e8": Substructure("physical", "cdm", replace(_CDM, least_mass=1e8)),
+    "physical: vortex of 3e10": Substructure("physical", "vortex", _CDM),
+    "physical: vortex of 3e9": Substructure("physical", "vortex", replace(_CDM, vortex_mass=3e9)),
+}
+"""What the signal-to-noise ratio is measured of, by the names of the series; masses in Msun."""
+
+_LEAKS = {
+    "deeplensesim, noise-free": ("deeplensesim", _CODED, False),
+    "deeplensesim, noise of euclid": ("deeplensesim", _CODED, True),
+    "physical, as coded": ("physical", _CODED, True),
+    "physical": ("physical", _CDM, True),
+}
+"""Images whose classes are told apart without physics: preset, substructure, whether there is noise."""
+
+_MASSES = ((-24.0, -23.9), (-23.55, -23.45), (-23.05, -22.95), (-22.55, -22.45), (-22.3, -22.2))
+"""Bins of log10 m in which the bound is measured."""
+
+_COUNT = {"tiny": 8, "small": 320, "paper": 3200}
+"""Lenses of a row."""
+
+_SIZE = {"tiny": 32, "small": 64, "paper": 64}
+"""Pixels on a side."""
+
+_CLASSIFIERS = (
+    "5 nearest neighbours in 30 principal components, all classes",
+    "a cut in ring radius, none and CDM",
+    "a cut in ring radius, none and vortex",
+)
+
+_TRAINING = {"tiny": 60, "small": 1500, "paper": 1500}
+"""Images that the classifiers without physics learn from; as many are tested."""
+
+
+def information(job: Job) -> Outcome:
+    """Return the signal-to-noise ratio of substructure, bounds on the axion mass, and what gives the classes away."""
+    job.parts.mkdir(parents=True, exist_ok=True)
+    rows = [*_ratios(job), *_leaks(job), *_bounds(job)]
+    return Outcome(rows, sum(one["n"] for one in rows))
+
+
+def _kept(job: Job, name: str, make: Callable[[], Float64]) -> Float64:
+    """Return numbers of lenses, made unless they are among the parts."""
+    path = job.parts / f"{name}.json"
+    if not path.exists():
+        write_json(path, {"values": make().tolist()})
+    return np.asarray(json.loads(path.read_text())["values"], dtype=np.float64)
+
+
+def _median(quantity: str, values: Float64, job: Job, **more: Any) -> Row:
+    """Return the row of the median over lenses, with its error by bootstrap."""
+    random = generator(job.seed, Stream.BOOTSTRAP, 0)
+    medians = np.median(values[random.integers(len(values), size=(1000, len(values)))], axis=1)
+    return row(quantity, float(np.median(values)), float(medians.std(ddof=1)), n=len(values), **more)
+
+
+def _ratios(job: Job) -> Iterator[Row]:
+    """Yield the rows of the signal-to-noise ratio of substructure."""
+    ids = np.arange(_COUNT[job.size], dtype=np.int64)
+    for survey in SURVEYS:
+        for series, (preset, name, signal) in SUBSTRUCTURE.items():
+            make = partial(substructure_snr, preset, survey, signal, name, ids, job.seed, size=_SIZE[job.size])
+            values = _kept(job, f"{survey} {series}", make)
+            yield _median(f"median S/N of substructure, {survey}", values, job, series=series)
+
+
+def _leaks(job: Job) -> Iterator[Row]:
+    """Yield the rows of classifiers without physics."""
+    for series, (preset, signal, noise) in _LEAKS.items():
+        scores = _kept(job, f"leaks {series}", partial(_scores, job, preset, signal, noise))
+        for what, (right, count) in zip(_CLASSIFIERS, scores, strict=True):
+            share = right / count
+            # Where none or all are right, there is an error yet.
+            error = (max(share * (1 - share), 1 / count) / count) ** 0.5
+            yield row(f"accuracy of {what}", share, error, series=series, n=int(count))
+
+
+def _scores(job: Job, preset: str, signal: Signal, noise: bool) -> Float64:
+    """Return how many lenses classifiers are right about, and of how many, shape (classifier, 2)."""
+    count, size = _TRAINING[job.size], _SIZE[job.size]
+    about = simulate(images=2 * count, preset=preset, signal=signal, noise=noise, size=size, seed=job.seed)
+    lenses = about[["image", "label"]].compute(scheduler="synchronous")
+    images, label = lenses["image"].to_numpy(), lenses["label"].to_numpy().astype(np.int64)
+    is_known = np.arange(2 * count) < count
+    nearest = neighbour_predictions(images[is_known], label[is_known], images[~is_known])
+    found = [(int((nearest == label[~is_known]).sum()), count)]
+    radius = ring_radius(images, lenses.attrs["pixel_scale"])
+    for number in range(1, len(CLASSES)):
+        member = label == number
+        known, others = ((member | (label == 0)) & part for part in (is_known, ~is_known))
+        cut = cut_predictions(radius[known], member[known], radius[others])
+        found.append((int((cut == member[others]).sum()), int(others.sum())))
+    return np.array(found, dtype=np.float64)
+
+
+def vortices_of_mass(low: float, high: float, count: int, seed: int) -> Ids:
+    """Return the ids of the first lenses whose vortex is of an axion mass in a range.
+
+    Parameters
+    ----------
+    low, high
+        Of log10 m, within the prior.
+    count
+        How many ids.
+    seed
+        Of the simulation.
+    """
+    drawn = np.arange(int(3 * count / (high - low)) + 400, dtype=np.int64)
+    lenses = draw_class(drawn, "vortex", PRESETS["physical"], _CDM, SURVEYS["euclid"], 0.0, seed)
+    return drawn[(lenses.log10_mass >= low) & (lenses.log10_mass < high)][:count]
+
+
+def _bounds(job: Job) -> Iterator[Row]:
+    """Yield the rows of the bound on the axion mass."""
+    for (preset, signal), survey, (low, high) in product(
+        (("deeplensesim", _CODED), ("physical", _CDM)), SURVEYS, _MASSES
+    ):
+        ids = vortices_of_mass(low, high, _COUNT[job.size], job.seed)
+        make = partial(mass_bounds, preset, survey, signal, ids, job.seed, size=_SIZE[job.size])
+        values = _kept(job, f"bound {preset} {survey} {low:.2f}", make)
+        place = {"series": f"{preset}, {survey}", "x": (low + high) / 2, "unit": "dex"}
+        yield _median("median bound on log10 m", values, job, **place)

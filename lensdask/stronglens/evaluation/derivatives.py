@@ -1,0 +1,137 @@
+"""Derivatives of the images of lenses, and what of a signal in them no other parameter can imitate.
+
+Forward through the simulator by torch: a lens depends on its own parameters alone, so that one pass gives the
+derivative of all lenses with respect to one parameter of each. All is float64 of NumPy outside.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from lensdask.errors import InputError
+from lensdask.stronglens.simulation.deflectors import Line
+from lensdask.stronglens.simulation.imaging import lensed_images
+from lensdask.stronglens.simulation.lenses import Lenses, as_points
+from lensdask.stronglens.simulation.presets import Survey
+
+__all__ = ["Part", "image_derivatives", "pixel_variance", "significance"]
+
+Float64 = npt.NDArray[np.float64]
+
+Part = Literal["macro", "source", "line"]
+"""Parts of a lens whose every number has a derivative: the smooth lens with shear, the source, a line vortex."""
+
+
+def image_derivatives(
+    lenses: Lenses, survey: Survey, size: int, parts: Sequence[Part], points: bool = False
+) -> tuple[Float64, Float64]:
+    """Return images without noise, and their derivatives with respect to the numbers of parts of the lenses.
+
+    Parameters
+    ----------
+    lenses
+        Float64 arrays of NumPy. An ellipticity of exactly 0 has no direction, and no derivative.
+    survey
+        Pixels and PSF.
+    size
+        Pixels on a side.
+    parts
+        Which numbers: all of these parts, in the order of their fields.
+    points
+        Whether lines are simulated as a hundred points each.
+
+    Returns
+    -------
+    images
+        Electrons per second, shape (lens, y, x).
+    derivatives
+        Electrons per second over the unit of each number, shape (lens, number, y, x).
+
+    Raises
+    ------
+    InputError
+        A derivative is not finite.
+    """
+    reference, slopes = torch.zeros(1, dtype=torch.float64), []
+    for part in parts:
+        numbers: Any = getattr(lenses, part)
+        for name, values in numbers._asdict().items():
+
+            def made(varied: torch.Tensor, part: str = part, numbers: Any = numbers, name: str = name) -> torch.Tensor:
+                other = lenses._replace(**{part: numbers._replace(**{name: varied})})
+                picture: torch.Tensor = lensed_images(_placed(other, points), survey, size, reference)
+                return picture
+
+            slope = _derivative(made, torch.from_numpy(np.array(values, dtype=np.float64)))
+            if not bool(slope.isfinite().all()):
+                raise InputError(f"derivatives: that of {name} of the {part} is not finite; expected ellipticities > 0")
+            slopes.append(slope)
+    images = lensed_images(_placed(lenses, points), survey, size, reference)
+    return images.numpy(), torch.stack(slopes, 1).numpy()
+
+
+def _derivative(made: Callable[[torch.Tensor], torch.Tensor], value: torch.Tensor) -> torch.Tensor:
+    """Return the derivative of the image of each lens with respect to its own value."""
+    with warnings.catch_warnings():
+        # Torch itself compiles its rules with an interface that it has deprecated.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        slope: torch.Tensor = torch.func.jvp(made, (value,), (torch.ones_like(value),))[1]
+    return slope
+
+
+def _placed(lenses: Lenses, points: bool) -> Lenses:
+    """Return lenses with points in the place of lines, where they are wanted."""
+    if lenses.line is None or not points:
+        return lenses
+    line = Line(*(torch.as_tensor(each, dtype=torch.float64) for each in lenses.line))
+    return lenses._replace(line=None, points=as_points(line))
+
+
+def pixel_variance(images: Float64, survey: Survey) -> Float64:
+    """Return the variance of the noise of each pixel: Poisson numbers of electrons with those of the sky, and reading.
+
+    Parameters
+    ----------
+    images
+        Without noise, electrons per second, shape (lens, y, x).
+    survey
+        Exposure, sky, read noise.
+
+    Returns
+    -------
+    ndarray
+        (Electrons per second)², shape (lens, y, x): (I + sky) / t + exposures · read noise² / t².
+    """
+    sky = survey.electrons(survey.sky) * survey.pixel_scale**2
+    return (images + sky + survey.exposures * survey.read_noise**2 / survey.seconds) / survey.seconds
+
+
+def significance(signal: Float64, nuisance: Float64, variance: Float64) -> Float64:
+    """Return the signal-to-noise ratio of a change of images after other parameters were fitted to it.
+
+    In units of the noise, r = signal / σ and A = nuisance / σ, that is the length of what is left of r once it is
+    projected off the columns of A: S/N² = rᵀ r - rᵀ A (Aᵀ A)⁻¹ Aᵀ r. Of a derivative with respect to a parameter it
+    is the inverse of the Cramér–Rao bound on the parameter, all others free: 1 / √(F⁻¹)ₖₖ of the Fisher matrix F.
+
+    Parameters
+    ----------
+    signal
+        Change of the images, shape (lens, y, x).
+    nuisance
+        Derivatives of the images with respect to the parameters that are fitted, shape (lens, number, y, x).
+    variance
+        Of the noise of the pixels, shape (lens, y, x).
+    """
+    sigma = np.sqrt(variance.reshape(len(variance), -1))
+    r = signal.reshape(sigma.shape) / sigma
+    columns = np.swapaxes(nuisance.reshape(*nuisance.shape[:2], -1) / sigma[:, None], 1, 2)
+    # Units of the parameters differ by orders of magnitude; directions do not care.
+    basis = np.linalg.qr(columns / np.linalg.norm(columns, axis=1, keepdims=True))[0]
+    for _ in range(2):
+        # Twice, since the first pass leaves a rounding error of the part that it takes away.
+        r = r - (basis @ (np.swapaxes(basis, 1, 2) @ r[:, :, None]))[:, :, 0]
+    return np.asarray(np.linalg.norm(r, axis=1))
