@@ -15,7 +15,9 @@ LENSES = Schema(
     version=1,
     variables={
         "image": Variable(("lens", "y", "x"), "float32", "electron s-1", "image of a lensed galaxy, without the sky"),
-        "label": Variable(("lens",), "int8", "1", "substructure: 0 none, 1 subhaloes of cold dark matter, 2 a vortex"),
+        "label": Variable(
+            ("lens",), "int8", "1", "0 no substructure, 1 subhaloes of cold dark matter, 2 a vortex, -1 unknown"
+        ),
         "log10_mass": Variable(("lens",), "float32", "1", "log10 of the axion mass in eV; NaN without a vortex"),
         "theta_e": _per_lens("arcsec", "Einstein radius of the smooth lens"),
         "e1": _per_lens("1", "ellipticity (1 - q) / (1 + q) of the smooth lens, first component"),

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 __all__ = ["plot_classes", "plot_masses"]
 
@@ -15,6 +16,9 @@ Result = dict[str, Any]
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Told apart with any colour vision."""
+
+_BINS = 8
+"""Of the true mass, of equal numbers of lenses."""
 
 
 def plot_classes(result: Result, path: str | Path) -> None:
@@ -58,7 +62,7 @@ def _draw_reliability(axes: Axes, result: Result) -> None:
     label = f"ECE {known['ECE']:.3f}; by chance alone {known['ECE of perfect calibration']:.3f}"
     axes.errorbar(x, y, error, fmt="o", ms=4, color=_COLOURS[0], label=label)
     axes.set(xlabel="probability of the class that a lens is called", ylabel="share that is right", title="reliability")
-    low = min(x.min(), y.min()) - 0.03
+    low = min(x.min(), (y - error).min()) - 0.03
     axes.set(xlim=(low, 1.02), ylim=(low, 1.02))
     axes.legend(frameon=False, fontsize=8, loc="upper left")
 
@@ -76,7 +80,7 @@ def _draw_curves(axes: Axes, result: Result) -> None:
 
 
 def plot_masses(predicted: Float64, error: Float64, true: Float64, path: str | Path, *, title: str = "") -> None:
-    """Draw predicted against true masses of axions, and how the residuals compare with the errors.
+    """Draw predicted against true masses of axions, and how far they are apart in units of the errors.
 
     Parameters
     ----------
@@ -91,13 +95,19 @@ def plot_masses(predicted: Float64, error: Float64, true: Float64, path: str | P
     """
     figure = Figure(figsize=(9.6, 4.4), layout="constrained")
     masses, pulls = figure.subplots(1, 2)
-    masses.errorbar(true, predicted, error, fmt="o", ms=2, lw=0.4, alpha=0.4, color=_COLOURS[0], zorder=1)
+    masses.plot(true, predicted, "o", ms=1.5, alpha=0.3, color=_COLOURS[0], rasterized=True, zorder=1)
     ends = [true.min(), true.max()]
     masses.plot(ends, ends, color="0.3", lw=0.8, ls="--", zorder=2)
+    bins = np.array_split(np.argsort(true), _BINS)
+    low, middle, high = np.array([np.quantile(predicted[part], [0.16, 0.5, 0.84]) for part in bins]).T
+    x, ends = [np.median(true[part]) for part in bins], [middle - low, high - middle]
+    masses.errorbar(x, middle, ends, fmt="s", ms=4, color=_COLOURS[1], label="median and 68 % of the lenses", zorder=3)
     masses.set(xlabel=r"true $\log_{10}(m\,/\,\mathrm{eV})$", ylabel=r"predicted $\log_{10}(m\,/\,\mathrm{eV})$")
-    x = np.linspace(-5, 5, 201)
+    masses.xaxis.set_major_locator(MaxNLocator(5))
+    masses.legend(frameon=False, loc="upper left")
+    places = np.linspace(-5, 5, 201)
     pulls.hist((predicted - true) / error, bins=40, range=(-5, 5), density=True, color=_COLOURS[0], alpha=0.5)
-    pulls.plot(x, np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi), color="0.3", lw=0.8, ls="--", label="unit normal")
+    pulls.plot(places, np.exp(-(places**2) / 2) / np.sqrt(2 * np.pi), color="0.3", lw=0.8, ls="--", label="unit normal")
     pulls.set(xlabel="(predicted - true) / error", ylabel="lenses per unit")
     pulls.legend(frameon=False)
     figure.suptitle(title, fontsize=10)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lensdask.stronglens.network import LensNetwork, find_network, shipped_networks
     from lensdask.stronglens.networks.recipe import Recipe, read_recipe
     from lensdask.stronglens.networks.training import train
+    from lensdask.stronglens.observed import make_lenses
     from lensdask.stronglens.prediction import classify, classify_run
     from lensdask.stronglens.published import read_published
     from lensdask.stronglens.simulation.presets import CLASSES, PRESETS, SIGNALS, SURVEYS, Preset, Signal, Survey
@@ -34,6 +35,7 @@ __all__ = [
     "evaluate",
     "find_network",
     "fit_run",
+    "make_lenses",
     "read_published",
     "read_recipe",
     "shipped_networks",

@@ -17,6 +17,7 @@ from lensdask.errors import InputError
 from lensdask.stronglens.networks.architectures import Network, build_network, network_outputs
 from lensdask.stronglens.networks.loss import mass_of
 from lensdask.stronglens.networks.training import CONDITIONS
+from lensdask.stronglens.observed import UNKNOWN
 from lensdask.training import find_weights, weights_file
 
 __all__ = ["COLUMNS", "SHIPPED_WEIGHTS", "LensNetwork", "find_network", "shipped_networks"]
@@ -93,14 +94,14 @@ class LensNetwork:
             raise InputError(f"{where}: images of {height} x {width} pixels; expected {wanted}")
 
     def differences(self, attributes: Mapping[Any, Any]) -> list[str]:
-        """Return the line that warns of lenses that are not as those of the training, if they are not.
+        """Return the line that warns of lenses that are known to be unlike those of the training, if they are.
 
         Parameters
         ----------
         attributes
             Of the lenses.
         """
-        other = [name for name, value in self.conditions.items() if attributes.get(name) != value]
+        other = [name for name, value in self.conditions.items() if attributes.get(name) not in (value, UNKNOWN)]
         if not other:
             return []
         wanted = ", ".join(f"{name} {self.conditions[name]}" for name in other)

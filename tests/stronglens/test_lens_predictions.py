@@ -15,10 +15,20 @@ import lensdask
 from lensdask.compute import RunOptions
 from lensdask.data import load_card, load_weights, save_weights
 from lensdask.errors import InputError
-from lensdask.stronglens import classify, classify_run, find_network, fit_run, read_recipe, simulate, train
+from lensdask.stronglens import (
+    classify,
+    classify_run,
+    find_network,
+    fit_run,
+    make_lenses,
+    read_recipe,
+    simulate,
+    train,
+)
 from lensdask.stronglens.networks.architectures import build_network, network_outputs
 from lensdask.stronglens.networks.loss import mass_of
 from lensdask.stronglens.prediction import PredictLenses
+from lensdask.stronglens.simulation.presets import find_survey
 
 QUIET = RunOptions(show_progress=False)
 
@@ -158,6 +168,34 @@ def test_lenses_of_another_survey_are_told_of(folder, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         classify(ring_lenses(3), folder / "classify.safetensors")
+
+
+def test_images_that_nobody_simulated(folder, tmp_path):
+    images = ring_lenses(12, seed=5)["image"].values
+    survey = replace(find_survey("euclid"), pixel_scale=0.1)
+    lenses = make_lenses(torch.from_numpy(images), survey, lens=np.arange(12) + 100)
+    # Of what is not known nobody is warned.
+    found = classify(lenses, folder / "classify.safetensors")
+    np.testing.assert_array_equal(
+        found["probability"], classify(ring_lenses(12, seed=5), folder / "classify.safetensors")["probability"]
+    )
+    assert found["lens"].values.tolist() == list(range(100, 112))
+    lensdask.write(lenses, tmp_path / "mine.zarr")
+    assert lensdask.open(tmp_path / "mine.zarr").equals(lenses)
+    with pytest.raises(InputError, match=r"labels \[-1\]; expected 0 to 2"):
+        train(tmp_path / "net.safetensors", read_recipe("lens-tiny"), lenses=tmp_path / "mine.zarr", device="cpu")
+    other = make_lenses(images + 1, survey)
+    assert other.attrs["configuration_hash"] != lenses.attrs["configuration_hash"]
+    for changes, message in (
+        ({"images": images[:, :31]}, r"images: shape \(12, 31, 32\); expected \(lens, n, n\), n even"),
+        ({"images": np.where(images == images[3, 0, 0], np.nan, images)}, "images: that of lens 3 is not finite"),
+        ({"lens": np.zeros(12, int)}, "lens: ids repeat"),
+        ({"label": np.full(12, 3)}, r"label: \[3\]; expected -1 to 2"),
+        ({"label": np.zeros(3, int)}, r"label: int64 of shape \(3,\); expected 12 whole numbers"),
+        ({"log10_mass": np.zeros(12, int)}, "log10_mass: int64 of shape .* expected 12 numbers"),
+    ):
+        with pytest.raises(InputError, match=message):
+            make_lenses(**({"images": images, "survey": survey} | changes))
 
 
 def test_weights_that_are_refused(folder, tmp_path):
