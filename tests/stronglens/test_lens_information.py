@@ -130,5 +130,5 @@ def test_bad_input_is_refused():
     with pytest.raises(InputError, match="preset: 'other'"):
         mass_bounds("other", "euclid", "cdm", np.arange(2), 0)
     circles = replace(PRESETS["physical"], ellipticity=(0.0, 0.0))
-    with pytest.raises(InputError, match="that of e1 of the macro is not finite"):
+    with pytest.raises(InputError, match="do not change with e1 of the macro; expected ellipticities"):
         mass_bounds(circles, "euclid", "cdm", np.arange(2), 0)

@@ -1,12 +1,11 @@
 """Derivatives of the images of lenses, and what of a signal in them no other parameter can imitate.
 
-Forward through the simulator by torch: a lens depends on its own parameters alone, so that one pass gives the
-derivative of all lenses with respect to one parameter of each. All is float64 of NumPy outside.
+Through the simulator itself by automatic differentiation of torch: a lens depends on its own parameters alone, so that
+one pass gives the derivative of all images with respect to one parameter of each. Outside all is float64 of NumPy.
 """
 
-import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,8 @@ from lensdask.stronglens.simulation.lenses import Lenses, as_points
 from lensdask.stronglens.simulation.presets import Survey
 
 __all__ = ["Part", "image_derivatives", "pixel_variance", "significance"]
+
+T = TypeVar("T", bound=tuple[Any, ...])
 
 Float64 = npt.NDArray[np.float64]
 
@@ -54,33 +55,28 @@ def image_derivatives(
     Raises
     ------
     InputError
-        A derivative is not finite.
+        An image does not change with a number.
     """
-    reference, slopes = torch.zeros(1, dtype=torch.float64), []
-    for part in parts:
-        numbers: Any = getattr(lenses, part)
-        for name, values in numbers._asdict().items():
+    values: dict[str, Any] = {part: _varied(getattr(lenses, part)) for part in parts}
+    made = lensed_images(_placed(lenses._replace(**values), points), survey, size, torch.zeros(1, dtype=torch.float64))
+    numbers = [number for part in parts for number in values[part]]
+    names = [f"{name} of the {part}" for part in parts for name in values[part]._fields]
+    # Backwards with weights w of the pixels there is Σ w dI/dp, and backwards from there to the weights dI/dp.
+    weights = torch.zeros_like(made, requires_grad=True)
+    totals = torch.autograd.grad(made, numbers, weights, create_graph=True)
+    slopes = [torch.autograd.grad(total.sum(), weights, retain_graph=True)[0] for total in totals]
+    for name, slope in zip(names, slopes, strict=True):
+        lengths = slope.flatten(1).norm(dim=1)
+        if not bool((lengths.isfinite() & (lengths > 0)).all()):
+            raise InputError(
+                f"derivatives: images do not change with {name}; expected ellipticities and masses above 0"
+            )
+    return made.detach().numpy(), torch.stack(slopes, 1).numpy()
 
-            def made(varied: torch.Tensor, part: str = part, numbers: Any = numbers, name: str = name) -> torch.Tensor:
-                other = lenses._replace(**{part: numbers._replace(**{name: varied})})
-                picture: torch.Tensor = lensed_images(_placed(other, points), survey, size, reference)
-                return picture
 
-            slope = _derivative(made, torch.from_numpy(np.array(values, dtype=np.float64)))
-            if not bool(slope.isfinite().all()):
-                raise InputError(f"derivatives: that of {name} of the {part} is not finite; expected ellipticities > 0")
-            slopes.append(slope)
-    images = lensed_images(_placed(lenses, points), survey, size, reference)
-    return images.numpy(), torch.stack(slopes, 1).numpy()
-
-
-def _derivative(made: Callable[[torch.Tensor], torch.Tensor], value: torch.Tensor) -> torch.Tensor:
-    """Return the derivative of the image of each lens with respect to its own value."""
-    with warnings.catch_warnings():
-        # Torch itself compiles its rules with an interface that it has deprecated.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        slope: torch.Tensor = torch.func.jvp(made, (value,), (torch.ones_like(value),))[1]
-    return slope
+def _varied(numbers: T) -> T:
+    """Return the numbers of a part of the lenses as tensors that keep their gradients."""
+    return type(numbers)(*(torch.tensor(each, dtype=torch.float64, requires_grad=True) for each in numbers))
 
 
 def _placed(lenses: Lenses, points: bool) -> Lenses:
