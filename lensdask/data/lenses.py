@@ -119,6 +119,6 @@ LENS_PREDICTIONS = Schema(
         "trained_on": Attribute("list of text", "1", "configuration_hash of the lenses that the network learned from"),
     },
     unit_dim="lens",
-    chunk=1024,
+    chunk=512,
 )
 """Classes of lenses, or masses of axions, by a network."""

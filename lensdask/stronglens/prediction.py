@@ -84,8 +84,9 @@ def _said(
     return network.predict(maps_of(images, network.inputs, fitted), device)
 
 
-def _survey(network: LensNetwork, lenses: "xr.Dataset") -> Survey | None:
-    return survey_of(lenses) if "residual" in network.inputs else None
+def _survey(network: LensNetwork, lenses: "xr.Dataset", fits: object) -> Survey | None:
+    """Return whose PSF and noise the fits need, where there are some to make."""
+    return survey_of(lenses) if "residual" in network.inputs and fits is None else None
 
 
 def warn_of_conditions(line: str) -> None:
@@ -138,7 +139,7 @@ def classify(
     LENSES.validate(lenses)
     found = find_network(network)
     found.check(lenses, "lenses")
-    seen, survey = [_whole_images(lenses["image"])], _survey(found, lenses) if fits is None else None
+    survey, seen = _survey(found, lenses, fits), [_whole_images(lenses["image"])]
     if fits is not None:
         LENS_FITS.validate(fits)
         check_fits(fits, lenses, "fits")
@@ -244,7 +245,7 @@ def classify_run(
     found = find_network(network)
     found.check(dataset, str(lenses))
     kept = None if fits is None else refer_to(fits, open_fits(fits, dataset))
-    task = PredictLenses(refer_to(lenses, dataset), found, _survey(found, dataset) if fits is None else None, kept)
+    task = PredictLenses(refer_to(lenses, dataset), found, _survey(found, dataset, fits), kept)
     count, names = dataset.sizes["lens"], {"class": list(CLASSES)} if found.task == "classify" else {}
     store = NewStore(
         path,
