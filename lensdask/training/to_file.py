@@ -19,7 +19,7 @@ from lensdask.random import Stream, generator
 from lensdask.training.cards import Architectures, describe_network, network_from_weights, network_of_config
 from lensdask.training.checkpoint import Checkpoint
 from lensdask.training.recipe import check_output
-from lensdask.training.trainer import Batch, History, Objective, TrainingConfig, train
+from lensdask.training.trainer import Batch, Check, History, Objective, TrainingConfig, train
 
 __all__ = ["AnyRecipe", "Examples", "Lesson", "Trained", "train_to_file"]
 
@@ -86,6 +86,8 @@ class Lesson:
     """Entries of the card that say which data these are; an interrupted training goes on with the same only."""
     notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Entries of the card that decide nothing."""
+    check: Check | None = None
+    """As for `lensdask.training.train`."""
     clip_percentile: float = 0.0
     """As for `lensdask.training.train`."""
     initialise: Callable[[nn.Module], None] = lambda _network: None
@@ -155,6 +157,7 @@ def train_to_file(
             *lesson.examples(),
             recipe.training,
             objective=lesson.objective,
+            check=lesson.check,
             clip_percentile=lesson.clip_percentile,
             on_epoch=report,
             checkpoint=checkpoint,

@@ -15,13 +15,16 @@ from torch import Tensor, nn
 from lensdask.errors import InputError, check_choice, check_number
 from lensdask.training.checkpoint import Checkpoint
 
-__all__ = ["Batch", "History", "Objective", "TrainingConfig", "regression", "train"]
+__all__ = ["Batch", "Check", "History", "Objective", "TrainingConfig", "regression", "train"]
 
 Batch = tuple[Tensor, ...]
 """Inputs, and what the objective needs beside them, each with one row per object."""
 
 Objective = Callable[[nn.Module, Batch], Tensor]
 """Mean loss of a model over the objects of a batch."""
+
+Check = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
+"""Mean loss of a model over the objects of a validation batch, and a mean score that people understand, as accuracy."""
 
 Schedule = Literal["plateau", "cosine"]
 
@@ -82,6 +85,8 @@ class History:
     """Best validation loss of the epoch."""
     learning_rate: list[float] = field(default_factory=list)
     """Learning rate during the epoch."""
+    score: list[float] = field(default_factory=list)
+    """Score of the last validation of the epoch; empty where none is taken."""
     cpu_s: list[float] = field(default_factory=list, compare=False)
     """CPU seconds of all threads of this process in the epoch; of epochs before a resumption as far as known."""
 
@@ -128,9 +133,10 @@ class _Loop:
         validation: list[Batch],
         config: TrainingConfig,
         clip_percentile: float,
+        check: Check | None,
     ) -> None:
         self.model, self.objective, self.validation, self.config = model, objective, validation, config
-        self.clip_percentile = clip_percentile
+        self.clip_percentile, self.check, self.score = clip_percentile, check, math.nan
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -198,16 +204,26 @@ class _Loop:
         with torch.autocast(batch[0].device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):
             return self.objective(self.model, batch)
 
+    def checks(self, batch: Batch) -> tuple[float, float]:
+        """Return mean loss and mean score of a batch; NaN for a score that nobody asked for."""
+        if self.check is None:
+            return self.loss(batch).item(), math.nan
+        with torch.autocast(batch[0].device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):
+            loss, score = self.check(self.model, batch)
+        return loss.item(), score.item()
+
     def validate(self) -> float:
         """Return the mean loss of the validation batches, and keep the weights if it is the smallest so far."""
         self.model.eval()
-        total, count = 0.0, 0
+        total, score, count = 0.0, 0.0, 0
         with torch.no_grad():
             for batch in self.validation:
-                parts = _parts(batch, self.config.micro_batch)
-                total += len(batch[0]) * sum(share * self.loss(part).item() for part, share in parts)
+                checks = [(share, *self.checks(part)) for part, share in _parts(batch, self.config.micro_batch)]
+                total += len(batch[0]) * sum(share * loss for share, loss, _ in checks)
+                score += len(batch[0]) * sum(share * value for share, _, value in checks)
                 count += len(batch[0])
         self.model.train()
+        self.score = score / count
         if total / count < self.best_loss:
             self.best, self.best_loss = deepcopy(self.model.state_dict()), total / count
         return total / count
@@ -234,6 +250,7 @@ def train(
     config: TrainingConfig,
     *,
     objective: Objective | None = None,
+    check: Check | None = None,
     clip_percentile: float = 0.0,
     on_epoch: Callable[[int, History], None] | None = None,
     checkpoint: Checkpoint | None = None,
@@ -252,6 +269,8 @@ def train(
         Hyperparameters.
     objective
         Mean loss of the model on a batch; the regression of labels with the configuration's Huber loss when none.
+    check
+        Mean of the same loss and of a score on a validation batch, for a history with scores.
     clip_percentile
         Percentile of the gradient norms of the last 10,000 steps to which longer ones are shortened (AutoClip,
         Seetharaman et al. 2020); 0 for none.
@@ -267,7 +286,7 @@ def train(
     InputError
         A loss was not finite, whatever the epochs before were like, or the checkpoint is not of this training.
     """
-    loop = _Loop(model, objective or regression(config.huber_delta), validation, config, clip_percentile)
+    loop = _Loop(model, objective or regression(config.huber_delta), validation, config, clip_percentile, check)
     state = None if checkpoint is None else checkpoint.load()
     history = History() if state is None else loop.restore(state)
     model.train()
@@ -279,6 +298,8 @@ def train(
         history.training.append(training)
         history.validation.append(validated)
         history.learning_rate.append(rate)
+        if check is not None:
+            history.score.append(loop.score)
         history.cpu_s.append(time.process_time() - began)
         if checkpoint is not None:
             checkpoint.save(loop.state(history))

@@ -129,6 +129,13 @@ def test_training_writes_weights_and_a_card(tmp_path, task):
     found = calibration(network, task, held_out, "cpu")
     assert found == {name: trained.card[name] for name in found}
     assert found["validation"]["lenses"] == len(held_out)
+    loss = trained.card["loss"]
+    assert len(loss["score"]) == 2
+    if task == "classify":
+        # Accuracy after the epoch whose weights were kept.
+        assert loss["score"][int(np.argmin(loss["validation"]))] == pytest.approx(found["validation"]["accuracy"])
+    else:
+        assert 0 < min(loss["score"]) <= found["validation"]["rmse"]
 
 
 def outputs_of(monkeypatch, outputs):

@@ -110,6 +110,22 @@ def test_history_holds_mean_losses() -> None:
     assert history.learning_rate == [1e-15, 1e-15]
 
 
+@pytest.mark.parametrize("micro_batch", [5, 64])
+def test_history_holds_mean_scores(micro_batch) -> None:
+    loss = nn.HuberLoss(delta=0.5)
+    config = replace(EXACT, huber_delta=0.5, epochs=2, micro_batch=micro_batch)
+
+    def check(model, batch):
+        return loss(model(batch[0]), batch[1]), batch[0].abs().mean()
+
+    validation = [examples(20, 1), examples(7, 2)]
+    scored, plain = (train(linear(), shuffled(), validation, config, check=one) for one in (check, None))
+    mean = torch.cat([x for x, _ in validation]).abs().mean().item()
+    np.testing.assert_allclose(scored.score, [mean, mean], rtol=1e-12)
+    assert scored.validation == plain.validation
+    assert plain.score == []
+
+
 def test_cosine_falls_to_the_last_epoch_whatever_the_loss() -> None:
     # (1 + cos(pi k / n)) / 2 of the initial rate, and no early stop.
     history = Script(weights_for([0.5, 0.1, 0.9, 0.9])).train(schedule="cosine", learning_rate=1e-2, minimum_rate=5e-3)

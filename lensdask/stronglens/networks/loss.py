@@ -11,9 +11,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from lensdask.training import Batch, Objective
+from lensdask.training import Batch, Check, Objective
 
-__all__ = ["CLASSES", "LOG10_MASS", "OUTPUTS", "Task", "from_units", "mass_of", "objective", "units_of"]
+__all__ = ["CLASSES", "LOG10_MASS", "OUTPUTS", "Task", "check", "from_units", "mass_of", "objective", "units_of"]
 
 Task = Literal["classify", "mass"]
 """What a network is for."""
@@ -68,11 +68,7 @@ def objective(task: Task) -> Objective:
 
         L = ((μ - θ)² / σ² + ln σ²) / 2
     """
-    losses: dict[Task, Callable[[Tensor, Tensor], Tensor]] = {
-        "classify": nn.functional.cross_entropy,
-        "mass": _mass_loss,
-    }
-    loss = losses[task]
+    loss = _loss(task)
 
     def mean_loss(model: nn.Module, batch: Batch) -> Tensor:
         # In full precision, whatever the convolutions are in.
@@ -80,6 +76,32 @@ def objective(task: Task) -> Objective:
         return value
 
     return mean_loss
+
+
+def check(task: Task) -> Check:
+    """Return loss and score of a task, for validation batches.
+
+    The score is the accuracy for "classify", and the mean absolute error of log10 m in dex for "mass".
+    """
+    loss, score = _loss(task), _accuracy if task == "classify" else _absolute_error
+
+    def means(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        outputs = model(batch[0]).float()
+        return loss(outputs, batch[1]), score(outputs, batch[1])
+
+    return means
+
+
+def _loss(task: Task) -> Callable[[Tensor, Tensor], Tensor]:
+    return nn.functional.cross_entropy if task == "classify" else _mass_loss
+
+
+def _accuracy(outputs: Tensor, labels: Tensor) -> Tensor:
+    return (outputs.argmax(1) == labels).float().mean()
+
+
+def _absolute_error(outputs: Tensor, units: Tensor) -> Tensor:
+    return _HALF * (_mean_and_log_variance(outputs)[0] - units).abs().mean()
 
 
 def _mass_loss(outputs: Tensor, units: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from lensdask.stronglens.fitting.fit import fit_smooth
 from lensdask.stronglens.fitting.maps import maps_of
 from lensdask.stronglens.fitting.run import kept_residuals, survey_of
 from lensdask.stronglens.networks.architectures import ARCHITECTURES
-from lensdask.stronglens.networks.loss import objective
+from lensdask.stronglens.networks.loss import check, objective
 from lensdask.stronglens.networks.recipe import Recipe
 from lensdask.stronglens.networks.trainingset import LensSet, lens_set, open_lenses, split_lenses
 from lensdask.training import Batch, Examples, History, Lesson, Trained, read_ahead, train_to_file
@@ -102,6 +102,7 @@ def train(
         return Lesson(
             architectures=ARCHITECTURES,
             objective=objective(recipe.task),
+            check=check(recipe.task),
             examples=examples,
             data={
                 "lenses_hash": dataset.attrs["configuration_hash"],
