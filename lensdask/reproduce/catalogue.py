@@ -7,14 +7,16 @@ from lensdask.compute import RunOptions
 from lensdask.errors import InputError
 from lensdask.reproduce.d4cnn.experiments import D4CNN
 from lensdask.reproduce.deeplss.experiments import DEEPLSS
+from lensdask.reproduce.enn.experiments import ENN
 from lensdask.reproduce.experiment import Job, conduct
 from lensdask.reproduce.massmaps.experiments import CHA, MIU2NET
 
 __all__ = ["EXPERIMENTS", "run_experiment"]
 
-EXPERIMENTS = {experiment.name: experiment for experiment in (*D4CNN, *CHA, *MIU2NET, *DEEPLSS)}
+EXPERIMENTS = {experiment.name: experiment for experiment in (*D4CNN, *CHA, *MIU2NET, *ENN, *DEEPLSS)}
 """All experiments by name: D4CNN × AnaCal (Lin, Li et al. 2026), the mass maps of Cha et al. 2025,
-MIU²Net, and DeepLSS (Kacprzak & Fluri 2022)."""
+MIU²Net, equivariant networks of strong lenses (Cheeramvelil, Gleyzer & Toomey 2023), and DeepLSS (Kacprzak & Fluri
+2022)."""
 
 
 def run_experiment(

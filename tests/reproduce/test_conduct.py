@@ -117,8 +117,8 @@ def test_trained_networks_are_known_by_their_recipe(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_small_experiments_measure_with_networks_that_ship(name, tmp_path):
     paths = EXPERIMENTS[name].networks(Job(tmp_path, "small"))
-    # Table 3 is about trainings, and the study of DeepLSS trains its compressors on its own simulations.
-    trained = name == "d4cnn.table3" or name.startswith("deeplss.")
+    # Table 3 is about trainings, and the studies train their networks on their own simulations.
+    trained = name == "d4cnn.table3" or name.startswith(("deeplss.", "enn."))
     assert all(path.is_relative_to(tmp_path) == trained for path in paths)
     assert len({path.stem for path in paths}) == len(paths)
     # What is known of parameters, redshifts and skies takes no network, nor does the power of maps.

@@ -33,6 +33,8 @@ PRINTED = {
     "deeplss.figure7": {"mean redshift"},
     "deeplss.figure10": {"trainable parameters"},
     "deeplss.table2": {f"gain in {name}" for name in (*PARAMETERS, "sigma8", "figure of merit")},
+    "enn.table1": {"accuracy", "macro AUC"},
+    "enn.table2": {"RMSE of m", "MSE of m", "MAE of m"},
     "miu2net.power": {"largest |power ratio - 1| below l = 500"},
 }
 """Quantities of which the paper prints a number, at size tiny on a CPU; no tiny training set is among Table 3's."""
