@@ -109,7 +109,7 @@ def test_an_import_that_goes_up_is_found():
 
 
 def loads(module: str) -> set[str]:
-    """Return the modules of the package that importing one loads at once: those it names, and the folders they are in."""
+    """Return the modules of the package that importing one loads at once: those that it names, and their folders."""
     found = set()
     for node in MODULES[module].body:
         is_for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"

@@ -1,6 +1,5 @@
 """Networks do not notice turns of the image, before training and after; their sizes are the published ones."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +8,12 @@ import torch
 from ring_images import ring_images
 
 from lensdask.errors import InputError
+from lensdask.stronglens import simulate
 from lensdask.stronglens.networks.architectures import ARCHITECTURES, BASES, build_network, network_outputs
 from lensdask.stronglens.networks.inputs import standardised
 from lensdask.training import describe_network, network_of_config
 
 IMAGES = ring_images(12)
-TURNED = ring_images(12, turn=math.pi / 4)
 EQUIVARIANT = ("lens-net", "c8", "harmonic")
 
 
@@ -27,7 +26,7 @@ def count(model):
     return sum(p.numel() for p in model.parameters())
 
 
-def settled(model):
+def settled(model, images=IMAGES):
     """Return a network whose batch normalisation knows the images, ready to be used."""
     model.train()
     for layer in model.modules():
@@ -35,42 +34,49 @@ def settled(model):
             layer.momentum = 0.7
     with torch.no_grad():
         for _ in range(5):
-            model(IMAGES)
+            model(images)
     return model.eval()
 
 
-def trained(name, steps, seed=0):
+def trained(name, images, steps, seed=0):
     """Return a network after some steps; after none its batch normalisation has seen the images, but nothing else."""
     model = network(name, seed=seed).train()
     optimizer = torch.optim.AdamW(model.parameters(), 2e-3)
     for _ in range(steps):
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(IMAGES), torch.arange(12) % 3).backward()
+        torch.nn.functional.cross_entropy(model(images), torch.arange(len(images)) % 3).backward()
         optimizer.step()
-    return settled(model)
+    return settled(model, images)
 
 
 def spread(values):
     return values.sub(values.mean(0)).square().mean().sqrt()
 
 
+@pytest.fixture(scope="module")
+def turned_lenses():
+    """Return noiseless images of lenses, and of the same lenses simulated again, turned by 45 degrees."""
+    made = (simulate(images=12, signal="as-coded", noise=False, seed=3, angle=angle) for angle in (0, 45))
+    return [torch.from_numpy(lenses["image"].values)[:, None] for lenses in made]
+
+
 @pytest.mark.parametrize("steps", [0, 3])
 @pytest.mark.parametrize("name", EQUIVARIANT)
-def test_turns_are_not_noticed(name, steps):
-    errors = []
-    for seed in range(3):
-        model = trained(name, steps, seed)
-        with torch.no_grad():
-            plain = model(IMAGES)
-            turned = model(torch.rot90(IMAGES, 1 + seed, (-1, -2)))
-            assert (turned - plain).abs().max() < 1e-5 * spread(plain)
-            errors.append((model(TURNED) - plain).square().mean().sqrt() / spread(plain))
-    # By 45 degrees filters and pooling are approximate; outputs of random weights may hardly differ between lenses.
-    assert sum(errors) / len(errors) < 0.2
+@pytest.mark.parametrize("seed", range(3))
+def test_turns_are_not_noticed(turned_lenses, name, steps, seed):
+    images, turned = turned_lenses
+    model = trained(name, images, steps, seed)
+    with torch.no_grad():
+        plain = model(images)
+        quarter = model(torch.rot90(images, 1 + seed, (-1, -2)))
+        assert (quarter - plain).abs().max() < 1e-5 * spread(plain)
+        if name != "lens-net" or steps:
+            # By 45 degrees filters and pooling are approximate, and so are images of so few pixels.
+            assert (model(turned) - plain).square().mean().sqrt() < 0.2 * spread(plain)
 
 
 def test_lens_net_does_not_notice_mirrors():
-    model = trained("lens-net", 0)
+    model = trained("lens-net", IMAGES, 0)
     with torch.no_grad():
         plain = model(IMAGES)
         assert (model(IMAGES.flip(-1)) - plain).abs().max() < 3e-5 * spread(plain)

@@ -1,7 +1,8 @@
 """C8: the steerable network in the regular representation (Weiler & Cesa 2019), for any C_N or D_N.
 
-Convolutions with batch normalisation and ReLU, and means of 2 x 2 pixels in between; at the end the greatest over
-the turns and the mean over the pixels, which are invariants, and two dense layers.
+Convolutions with batch normalisation and ReLU, and means of 4 x 4 pixels about every second corner in between, which
+overlap so that turns between quarters change less; at the end the greatest over the turns and the mean over the pixels,
+which are invariants, and two dense layers.
 """
 
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class CyclicConfig:
     kernels: tuple[int, ...] = (7, 5, 5, 5, 5)
     """Pixels on a side of the filters of each convolution, odd."""
     pooled: tuple[int, ...] = (0, 1, 2)
-    """Convolutions, counted from 0, after which 2 x 2 pixels become one."""
+    """Convolutions, counted from 0, after which there are half as many pixels on a side."""
     hidden: int = 64
     """Units of the dense layer."""
 
@@ -82,7 +83,7 @@ class CyclicNet(nn.Module):
             layers.append(RegularConv(config.group, before, after, kernel, lifting=index == 0))
             layers += [RegularBatchNorm(after), nn.ReLU()]
             if index in config.pooled:
-                layers.append(nn.AvgPool3d((1, 2, 2)))
+                layers.append(nn.AvgPool3d((1, 4, 4), (1, 2, 2), (0, 1, 1)))
             before = after
         self.features = nn.Sequential(*layers)
         self.head = nn.Sequential(nn.Linear(before, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.outputs))
