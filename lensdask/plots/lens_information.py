@@ -36,7 +36,7 @@ def plot_information(result: Result, path: Path) -> None:
     parts = figure.subfigures(1 + bool(images), 1, squeeze=False, height_ratios=[4.4, 5.4][: 1 + bool(images)])[:, 0]
     ratios, bounds, leaks = parts[0].subplots(1, 3, width_ratios=[1, 0.8, 0.8])
     rows = [each for each in result["rows"] if "x" not in each and "image" not in each]
-    _draw_points(ratios, [each for each in rows if each["quantity"].startswith("median S/N")], " substructure, ")
+    _draw_points(ratios, [each for each in rows if each["quantity"].startswith("median S/N of")], " substructure, ")
     ratios.set(xscale="log", xlabel="median S/N of the substructure, smooth lens fitted", title=_title(result))
     ratios.axvline(1.0, color="0.5", lw=0.8)
     _draw_bounds(bounds, result)
@@ -50,7 +50,7 @@ def plot_information(result: Result, path: Path) -> None:
 
 
 def _title(result: Result) -> str:
-    lenses = next(each["n"] for each in result["rows"] if each["quantity"].startswith("median S/N"))
+    lenses = next(each["n"] for each in result["rows"] if each["quantity"].startswith("median S/N of"))
     return f"size {result['size']}, {lenses:,} lenses a row"
 
 

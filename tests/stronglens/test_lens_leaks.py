@@ -16,7 +16,7 @@ def test_neighbours_tell_classes_apart_that_differ_and_no_others():
     noise = random.normal(size=(400, 8, 8))
     pattern = random.normal(size=(3, 8, 8))
     same = neighbour_predictions(noise[:200], labels[:200], noise[200:])
-    told = neighbour_predictions((noise + pattern[labels])[:200], labels[:200], (noise + pattern[labels])[200:])
+    told = neighbour_predictions((noise + 2 * pattern[labels])[:200], labels[:200], (noise + 2 * pattern[labels])[200:])
     assert 0.2 < (same == labels[200:]).mean() < 0.46
     assert (told == labels[200:]).mean() > 0.95
 

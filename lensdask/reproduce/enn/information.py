@@ -1,4 +1,4 @@
-"""Where the information on dark matter is: beside the smooth lens, by axion mass; and where it should not be.
+"""Where the information on dark matter is in images of lenses, where it should not be, and where a network looks.
 
 What takes long is kept among the parts, a file of numbers for each of its rows.
 """
@@ -13,16 +13,23 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lensdask.compute import Row, row, write_json
+from lensdask.compute import Row, cached_model, row, write_json
+from lensdask.data import load_card
+from lensdask.data import open as open_store
 from lensdask.random import Stream, generator
-from lensdask.reproduce.experiment import Job, Outcome
+from lensdask.reproduce.enn.curves import PHYSICAL
+from lensdask.reproduce.enn.study import Lesson, Study
+from lensdask.reproduce.experiment import Job, Outcome, on_cluster
+from lensdask.reproduce.massmaps.fields import image
 from lensdask.stronglens import simulate
 from lensdask.stronglens.evaluation.information import mass_bounds, substructure_snr
 from lensdask.stronglens.evaluation.leaks import cut_predictions, neighbour_predictions, ring_radius
+from lensdask.stronglens.evaluation.saliency import saliency
+from lensdask.stronglens.networks.architectures import build_network
 from lensdask.stronglens.simulation.drawing import draw_class
 from lensdask.stronglens.simulation.presets import CLASSES, PRESETS, SIGNALS, SURVEYS, Signal
 
-__all__ = ["SUBSTRUCTURE", "Substructure", "information", "vortices_of_mass"]
+__all__ = ["SUBSTRUCTURE", "Substructure", "information", "looks_lessons", "vortices_of_mass"]
 
 Float64 = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
@@ -73,7 +80,7 @@ _LEAKS = {
 """Images whose classes are told apart without physics: preset, substructure, whether there is noise."""
 
 _MASSES = ((-24.0, -23.9), (-23.55, -23.45), (-23.05, -22.95), (-22.55, -22.45), (-22.3, -22.2))
-"""Bins of log10 m in which the bound is measured."""
+"""Bins of log10 m in which vortices are measured."""
 
 _COUNT = {"tiny": 8, "small": 320, "paper": 3200}
 """Lenses of a row."""
@@ -92,10 +99,12 @@ _TRAINING = {"tiny": 60, "small": 1500, "paper": 1500}
 
 
 def information(job: Job) -> Outcome:
-    """Return the signal-to-noise ratio of substructure, bounds on the axion mass, and what gives the classes away."""
+    """Return S/N of substructure, what gives classes away, bounds on axion masses, and where a network looks."""
     job.parts.mkdir(parents=True, exist_ok=True)
-    rows = [*_ratios(job), *_leaks(job), *_bounds(job)]
-    return Outcome(rows, sum(one["n"] for one in rows))
+    rows = [*_ratios(job), *_leaks(job), *_by_mass(job)]
+    with on_cluster(job) as running:
+        looks = list(_looks(Study.of(running)))
+    return Outcome([*rows, *looks], sum(one["n"] for one in rows))
 
 
 def _kept(job: Job, name: str, make: Callable[[], Float64]) -> Float64:
@@ -169,13 +178,39 @@ def vortices_of_mass(low: float, high: float, count: int, seed: int) -> Ids:
     return drawn[(lenses.log10_mass >= low) & (lenses.log10_mass < high)][:count]
 
 
-def _bounds(job: Job) -> Iterator[Row]:
-    """Yield the rows of the bound on the axion mass."""
-    for (preset, signal), survey, (low, high) in product(
-        (("deeplensesim", _CODED), ("physical", _CDM)), SURVEYS, _MASSES
-    ):
+def _by_mass(job: Job) -> Iterator[Row]:
+    """Yield the rows of vortices by axion mass: the bound on it, and the signal-to-noise ratio."""
+    for survey, (low, high) in product(SURVEYS, _MASSES):
         ids = vortices_of_mass(low, high, _COUNT[job.size], job.seed)
-        make = partial(mass_bounds, preset, survey, signal, ids, job.seed, size=_SIZE[job.size])
-        values = _kept(job, f"bound {preset} {survey} {low:.2f}", make)
-        place = {"series": f"{preset}, {survey}", "x": (low + high) / 2, "unit": "dex"}
-        yield _median("median bound on log10 m", values, job, **place)
+        about = ids, job.seed
+        name, place = f"{survey} {low:.2f}", {"x": (low + high) / 2}
+        for preset, signal in (("deeplensesim", _CODED), ("physical", _CDM)):
+            make = partial(mass_bounds, preset, survey, signal, *about, size=_SIZE[job.size])
+            values = _kept(job, f"bound {preset} {name}", make)
+            yield _median("median bound on log10 m", values, job, series=f"{preset}, {survey}", unit="dex", **place)
+        for series in ("deeplensesim: vortex of 3e10", "deeplensesim: vortex of 3e9"):
+            preset, kind, signal = SUBSTRUCTURE[series]
+            make = partial(substructure_snr, preset, survey, signal, kind, *about, size=_SIZE[job.size])
+            values = _kept(job, f"{series} {name}", make)
+            yield _median("median S/N by mass", values, job, series=f"{series}, {survey}", **place)
+
+
+def looks_lessons(study: Study) -> list[Lesson]:
+    """Return the training of the network whose derivatives are shown: one of the learning curve, of images alone."""
+    return [Lesson("c8", PHYSICAL, study.plan.curve[min(1, len(study.plan.curve) - 1)])]
+
+
+def _looks(study: Study) -> Iterator[Row]:
+    """Yield a lens of each class, and how the logit of its class changes with each pixel."""
+    (lesson,) = looks_lessons(study)
+    study.train([lesson])
+    weights = study.weights(lesson)
+    network = cached_model(build_network, weights, load_card(weights)["sha256"], "cpu")
+    lenses = open_store(study.lenses(lesson.lenses, tests=True))
+    label, scale = lenses["label"].to_numpy(), float(lenses.attrs["pixel_scale"])
+    first = np.array([np.argmax(label == number) for number in range(len(CLASSES))])
+    images = lenses["image"].isel(lens=first).to_numpy()
+    changes = saliency(network, images, label[first])
+    for name, seen, change in zip(CLASSES, images, changes, strict=True):
+        yield image(f"{name}: image", seen / seen.max(), scale)
+        yield image(f"{name}: change of its logit with each pixel", change / abs(change).max(), scale)

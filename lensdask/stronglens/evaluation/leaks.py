@@ -28,6 +28,8 @@ def neighbour_predictions(
 ) -> npt.NDArray[np.int64]:
     """Return the class of most of the nearest training images, in the space of their principal components.
 
+    Distances are those of the components over their standard deviation in the training images.
+
     Parameters
     ----------
     training
@@ -52,7 +54,7 @@ def neighbour_predictions(
     mean = known.mean(axis=0)
     # Of fewer images than pixels: the products of the images have the same components as those of the pixels.
     values, vectors = np.linalg.eigh((known - mean) @ (known - mean).T)
-    axes = (known - mean).T @ vectors[:, -components:] / np.sqrt(np.maximum(values[-components:], 1e-300))
+    axes = (known - mean).T @ vectors[:, -components:] / np.maximum(values[-components:], 1e-300)
     tree = cKDTree((known - mean) @ axes)
     nearest = tree.query((others - mean) @ axes, k=np.arange(1, neighbours + 1))[1]
     votes = labels[nearest][:, :, None] == np.arange(labels.max() + 1)
