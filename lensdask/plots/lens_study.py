@@ -19,9 +19,14 @@ _COLOURS = {
     "Equivariant Transformer": "#e69f00",
     "lens-net": "#d55e00",
 }
-"""Of the networks; the one without symmetry is grey."""
+"""Of the networks of the tables; the one without symmetry is grey."""
 
-_MARKS = dict(zip(_COLOURS, "osD^v", strict=True))
+_SWAPPED = {"ResNet50 with residual": "#aaaaaa", "lens-net without residual": "#cc79a7"}
+"""Of those whose inputs are swapped, in the learning curve."""
+
+_EVERY = _COLOURS | _SWAPPED
+
+_MARKS = dict(zip(_EVERY, "osD^vP<", strict=True))
 
 _MODELS = ("Model A", "Model B")
 
@@ -42,7 +47,7 @@ def plot_learning_curve(result: Result, path: Path) -> None:
     figure = Figure(figsize=(13.2, 4.4), layout="constrained")
     panels = figure.subplots(1, len(shown))
     for axes, (quantity, how) in zip(panels, shown, strict=True):
-        for name in _COLOURS:
+        for name in _EVERY:
             _errorbars(axes, name, _points(result, quantity, f"{name}, {how}"))
         images = sorted({row["x"] for row in result["rows"] if "x" in row})
         axes.set(xscale="log", xlabel="training images of each class", xlim=(0.7 * images[0], 1.4 * images[-1]))
@@ -72,7 +77,7 @@ def plot_convergence(result: Result, path: Path) -> None:
     figure = Figure(figsize=(4.2 * len(sizes), 6.8), layout="constrained")
     panels = figure.subplots(2, len(sizes), squeeze=False, sharey=True)
     for column, size in enumerate(sizes):
-        for name, colour in _COLOURS.items():
+        for name, colour in _EVERY.items():
             here = [row for row in rows if row["series"] == f"{name}, {size}"]
             accuracy = [row["measured"] for row in here]
             for axes, key in zip(panels[:, column], ("x", "cpu_s"), strict=True):
@@ -177,7 +182,7 @@ def _errorbars(axes: Axes, name: str, rows: list[Row]) -> None:
     x, value, low, high = (np.array([row[key] for row in rows], dtype=np.float64) for key in columns)
     # An interval of resamplings need not hold the value.
     bars = np.nan_to_num(np.maximum([value - low, high - value], 0.0))
-    axes.errorbar(x, value, bars, fmt=f"{_MARKS[name]}-", ms=4, lw=1, capsize=2, color=_COLOURS[name], label=name)
+    axes.errorbar(x, value, bars, fmt=f"{_MARKS[name]}-", ms=4, lw=1, capsize=2, color=_EVERY[name], label=name)
 
 
 def _line(axes: Axes, rows: list[Row], style: str, label: str) -> None:

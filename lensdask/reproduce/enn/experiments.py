@@ -35,7 +35,7 @@ def _of(lessons: Callable[[Study], Sequence[Lesson]]) -> Callable[[Job], Sequenc
 
 _STUDY = (
     "Size small has networks of 15 thousand to 3 million parameters, a ResNet of 18 layers in place of that of 50, and "
-    "at most 2,700 training images of each class, where the paper has 30,000. A tenth of the lenses, 310 a class, "
+    "at most 2,700 training images of each class, where the paper has 30,000. A tenth of the lenses "
     "chooses the best epoch and the temperature; the test lenses are others. Errors and intervals are of resamplings "
     "of the test lenses, and of the trainings where there are several. "
 )
@@ -82,7 +82,8 @@ ENN = (
         "simulation, 3.8e10 solar masses in 25 points or a vortex of 3e10; for one network also with subhaloes of cold "
         "dark matter, half a per cent of the mass. The calibration error is that of ten bins of equal numbers; a "
         "perfectly calibrated network has one by chance. The best equivariant network is the one of the highest "
-        "validation accuracy.",
+        "validation accuracy. The lens-net also sees what a fitted smooth lens leaves of an image; the fits to its "
+        "training and validation images count as its compute. For two more networks the inputs are swapped.",
     ),
     Experiment(
         "enn.convergence",

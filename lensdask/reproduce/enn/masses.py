@@ -81,7 +81,7 @@ def _lesson(study: Study, model: str, network: str) -> Lesson:
 
 def table2_lessons(study: Study) -> list[Lesson]:
     """Return the trainings of table 2."""
-    return [_lesson(study, model, network) for model in MODELS for network in study.plan.members]
+    return [_lesson(study, model, network) for model in MODELS for network in study.plan.tables]
 
 
 def table2(job: Job) -> Outcome:
@@ -98,7 +98,7 @@ def table2(job: Job) -> Outcome:
 def _model_rows(study: Study, model: str) -> list[Row]:
     """Return the rows of a model: networks, the constant, and the bound."""
     bounds, rows = _bounds(study, model), []
-    for network in study.plan.members:
+    for network in study.plan.tables:
         said = predicted(study, _lesson(study, model, network))
         found, true = np.asarray(said.log10_mass), said.log10_true
         series = f"{model}: {LABELS[network]}"
@@ -164,7 +164,7 @@ _MEDIAN, _MEAN = "Cramér-Rao bound, median", "Cramér-Rao bound, mean informati
 
 def _bounds(study: Study, model: str) -> dict[str, dict[float, Bootstrapped]]:
     """Return the bound by bin: of the median lens, and that of the mean information of all lenses, which is less."""
-    lenses = _lesson(study, model, next(iter(study.plan.members))).lenses
+    lenses = _lesson(study, model, next(iter(study.plan.tables))).lenses
     with open_store(study.lenses(lenses, tests=True)) as store:
         chosen = store.isel(lens=slice(study.plan.bounds))
         ids, true = chosen["lens"].to_numpy(), chosen["log10_mass"].to_numpy().astype(np.float64)

@@ -95,6 +95,11 @@ class Study:
         options = replace(job.options, if_exists="resume", performance_report=None)
         return cls(directory, plan_of(job.size), job.seed, options)
 
+    def count(self, kind: Lenses) -> int:
+        """Return how many lenses of each class there are for training and validation."""
+        is_main = (kind.preset, kind.signal) == ("physical", "as-coded")
+        return self.plan.lenses if is_main else self.plan.fewer_lenses
+
     def lenses(self, kind: Lenses, *, tests: bool = False, angle: float = 0.0) -> Path:
         """Return a store of lenses.
 
@@ -114,7 +119,7 @@ class Study:
         path.parent.mkdir(parents=True, exist_ok=True)
         simulate_run(
             path,
-            images=len(kind.classes) * (of_tests if tests else plan.lenses),
+            images=len(kind.classes) * (of_tests if tests else self.count(kind)),
             preset=kind.preset,
             survey=kind.survey,
             signal=kind.signal,
@@ -147,7 +152,7 @@ class Study:
     def recipe(self, lesson: Lesson) -> Recipe:
         """Return how a network is trained."""
         base, step = self.plan.members[lesson.network].recipe, lesson.step
-        epochs = self.plan.epochs(lesson.network, step, len(lesson.lenses.classes))
+        epochs = self.plan.epochs(lesson.network, step, self.count(lesson.lenses), len(lesson.lenses.classes))
         return replace(
             base,
             task=lesson.task,
@@ -159,7 +164,10 @@ class Study:
 
     def weights(self, lesson: Lesson) -> Path:
         """Return the file of a network, whether it is there or not; its name contains all that decides it."""
-        decides = {"recipe": asdict(self.recipe(lesson)), "lenses": [*lesson.lenses, self.plan.lenses, self.seed]}
+        decides = {
+            "recipe": asdict(self.recipe(lesson)),
+            "lenses": [*lesson.lenses, self.count(lesson.lenses), self.seed],
+        }
         hashed = configuration_hash(decides)[:12]
         name = f"{lesson.network}-{lesson.lenses.name}-{lesson.step.per_class or 'all'}-{hashed}"
         return self.directory / "networks" / f"{name}.safetensors"
@@ -193,9 +201,9 @@ class Study:
 
     def seconds(self, lesson: Lesson) -> float:
         """Return the CPU time that a training should take."""
-        classes = len(lesson.lenses.classes)
-        epoch, fits = self.plan.members[lesson.network].seconds(lesson.step.per_class, self.plan.lenses, classes)
-        return fits + epoch * self.plan.epochs(lesson.network, lesson.step, classes)
+        there = self.count(lesson.lenses), len(lesson.lenses.classes)
+        epoch, fits = self.plan.members[lesson.network].seconds(lesson.step.per_class, *there)
+        return fits + epoch * self.plan.epochs(lesson.network, lesson.step, *there)
 
     def predictions(self, lesson: Lesson, kind: Lenses | None = None, angle: float = 0.0) -> Path:
         """Return the store of what a network says of lenses for tests.

@@ -30,12 +30,12 @@ def _lesson(study: Study, model: str, network: str) -> Lesson:
 
 def table1_lessons(study: Study) -> list[Lesson]:
     """Return the trainings of table 1."""
-    return [_lesson(study, model, network) for model in MODELS for network in study.plan.members]
+    return [_lesson(study, model, network) for model in MODELS for network in study.plan.tables]
 
 
 def rotation_lessons(study: Study) -> list[Lesson]:
     """Return those of them whose lenses are turned."""
-    return [_lesson(study, _TURNED, network) for network in study.plan.members]
+    return [_lesson(study, _TURNED, network) for network in study.plan.tables]
 
 
 def table1(job: Job) -> Outcome:
@@ -46,7 +46,7 @@ def table1(job: Job) -> Outcome:
         study.train(table1_lessons(study))
         for model in MODELS:
             fit = fit_seconds(study, _lenses(model))
-            for network in study.plan.members:
+            for network in study.plan.tables:
                 rows += _rows(study, model, network, fit, comparable=job.size == "paper")
     return Outcome(rows, 3 * study.plan.noiseless_tests * len(table1_lessons(study)))
 
