@@ -37,7 +37,8 @@ def plot_information(result: Result, path: Path) -> None:
     ratios, bounds, leaks = parts[0].subplots(1, 3, width_ratios=[1, 0.8, 0.8])
     rows = [each for each in result["rows"] if "x" not in each and "image" not in each]
     _draw_points(ratios, [each for each in rows if each["quantity"].startswith("median S/N of")], " substructure, ")
-    ratios.set(xscale="log", xlabel="median S/N of the substructure, smooth lens fitted", title=_title(result))
+    ratios.set(xscale="log", xlabel="median S/N of the substructure, smooth lens fitted")
+    figure.suptitle(_title(result))
     ratios.axvline(1.0, color="0.5", lw=0.8)
     _draw_bounds(bounds, result)
     _draw_points(leaks, [each for each in rows if each["quantity"].startswith("accuracy")], " of ")
@@ -66,7 +67,8 @@ def _draw_points(axes: Axes, rows: Sequence[Row], before: str) -> None:
         axes.errorbar(values, place, xerr=errors, **about)
     axes.set_yticks(range(len(series)), series, fontsize="small")
     axes.invert_yaxis()
-    axes.legend(frameon=False, fontsize="small")
+    # Above: the points leave no room, whatever they are.
+    axes.legend(frameon=False, fontsize="small", loc="lower center", bbox_to_anchor=(0.35, 1.0))
 
 
 def _draw_bounds(axes: Axes, result: Result) -> None:
@@ -74,7 +76,7 @@ def _draw_bounds(axes: Axes, result: Result) -> None:
     for (name, curve), mark, colour in zip(curves.items(), _MARKS, _COLOURS, strict=True):
         error = None if curve.high is None else curve.high - curve.y
         axes.errorbar(curve.x, curve.y, error, fmt=f"{mark}-", ms=4, color=colour, label=name)
-    axes.axhline(_PRIOR, color="0.5", lw=0.8)
+    axes.axhline(_PRIOR, color="0.5", lw=0.8, label="prior")
     axes.set(yscale="log", xlabel="log10 (m / eV) of the axion", ylabel="least error of log10 m, dex")
     axes.legend(frameon=False, fontsize="small")
 

@@ -125,7 +125,8 @@ ENN = (
         "half a per cent of the mass of the lens. Bounds have the vortex's mass and angle free as well; a line longer "
         "than the arcs are wide hides its length in its mass, a hundred points tell it by their distances. "
         "Classifiers without physics learn from 1,500 images. The derivatives shown are those of a steerable network "
-        "of the learning curve.",
+        "of the learning curve, up to the 99th percentile: median and deviation of an image, which "
+        "are its unit, are two pixels of larger ones.",
     ),
 )
 """All that is reproduced of the paper."""
