@@ -112,3 +112,12 @@ def test_gradients():
     (slope,) = torch.autograd.grad(total(half), half)
     half, step = half.detach(), 1e-6
     assert slope.item() == pytest.approx(float(total(half + step) - total(half - step)) / (2 * step), rel=1e-5)
+
+
+def test_the_compiled_loop_does_what_arrays_do(monkeypatch):
+    pytest.importorskip("numba")
+    lenses = lenses_of("cdm", "physical", "euclid", np.arange(3))
+    make = partial(lensed_images, lenses, SURVEYS["euclid"], 32, np.zeros(1))
+    compiled = make()
+    monkeypatch.setattr("lensdask.stronglens.simulation.deflectors.compiled_pseudo_jaffe", lambda: None)
+    np.testing.assert_allclose(compiled, make(), rtol=1e-11)

@@ -12,7 +12,10 @@ array library, and of its precision.
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from lensdask.arrays import Array, namespace
+from lensdask.stronglens.simulation.loops import compiled_pseudo_jaffe
 
 __all__ = ["Clumps", "Line", "Macro", "axes_of", "line", "points", "pseudo_jaffe", "shear", "sie"]
 
@@ -110,13 +113,19 @@ def points(x: Array, y: Array, clumps: Clumps) -> tuple[Array, Array]:
 
 
 def pseudo_jaffe(x: Array, y: Array, clumps: Clumps) -> tuple[Array, Array]:
-    """Return the deflection of pseudo-Jaffe subhaloes, one after another.
+    """Return the deflection of pseudo-Jaffe subhaloes, one after another, for NumPy in a compiled loop if there is one.
 
     Elíasdóttir et al. (2007), appendix A, with the core c and the truncation radius s:
     α = θ_E² r / (s - c) · [1 / (c + √(c² + r²)) - 1 / (s + √(s² + r²))], which is that of a point far outside.
     """
     xp = namespace(x)
     total_x, total_y = _nothing(x, y, clumps), _nothing(x, y, clumps)
+    loop = compiled_pseudo_jaffe() if isinstance(total_x, np.ndarray) else None
+    if loop is not None:
+        places = (np.ascontiguousarray(each) for each in np.broadcast_arrays(x, y))
+        share, core = clumps.mass / ((1 - _CORE) * clumps.truncation), _CORE * clumps.truncation
+        loop(*places, np.stack([clumps.x, clumps.y, share, core, clumps.truncation]), total_x, total_y)
+        return total_x, total_y
     for at_x, at_y, mass, outer in _one_by_one(clumps):
         dx, dy, core, share = x - at_x, y - at_y, _CORE * outer, mass / ((1 - _CORE) * outer)
         across = dy**2 + core**2
