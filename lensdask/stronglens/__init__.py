@@ -7,6 +7,7 @@ from lensdask.lazy import lazy_names
 if TYPE_CHECKING:
     from lensdask.compute import RunOptions
     from lensdask.stronglens.evaluation.evaluate import evaluate
+    from lensdask.stronglens.evaluation.information import mass_bounds, substructure_snr
     from lensdask.stronglens.fitting.run import fit_run
     from lensdask.stronglens.lenses import simulate, simulate_run
     from lensdask.stronglens.network import LensNetwork, find_network, shipped_networks
@@ -36,10 +37,12 @@ __all__ = [
     "find_network",
     "fit_run",
     "make_lenses",
+    "mass_bounds",
     "read_published",
     "read_recipe",
     "shipped_networks",
     "simulate",
     "simulate_run",
+    "substructure_snr",
     "train",
 ]

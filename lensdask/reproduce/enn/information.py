@@ -183,7 +183,7 @@ def _by_mass(job: Job) -> Iterator[Row]:
     for survey, (low, high) in product(SURVEYS, _MASSES):
         ids = vortices_of_mass(low, high, _COUNT[job.size], job.seed)
         about = ids, job.seed
-        name, place = f"{survey} {low:.2f}", {"x": (low + high) / 2}
+        name, place = f"{survey} {low:.2f}", {"x": round((low + high) / 2, 3)}
         for preset, signal in (("deeplensesim", _CODED), ("physical", _CDM)):
             make = partial(mass_bounds, preset, survey, signal, *about, size=_SIZE[job.size])
             values = _kept(job, f"bound {preset} {name}", make)
