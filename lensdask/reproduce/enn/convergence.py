@@ -1,6 +1,7 @@
 """How fast networks learn: epochs and CPU time until they come near their final accuracy."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,8 @@ def _rows(study: Study, lessons: Sequence[Lesson], fit: float) -> list[Row]:
     label, images = LABELS[lessons[0].network], lessons[0].step.per_class or study.plan.lenses
     scores = [load_card(study.weights(lesson))["loss"]["score"] for lesson in lessons]
     seconds = [cpu_seconds(study, lesson, fit) for lesson in lessons]
-    final, place = [score[-1] for score in scores], {"series": label, "x": images}
+    final = [score[-1] for score in scores]
+    place: dict[str, Any] = {"series": label, "x": images}
     rows = [row("final validation accuracy", float(np.mean(final)), error_of(final), trainings=len(final), **place)]
     for share in SHARES:
         epochs = [first_reached(score, share) for score in scores]

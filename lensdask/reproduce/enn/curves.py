@@ -92,7 +92,7 @@ def _step_rows(study: Study, step: Step, how: str, fit: float) -> list[Row]:
     found, checked, rows = {}, {}, []
     for network in study.plan.members:
         lessons = [one for one in lessons_of(study, [step]) if one.network == network]
-        trainings = [(one.probability, one.label) for one in (predicted(study, lesson) for lesson in lessons)]
+        trainings = [(one.said, one.label) for one in (predicted(study, lesson) for lesson in lessons)]
         cards = [load_card(study.weights(lesson)) for lesson in lessons]
         found[network] = _statistics(study, trainings)
         checked[network] = np.mean([card["validation"]["accuracy"] for card in cards])
@@ -144,11 +144,11 @@ def _cdm_rows(study: Study) -> list[Row]:
     found, series = predicted(study, lesson), f"{LABELS[BEST]}, subhaloes of CDM"
     rows = [
         row_of(name, one, series=series, n=len(found.label))
-        for name, one in _statistics(study, [(found.probability, found.label)]).items()
+        for name, one in _statistics(study, [(found.said, found.label)]).items()
     ]
     for pair, name in (((0, 1), "AUC of CDM against none"), ((0, 2), "AUC of a vortex against none")):
         inside = np.isin(found.label, pair)
-        two = np.asarray(found.probability)[inside][:, pair]
+        two = found.said[inside][:, pair]
         settings = {"replicas": study.plan.replicas, "seed": study.seed}
         label = (found.label[inside] == pair[1]).astype(np.int64)
         auc = bootstrapped(macro_auc, [(two / two.sum(1, keepdims=True), label)], **settings)

@@ -99,8 +99,7 @@ def _model_rows(study: Study, model: str) -> list[Row]:
     """Return the rows of a model: networks, the constant, and the bound."""
     bounds, rows = _bounds(study, model), []
     for network in study.plan.tables:
-        said = predicted(study, _lesson(study, model, network))
-        found, true = np.asarray(said.log10_mass), said.log10_true
+        found, _, true = predicted(study, _lesson(study, model, network))
         series = f"{model}: {LABELS[network]}"
         rows += _error_rows(study, series, found, true)
         rows += _slope_rows(study, series, found, true, bounds)

@@ -27,18 +27,15 @@ class Predicted(NamedTuple):
 
     Parameters
     ----------
-    probability
-        Shape (lens, class); of a network of masses none.
-    log10_mass
-        Shape (lens,); of a network of classes none.
+    said
+        Probabilities, shape (lens, class); of a network for masses log10 m, shape (lens,).
     label
         True classes, shape (lens,).
     log10_true
         True masses, NaN without a vortex, shape (lens,).
     """
 
-    probability: Float64 | None
-    log10_mass: Float64 | None
+    said: Float64
     label: Labels
     log10_true: Float64
 
@@ -55,8 +52,9 @@ def predicted(study: Study, lesson: Lesson, kind: Lenses | None = None, angle: f
         open_store(study.predictions(lesson, kind, angle)) as found,
         open_store(study.lenses(kind or lesson.lenses, tests=True, angle=angle)) as true,
     ):
-        each = [found[name].to_numpy().astype(np.float64) if name in found else None for name in Predicted._fields[:2]]
-        return Predicted(*each, true["label"].to_numpy().astype(np.int64), true["log10_mass"].to_numpy().astype(float))
+        name = "probability" if "probability" in found else "log10_mass"
+        said, mass = (each.to_numpy().astype(np.float64) for each in (found[name], true["log10_mass"]))
+        return Predicted(said, true["label"].to_numpy().astype(np.int64), mass)
 
 
 @dataclass(frozen=True)

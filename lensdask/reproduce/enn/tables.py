@@ -57,7 +57,7 @@ def _rows(study: Study, model: str, network: str, fit: float, *, comparable: boo
     series, printed = f"{model}: {LABELS[network]}", TABLE1.get((model, network), (None, None))
     rows = []
     for name, statistic, value in (("accuracy", accuracy, printed[0]), ("macro AUC", macro_auc, printed[1])):
-        measured = bootstrapped(statistic, [(found.probability, found.label)], **settings)
+        measured = bootstrapped(statistic, [(found.said, found.label)], **settings)
         is_printed = comparable and value is not None
         more = {"series": series, "published": value, "comparable": is_printed, "n": len(found.label)}
         rows.append(row_of(name, measured, **more))
@@ -83,8 +83,8 @@ def _turned_rows(study: Study, lesson: Lesson) -> list[Row]:
     series, settings = LABELS[lesson.network], {"replicas": study.plan.replicas, "seed": study.seed}
     found = {}
     for angle in ANGLES:
-        said = predicted(study, lesson, angle=angle)
-        found[angle] = bootstrapped(accuracy, [(said.probability, said.label)], **settings)
+        one = predicted(study, lesson, angle=angle)
+        found[angle] = bootstrapped(accuracy, [(one.said, one.label)], **settings)
     rows = [row_of("accuracy", one, series=series, x=angle) for angle, one in found.items()]
     return rows + [
         row_of("drop of accuracy", found[0.0] - found[angle], series=series, x=angle) for angle in ANGLES[1:]

@@ -31,7 +31,8 @@ class Training:
         for store in stores.values():
             store.open()
         paths = {name: store.path for name, store in stores.items()}
-        train(self.weights, self.recipe, **paths, device=device, overwrite=True, resume=True)
+        # mypy takes the paths for all that `train` has names for.
+        train(self.weights, self.recipe, **paths, device=device, overwrite=True, resume=True)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
