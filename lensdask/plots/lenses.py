@@ -1,7 +1,8 @@
-"""Pictures of predictions of strong lenses: what classes were taken for, what confidence is worth, masses."""
+"""Pictures of strong lenses: what smooth ones leave of them, what networks call them, and what confidence is worth."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -9,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-__all__ = ["plot_classes", "plot_masses"]
+__all__ = ["SeenLens", "plot_classes", "plot_lenses", "plot_masses"]
 
+Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Result = dict[str, Any]
 
@@ -19,6 +21,58 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 _BINS = 8
 """Of the true mass, of equal numbers of lenses."""
+
+
+class SeenLens(NamedTuple):
+    """An image of a lens, and what the smooth lens that fits it best leaves.
+
+    Parameters
+    ----------
+    image
+        Electrons per second, shape (y, x).
+    residual
+        Standard deviations of the noise, shape (y, x).
+    pixel_scale
+        Side of a pixel, arcsec.
+    """
+
+    image: Float32
+    residual: Float32
+    pixel_scale: float
+
+
+def plot_lenses(lenses: Mapping[str, SeenLens], path: str | Path, *, columns: int = 4, limit: float = 5.0) -> None:
+    """Draw images of lenses, and below each its residual, x to the right and y upwards, all of one field.
+
+    Parameters
+    ----------
+    lenses
+        By title.
+    path
+        Picture to write.
+    columns
+        Lenses side by side.
+    limit
+        Residual at the ends of the colours. Those of images are linear in the root of the brightness, each on its own.
+    """
+    rows = 2 * -(-len(lenses) // columns)
+    figure = Figure(figsize=(2.1 * columns + 0.9, 2.15 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    places = [places for pair in zip(panels[::2], panels[1::2], strict=True) for places in zip(*pair, strict=True)]
+    field = min(lens.pixel_scale * lens.image.shape[0] / 2 for lens in lenses.values())
+    for (above, below), (title, lens) in zip(places, lenses.items(), strict=False):
+        ends = lens.pixel_scale * lens.image.shape[0] / 2 * np.array([-1, 1, -1, 1])
+        about = {"origin": "lower", "extent": ends}
+        above.imshow(np.sqrt(np.maximum(lens.image, 0.0)), cmap="magma", **about)
+        drawn = below.imshow(lens.residual, cmap="RdBu_r", vmin=-limit, vmax=limit, **about)
+        above.set_title(title, fontsize="medium")
+    for unused in places[len(lenses) :]:
+        for axes in unused:
+            axes.set_axis_off()
+    panels[0, 0].set(xlim=(-field, field), ylim=(-field, field))
+    figure.supxlabel("arcsec", fontsize="medium")
+    figure.colorbar(drawn, ax=panels, label="(image - smooth lens) / σ", extend="both", fraction=0.03, aspect=40)
+    figure.savefig(path, dpi=130)
 
 
 def plot_classes(result: Result, path: str | Path) -> None:
