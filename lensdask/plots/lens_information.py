@@ -73,9 +73,14 @@ def _draw_points(axes: Axes, rows: Sequence[Row], before: str) -> None:
 
 def _draw_bounds(axes: Axes, result: Result) -> None:
     curves = curves_of(result, "median bound on log10 m")
-    for (name, curve), mark, colour in zip(curves.items(), _MARKS, _COLOURS, strict=True):
+    surveys = list(dict.fromkeys(name.rpartition(", ")[2] for name in curves))
+    vortices = list(dict.fromkeys(name.rpartition(", ")[0] for name in curves))
+    for name, curve in curves.items():
+        vortex, _, survey = name.rpartition(", ")
+        mark, colour = _MARKS[surveys.index(survey)], _COLOURS[vortices.index(vortex)]
+        line = "-" if survey == surveys[0] else "--"
         error = None if curve.high is None else curve.high - curve.y
-        axes.errorbar(curve.x, curve.y, error, fmt=f"{mark}-", ms=4, color=colour, label=name)
+        axes.errorbar(curve.x, curve.y, error, fmt=f"{mark}{line}", ms=4, color=colour, label=name)
     axes.axhline(_PRIOR, color="0.5", lw=0.8, label="prior")
     axes.set(yscale="log", xlabel="log10 (m / eV) of the axion", ylabel="least error of log10 m, dex")
     axes.legend(frameon=False, fontsize="small")

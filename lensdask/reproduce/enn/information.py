@@ -79,6 +79,13 @@ _LEAKS = {
 }
 """Images whose classes are told apart without physics: preset, substructure, whether there is noise."""
 
+_VORTICES = {
+    "deeplensesim, points": ("deeplensesim", _CODED),
+    "deeplensesim, line": ("deeplensesim", replace(_CODED, vortex="line")),
+    "physical, line": ("physical", _CDM),
+}
+"""Vortices that the mass of the axion is measured from: preset and substructure."""
+
 _MASSES = ((-24.0, -23.9), (-23.55, -23.45), (-23.05, -22.95), (-22.55, -22.45), (-22.3, -22.2))
 """Bins of log10 m in which vortices are measured."""
 
@@ -184,10 +191,10 @@ def _by_mass(job: Job) -> Iterator[Row]:
         ids = vortices_of_mass(low, high, _COUNT[job.size], job.seed)
         about = ids, job.seed
         name, place = f"{survey} {low:.2f}", {"x": round((low + high) / 2, 3)}
-        for preset, signal in (("deeplensesim", _CODED), ("physical", _CDM)):
+        for label, (preset, signal) in _VORTICES.items():
             make = partial(mass_bounds, preset, survey, signal, *about, size=_SIZE[job.size])
-            values = _kept(job, f"bound {preset} {name}", make)
-            yield _median("median bound on log10 m", values, job, series=f"{preset}, {survey}", unit="dex", **place)
+            values = _kept(job, f"bound {label} {name}", make)
+            yield _median("median bound on log10 m", values, job, series=f"{label}, {survey}", unit="dex", **place)
         for series in ("deeplensesim: vortex of 3e10", "deeplensesim: vortex of 3e9"):
             preset, kind, signal = SUBSTRUCTURE[series]
             make = partial(substructure_snr, preset, survey, signal, kind, *about, size=_SIZE[job.size])
@@ -197,7 +204,7 @@ def _by_mass(job: Job) -> Iterator[Row]:
 
 def looks_lessons(study: Study) -> list[Lesson]:
     """Return the training of the network whose derivatives are shown: one of the learning curve, of images alone."""
-    return [Lesson("c8", PHYSICAL, study.plan.curve[min(1, len(study.plan.curve) - 1)])]
+    return [Lesson("c8", PHYSICAL, study.plan.curve[-1])]
 
 
 def _looks(study: Study) -> Iterator[Row]:
