@@ -47,7 +47,7 @@ def plot_learning_curve(result: Result, path: Path) -> None:
     figure = Figure(figsize=(13.2, 4.4), layout="constrained")
     panels = figure.subplots(1, len(shown))
     for axes, (quantity, how) in zip(panels, shown, strict=True):
-        for name in _EVERY:
+        for name in _shown(result, _EVERY):
             _errorbars(axes, name, _points(result, quantity, f"{name}, {how}"))
         images = sorted({row["x"] for row in result["rows"] if "x" in row})
         axes.set(xscale="log", xlabel="training images of each class", xlim=(0.7 * images[0], 1.4 * images[-1]))
@@ -74,15 +74,15 @@ def plot_convergence(result: Result, path: Path) -> None:
     """
     rows = [row for row in result["rows"] if row["quantity"] == "validation accuracy"]
     sizes = list(dict.fromkeys(row["series"].rpartition(", ")[2] for row in rows))
-    figure = Figure(figsize=(4.2 * len(sizes), 6.8), layout="constrained")
+    figure = Figure(figsize=(max(4.2 * len(sizes), 9.6), 6.8), layout="constrained")
     panels = figure.subplots(2, len(sizes), squeeze=False, sharey=True)
     for column, size in enumerate(sizes):
-        for name, colour in _EVERY.items():
+        for name, colour in _shown(result, _EVERY).items():
             here = [row for row in rows if row["series"] == f"{name}, {size}"]
             accuracy = [row["measured"] for row in here]
             for axes, key in zip(panels[:, column], ("x", "cpu_s"), strict=True):
                 axes.plot([row[key] for row in here], accuracy, color=colour, lw=1.2, label=name)
-        panels[0, column].set(xlabel="epochs", title=size, xscale="log")
+        panels[0, column].set(xlabel="epochs", title=size)
         panels[1, column].set(xlabel="CPU time [s]")
     for axes in panels[:, 0]:
         axes.set_ylabel("validation accuracy")
@@ -103,7 +103,7 @@ def plot_rotation(result: Result, path: Path) -> None:
     angles = sorted({row["x"] for row in rows})
     figure = Figure(figsize=(8.4, 4.4), layout="constrained")
     axes = figure.subplots()
-    for number, (name, colour) in enumerate(_COLOURS.items()):
+    for number, (name, colour) in enumerate(_shown(result).items()):
         here = {row["x"]: row for row in rows if row["series"] == name}
         place = np.arange(len(angles)) + 0.16 * (number - 2)
         values, errors = ([here[angle][key] for angle in angles] for key in ("measured", "error"))
@@ -128,14 +128,15 @@ def plot_table1(result: Result, path: Path) -> None:
     panels = figure.subplots(2, 2, sharex=True)
     for line, quantity in zip(panels, ("accuracy", "macro AUC"), strict=True):
         for axes, model in zip(line, _MODELS, strict=True):
-            for number, (name, colour) in enumerate(_COLOURS.items()):
+            for number, (name, colour) in enumerate(_shown(result).items()):
                 (row,) = _rows(result, quantity, f"{model}: {name}")
                 axes.errorbar(number, 1 - row["measured"], row["error"], fmt=_MARKS[name], color=colour, capsize=3)
                 if row["published"] is not None:
                     axes.plot(number, 1 - row["published"], "kx", label="published")
             axes.set_title(f"{model}: 1 - {quantity}", fontsize="medium")
             axes.set_ylim(bottom=0)
-            axes.set_xticks(range(len(_COLOURS)), [name.replace(" ", "\n") for name in _COLOURS], fontsize="small")
+            names = [name.replace(" ", "\n") for name in _shown(result)]
+            axes.set_xticks(range(len(names)), names, fontsize="small")
     images = max(row["measured"] for row in result["rows"] if row["quantity"].startswith("images"))
     size = f"size {result['size']}, {images:.0f} training images of each class"
     is_comparable = any(row["comparable"] for row in result["rows"])
@@ -155,7 +156,7 @@ def plot_table2(result: Result, path: Path) -> None:
     figure = Figure(figsize=(9.6, 7.6), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True, sharey="row")
     for (above, below), model in zip(panels.T, _MODELS, strict=True):
-        for name in _COLOURS:
+        for name in _shown(result):
             _errorbars(above, name, _points(result, "RMSE of log10 m", f"{model}: {name}"))
             _errorbars(below, name, _points(result, "scatter over slope", f"{model}: {name}"))
         _line(above, _points(result, "RMSE of log10 m", f"{model}: the same mass for all"), "k--", "one mass for all")
@@ -166,6 +167,12 @@ def plot_table2(result: Result, path: Path) -> None:
         below.set_title(f"{model}: scatter over slope [dex]", fontsize="medium")
         below.set(yscale="log", xlabel="log10 (m / eV)")
     _finish(figure, path, "Table 2 prints errors of another quantity: not comparable")
+
+
+def _shown(result: Result, colours: dict[str, str] = _COLOURS) -> dict[str, str]:
+    """Return the colours of the networks that a result has."""
+    series = [row.get("series", "") for row in result["rows"]]
+    return {name: colour for name, colour in colours.items() if any(name in one for one in series)}
 
 
 def _rows(result: Result, quantity: str, series: str) -> list[Row]:
