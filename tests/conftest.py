@@ -1,4 +1,4 @@
-"""What all tests share: tests of the GPU run where there is one, and say so where there is none."""
+"""What all tests share: tests of the GPU run where there is one, and say so where there is none; who runs which."""
 
 import pytest
 
@@ -7,6 +7,13 @@ pytest_plugins = ("field_fixtures", "tile_fixtures")
 
 def pytest_addoption(parser):
     parser.addoption("--require-gpu", action="store_true", help="fail the gpu tests where there is no CUDA device")
+
+
+def pytest_collection_modifyitems(items):
+    """Keep together, for one process of pytest-xdist, the tests of a file, and all that share experiments."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(folder if folder == "reproduce" else str(item.path)))
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from lensdask.lss.forward.model import PRIORS
-from lensdask.lss.parameters import s8
 from lensdask.plots.massmap import plot_maps
 from lensdask.plots.massmap_experiments import curves_of, images_of, pixels_of
 from lensdask.plots.posteriors import draw_corner
@@ -47,9 +46,9 @@ def plot_contours(result: Result, path: Path) -> None:
     figure = Figure(figsize=(sum(sizes), max(sizes)), layout="constrained")
     parts = figure.subfigures(1, len(panels), width_ratios=sizes, squeeze=False)[0]
     for part, (probe, rows) in zip(parts, panels.items(), strict=True):
-        names = next(iter(rows.values()))["names"]
+        shown = next(iter(rows.values()))
         draws = {label: _draws_of(one) for label, one in rows.items()}
-        draw_corner(part, draws, [LABELS[name] for name in names], truth=[_fiducial(name) for name in names])
+        draw_corner(part, draws, [LABELS[name] for name in shown["names"]], truth=shown["truth"])
         part.suptitle(probe, x=0.02, ha="left")
     figure.savefig(path, dpi=120)
 
@@ -61,12 +60,6 @@ def _draws_of(row: Mapping[str, Any]) -> Float64:
     # Each somewhere in its step: many in one place would draw lines.
     jitter = np.random.default_rng(0).uniform(-0.5, 0.5, steps.shape)
     return np.asarray(low + (high - low) * (steps + jitter) / 999)
-
-
-def _fiducial(name: str) -> float:
-    known = {key: one.fiducial for key, one in PRIORS["table1"].items()}
-    known["sigma8"] = known["s8"] / float(s8(known["omega_m"], 1.0))
-    return known[name]
 
 
 def plot_gains(result: Result, path: Path) -> None:

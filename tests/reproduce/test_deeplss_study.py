@@ -13,9 +13,9 @@ from lensdask.lss.spectra import pairs
 from lensdask.plots.lss_study import _draws_of
 from lensdask.reproduce import EXPERIMENTS, Job, run_experiment
 from lensdask.reproduce.deeplss.contours import _rows
-from lensdask.reproduce.deeplss.gains import COLUMNS, median_ratio
+from lensdask.reproduce.deeplss.gains import median_ratio
 from lensdask.reproduce.deeplss.posteriors import Posterior
-from lensdask.reproduce.deeplss.published import TABLE2
+from lensdask.reproduce.deeplss.published import COLUMNS, TABLE2
 from lensdask.reproduce.deeplss.sensitivities import rank_correlations
 from lensdask.reproduce.deeplss.study import ANALYSES, Study
 
@@ -130,7 +130,7 @@ def test_draws_survive_the_result_file(tmp_path):
     ]
     chain = {"walkers": 30, "autocorrelation_times": 10.0}
     found = Posterior(tmp_path, names, draws, {"rows": numbers, "chain": chain})
-    rows = json.loads(json.dumps(_rows("x", found, ("s8", "a_ia", "sigma8"))))
+    rows = json.loads(json.dumps(_rows("x", found, dict.fromkeys(("s8", "a_ia", "sigma8"), 0.8))))
     kept = _draws_of(next(row for row in rows if "draws" in row))
     sigma8 = draws[:, 1] * (0.3 / draws[:, 0]) ** 0.5
     wanted = np.stack([draws[:, 1], draws[:, 2], sigma8], axis=1)

@@ -56,16 +56,10 @@ def likelihoods(job: Job) -> Outcome:
     return Outcome(rows, 6 * study.plan.samples)
 
 
-def label_of(study: Study, analysis: Analysis) -> str:
-    """Return what an analysis is called."""
-    name = study.plan.network_name if analysis.summary == "network" else f"{analysis.summary} spectra"
-    return f"{analysis.probe}: {name}"
-
-
 @torch_settings()
 def _accuracy(study: Study, analysis: Analysis) -> list[Row]:
     """Return numbers and histograms of eqs. C1 and C2 on samples that the likelihood was not trained with."""
-    found, label = posterior(study, analysis), label_of(study, analysis)
+    found, label = posterior(study, analysis), study.label(analysis)
     likelihood = load_likelihood(found.directory / "likelihood.safetensors", study.device)
     summaries = read_summaries(study.summaries(analysis, "likelihood"))
     recipe = likelihood_recipe("mdn", len(found.names), seed=study.seed)
@@ -88,7 +82,7 @@ _MOMENTS = ("mean", "scatter")
 
 def _coverage(study: Study, analysis: Analysis) -> list[Row]:
     """Return how often intervals hold the truth of mocks drawn from the prior, and the tests of it."""
-    found, label = posterior(study, analysis), label_of(study, analysis)
+    found, label = posterior(study, analysis), study.label(analysis)
     shown = [one for one in found.result["rows"] if one["quantity"].startswith(("coverage", "p-value, ", "mocks left"))]
     return [one | {"series": label} for one in shown]
 
@@ -98,7 +92,7 @@ def _larger(study: Study) -> list[Row]:
     usual = posterior(study, _MAIN)
     recipe = likelihood_recipe("mdn", len(usual.names), epochs=study.plan.epochs, seed=study.seed)
     network = MixtureConfig(parameters=len(usual.names), components=8, hidden=512)
-    larger = inferred(study, _MAIN, replace(recipe, network=network), "-larger", 0)
+    larger = inferred(study, _MAIN, replace(recipe, network=network), 0)
     rows = []
     for name in usual.names:
         wide, narrow = (one.measured(f"{name} standard deviation") for one in (larger, usual))
@@ -122,7 +116,7 @@ def convergence(job: Job) -> Outcome:
     rows: list[Row] = []
     with on_cluster(job) as running:
         study = Study.of(running)
-        main = {label_of(study, one): study.compressor(one) for one in (_MAIN, _SPECTRA)}
+        main = {study.label(one): study.compressor(one) for one in (_MAIN, _SPECTRA)}
         others = {base: study.compressor(_SPECTRA, alternative(study, base)) for base in ALTERNATIVES}
         for name, path in {**main, **others}.items():
             card = load_card(path)

@@ -1,11 +1,12 @@
 """Figures 2 to 5: posteriors of the most likely fiducial observation, with a network of maps and with spectra."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from lensdask.compute import Row, row
+from lensdask.lss.forward.model import ForwardModel
 from lensdask.lss.inference.prior import sigma8_of
 from lensdask.reproduce.deeplss.posteriors import Posterior, posterior
 from lensdask.reproduce.deeplss.study import Analysis, Study
@@ -45,16 +46,23 @@ def contours(figure: str) -> Callable[[Job], Outcome]:
             study = Study.of(running)
             for probe, scales, names in CONTOURS[figure]:
                 for summary in SUMMARIES:
-                    found = posterior(study, Analysis(probe, scales, summary))
-                    label = study.plan.network_name if summary == "network" else f"{summary} spectra"
-                    rows += _rows(f"{probe}: {label}", found, names)
+                    analysis = Analysis(probe, scales, summary)
+                    found, truth = posterior(study, analysis), _fiducial(study.model(scales))
+                    rows += _rows(study.label(analysis), found, {name: truth[name] for name in names})
         return Outcome(rows, len(CONTOURS[figure]) * len(SUMMARIES) * study.plan.samples)
 
     return measure
 
 
-def _rows(series: str, found: Posterior, names: Sequence[str]) -> list[Row]:
+def _fiducial(model: ForwardModel) -> dict[str, float]:
+    """Return the fiducial values of all parameters, and of σ₈."""
+    known = {each.name: each.fiducial for each in model.prior}
+    return known | {"sigma8": float(sigma8_of(known["omega_m"], known["s8"]))}
+
+
+def _rows(series: str, found: Posterior, truth: Mapping[str, float]) -> list[Row]:
     """Return means and widths, the correlation of S₈ and A_IA where both are shown, and draws for the picture."""
+    names = tuple(truth)
     rows = [
         row(f"{what} of {name}", *found.measured(f"{name} {what}"), series=series)
         for name in names
@@ -69,7 +77,8 @@ def _rows(series: str, found: Posterior, names: Sequence[str]) -> list[Row]:
     steps = np.rint(999 * (chosen - low) / np.maximum(high - low, 1e-12)).astype(int)
     ends = {"low": low.round(6).tolist(), "high": high.round(6).tolist()}
     lines = [" ".join(map(str, line)) for line in steps.tolist()]
-    return [*rows, row("draws in the picture", len(chosen), series=series, names=list(names), draws=lines, **ends)]
+    kept = {"names": list(names), "truth": list(truth.values()), "draws": lines, **ends}
+    return [*rows, row("draws in the picture", len(chosen), series=series, **kept)]
 
 
 def _columns(found: Posterior, names: Sequence[str]) -> Float64:

@@ -16,9 +16,9 @@ from lensdask.plots.lss_study import (
 from lensdask.reproduce.deeplss import skies
 from lensdask.reproduce.deeplss.checks import PROBES, alternative, convergence, likelihoods
 from lensdask.reproduce.deeplss.contours import CONTOURS, SUMMARIES, contours
-from lensdask.reproduce.deeplss.gains import COLUMNS, gains
+from lensdask.reproduce.deeplss.gains import gains
 from lensdask.reproduce.deeplss.novelties import novelties
-from lensdask.reproduce.deeplss.published import ALTERNATIVES
+from lensdask.reproduce.deeplss.published import ALTERNATIVES, COLUMNS
 from lensdask.reproduce.deeplss.sensitivities import sensitivities
 from lensdask.reproduce.deeplss.study import Analysis, Study
 from lensdask.reproduce.experiment import Experiment, Job

@@ -6,22 +6,13 @@ import numpy.typing as npt
 from lensdask.compute import Row, row
 from lensdask.random import Stream, generator
 from lensdask.reproduce.deeplss.posteriors import FiducialMocks, fiducial_mocks
-from lensdask.reproduce.deeplss.published import TABLE2
+from lensdask.reproduce.deeplss.published import COLUMNS, TABLE2
 from lensdask.reproduce.deeplss.study import Analysis, Study
 from lensdask.reproduce.experiment import Job, Outcome, on_cluster
 
-__all__ = ["COLUMNS", "gains", "median_ratio"]
+__all__ = ["gains", "median_ratio"]
 
 Float64 = npt.NDArray[np.float64]
-
-COLUMNS = (
-    ("lensing", "large"),
-    ("clustering", "large"),
-    ("clustering", "small"),
-    ("combined", "large"),
-    ("combined", "small"),
-)
-"""Probes and scales of Table II."""
 
 _MERIT = "figure of merit"
 _RESAMPLED = 400

@@ -1,14 +1,14 @@
 """Posteriors of a study: of the most likely observation, of mocks drawn from the prior, and of fiducial mocks."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lensdask.data import load_card
+from lensdask.data import configuration_hash, load_card
 from lensdask.data import open as open_store
 from lensdask.lss.inference.ensemble import sample_posteriors
 from lensdask.lss.inference.figure_of_merit import contour_area_kde
@@ -55,18 +55,19 @@ def posterior(study: Study, analysis: Analysis) -> Posterior:
     """Return the posterior of an analysis, with the coverage of its mocks; inferred unless it is there."""
     plan, count = study.plan, len(study.recipe(analysis).model.parameters)
     recipe = likelihood_recipe("mdn", count, epochs=plan.epochs, seed=study.seed)
-    return inferred(study, analysis, recipe, "", plan.mocks)
+    return inferred(study, analysis, recipe, plan.mocks)
 
 
-def inferred(study: Study, analysis: Analysis, recipe: LikelihoodRecipe, suffix: str, mocks: int) -> Posterior:
-    """Return the posterior of an analysis by some likelihood, from a directory whose name ends in the suffix."""
+def inferred(study: Study, analysis: Analysis, recipe: LikelihoodRecipe, mocks: int) -> Posterior:
+    """Return the posterior of an analysis by some likelihood, from a directory whose name has all that decides it."""
     weights, plan = study.compressor(analysis), study.plan
-    directory = study.directory / "posteriors" / f"{weights.stem}{suffix}"
+    settings = {"recipe": asdict(recipe), "chain": asdict(plan.chain), "ensemble": asdict(plan.ensemble)}
+    named = configuration_hash(settings | {"samples": plan.samples, "mocks": mocks})[:12]
+    directory = study.directory / "posteriors" / f"{weights.stem}-{named}"
     file = directory / "result.json"
     # The result file is written last.
     found = json.loads(file.read_text()) if file.exists() else {}
-    wanted = {"compressor_sha256": load_card(weights)["sha256"], "size": plan.samples}
-    if any(found.get(name) != value for name, value in wanted.items()):
+    if found.get("compressor_sha256") != load_card(weights)["sha256"]:
         infer(
             directory,
             study.summaries(analysis, "likelihood"),

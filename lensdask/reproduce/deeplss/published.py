@@ -1,6 +1,6 @@
 """What Kacprzak & Fluri 2022 print."""
 
-__all__ = ["ALTERNATIVES", "MEAN_REDSHIFTS", "TABLE1", "TABLE2"]
+__all__ = ["ALTERNATIVES", "COLUMNS", "MEAN_REDSHIFTS", "TABLE1", "TABLE2"]
 
 MEAN_REDSHIFTS = (0.31, 0.48, 0.75, 0.94)
 """Of the four bins, appendix A."""
@@ -32,17 +32,18 @@ _TABLE2 = {
     "eta_b2": (None, None, 1.4, None, 1.7),
 }
 
+COLUMNS = (
+    ("lensing", "large"),
+    ("clustering", "large"),
+    ("clustering", "small"),
+    ("combined", "large"),
+    ("combined", "small"),
+)
+"""Probes and scales of Table II."""
+
 TABLE2 = {
     column: {name: values[i] for name, values in _TABLE2.items() if values[i] is not None}
-    for i, column in enumerate(
-        (
-            ("lensing", "large"),
-            ("clustering", "large"),
-            ("clustering", "small"),
-            ("combined", "large"),
-            ("combined", "small"),
-        )
-    )
+    for i, column in enumerate(COLUMNS)
 }
 """Gains of the CNN over power spectra by parameter, for each probe and its scales: Table II."""
 

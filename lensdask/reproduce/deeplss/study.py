@@ -22,6 +22,7 @@ from lensdask.lss.prediction import predict_run
 from lensdask.lss.simulation import simulate_run
 from lensdask.lss.spectra_run import spectra_run
 from lensdask.reproduce.deeplss.plans import Plan, plan_of
+from lensdask.reproduce.deeplss.published import COLUMNS
 from lensdask.reproduce.experiment import Job
 from lensdask.training import History
 
@@ -52,17 +53,7 @@ class Analysis(NamedTuple):
         return "-".join(self)
 
 
-ANALYSES = tuple(
-    Analysis(probe, scales, summary)
-    for probe, scales in (
-        ("lensing", "large"),
-        ("clustering", "large"),
-        ("clustering", "small"),
-        ("combined", "large"),
-        ("combined", "small"),
-    )
-    for summary in ("network", "signed", "modulus")
-)
+ANALYSES = tuple(Analysis(*column, summary) for column in COLUMNS for summary in ("network", "signed", "modulus"))
 """Columns of Table II, each with three summaries."""
 
 
@@ -114,6 +105,11 @@ class Study:
             "calibration": Mosaics("calibration", "test", 0, plan.mocks),
             "fiducial": Mosaics("fiducial", "test", 0, plan.fiducial_mocks),
         }
+
+    def label(self, analysis: Analysis) -> str:
+        """Return what an analysis is called in pictures."""
+        name = self.plan.network_name if analysis.summary == "network" else f"{analysis.summary} spectra"
+        return f"{analysis.probe}: {name}"
 
     def recipe(self, analysis: Analysis) -> Recipe:
         """Return how the compressor of an analysis is trained."""
