@@ -3,11 +3,13 @@
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from bench_format import about, table, with_error
+from bench_lenses import lens_runs_section, lenses_section
 from bench_lss import (
     MOSAIC_HEADER,
     forward_section,
@@ -305,6 +307,8 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         "predict.cpu": predict_section,
         "predict_memory.cpu": memory_section,
         "summaries.cpu": summaries_section,
+        **{f"lenses-{name}.cpu": partial(lenses_section, preset=name) for name in ("physical", "deeplensesim")},
+        "lens-runs.cpu": lens_runs_section,
         "nbody_loops.cpu": nbody_section,
         "nbody_light_cone.cpu": light_cone_section,
     }

@@ -55,8 +55,13 @@ def mosaics_section(part: dict[str, Any]) -> str:
 
 def predict_section(part: dict[str, Any]) -> str:
     """Return the table of one and two workers that make summaries."""
-    text = PREDICT.format(
-        samples=part["samples"],
+    return workers_section(part, "## `lensdask lss predict`", PREDICT, "mosaics")
+
+
+def workers_section(part: dict[str, Any], title: str, text: str, unit: str) -> str:
+    """Return the table of a run on one and two workers, beside a plain loop in one and two processes."""
+    told = text.format(
+        samples=f"{part['samples']:,}",
         tasks=part["tasks"],
         speedup=with_error(*part["speedup"]),
         limit=with_error(*part["speedup_of_processes"]),
@@ -65,7 +70,7 @@ def predict_section(part: dict[str, Any]) -> str:
     )
     medians = {way: float(np.median(seconds)) for way, seconds in part["seconds"].items()}
     rows = [(way, f"{median:.1f}", f"{part['samples'] / median:.1f}") for way, median in medians.items()]
-    return "\n\n".join(["## `lensdask lss predict`", about(part), text, table(["", "s", "mosaics/s"], rows)])
+    return "\n\n".join([title, about(part), told, table(["", "s", f"{unit}/s"], rows)])
 
 
 def memory_section(part: dict[str, Any]) -> str:

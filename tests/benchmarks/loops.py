@@ -101,3 +101,17 @@ def in_turns(ways: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
 def ratio(first: list[float], second: list[float]) -> tuple[float, float]:
     """Return the median over rounds of a ratio of times, and its spread."""
     return median_and_spread([a / b for a, b in zip(first, second, strict=True)])
+
+
+def compared(
+    one: list[float], two: list[float], plain_one: list[float], plain_two: list[float]
+) -> dict[str, tuple[float, float]]:
+    """Return what two workers gain, two processes too, and what Dask takes of the time; medians and spreads."""
+    gained, limit = ([a / b for a, b in zip(*pair, strict=True)] for pair in ((one, two), (plain_one, plain_two)))
+    plain = ratio(plain_two, two)
+    return {
+        "speedup": median_and_spread(gained),
+        "speedup_of_processes": median_and_spread(limit),
+        "of_limit": ratio(gained, limit),
+        "share": (1 - plain[0], plain[1]),
+    }

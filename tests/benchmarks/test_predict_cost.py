@@ -7,8 +7,7 @@ from inspect import signature
 
 import numpy as np
 import pytest
-from loops import in_turns, options, plain_loop, ratio
-from machine import median_and_spread
+from loops import compared, in_turns, options, plain_loop
 from mosaic_stages import mosaic_costs
 from processes import disk_bytes, watched
 from random_rows import CHUNK, PROGRAM, ROW
@@ -56,18 +55,6 @@ def loop(trained, processes):
     task = PredictSummaries(open_tiles(trained[0])[1], "likelihood", find_compressor(trained[1]), 0)
     bounds = [(start, start + PER_TASK) for start in range(0, SAMPLES, PER_TASK)]
     return plain_loop(task, bounds, processes, FIRST).wall_s
-
-
-def compared(one, two, plain_one, plain_two):
-    """Return what two workers gain, two processes too, and what Dask takes of the time; medians and spreads."""
-    gained, limit = ([a / b for a, b in zip(*pair, strict=True)] for pair in ((one, two), (plain_one, plain_two)))
-    plain = ratio(plain_two, two)
-    return {
-        "speedup": median_and_spread(gained),
-        "speedup_of_processes": median_and_spread(limit),
-        "of_limit": ratio(gained, limit),
-        "share": (1 - plain[0], plain[1]),
-    }
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two workers need two cores")

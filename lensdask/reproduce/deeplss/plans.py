@@ -67,7 +67,7 @@ def _tiny() -> Plan:
     network = replace(_of_side(read_recipe("lss-tiny"), 1, 1), network=HybridConfig(width=16, channels=2))
     spectra = _several_times(replace(network, network=PowerConfig(width=16, scaling="correlations")), 64, 2)
     # Chains shorter than any use has for them. Fourteen cosmologies have the hull of the whole grid.
-    chain, ensemble = ChainSettings(20, 500, 1.0, 250), EnsembleSettings(20, 20, 30)
+    chain, ensemble = ChainSettings(20, 500, 1.0, 250), EnsembleSettings(20, 20, 50)
     return Plan(network, spectra, 14, 4, 2, 4, 2, 1000, 20, 20, epochs=1, chain=chain, ensemble=ensemble)
 
 
