@@ -8,9 +8,9 @@ from lens_oracle import lenses_of
 
 from lensdask.errors import InputError
 from lensdask.stronglens import PRESETS, SURVEYS, Signal
-from lensdask.stronglens.evaluation.derivatives import image_derivatives, pixel_variance, significance
+from lensdask.stronglens.evaluation.derivatives import image_derivatives, significance
 from lensdask.stronglens.evaluation.information import mass_bounds, substructure_snr
-from lensdask.stronglens.simulation.imaging import lensed_images, noisy
+from lensdask.stronglens.simulation.imaging import lensed_images, noise_variance, noisy
 from lensdask.stronglens.simulation.lenses import as_points
 from lensdask.stronglens.simulation.masses import vortex_half_length
 
@@ -59,7 +59,7 @@ def test_points_of_a_vortex_have_derivatives(vortices):
 
 def test_what_the_smooth_lens_can_imitate_has_no_significance(vortices):
     _, images, slopes = vortices
-    variance, sigma = pixel_variance(images, EUCLID), np.sqrt(pixel_variance(images, EUCLID))
+    variance, sigma = noise_variance(images, EUCLID), np.sqrt(noise_variance(images, EUCLID))
     fitted = np.einsum("np,npyx->nyx", np.linspace(-1, 1, 36).reshape(3, 12) * 0.01, slopes[:, 3:])
     length = np.sqrt((fitted**2 / variance).sum(axis=(1, 2)))
     assert (significance(fitted, slopes[:, 3:], variance) < 1e-8 * length).all()
@@ -82,7 +82,7 @@ def test_bound_of_a_straight_line():
 
 def test_bounds_are_those_of_the_fisher_matrix(vortices):
     lenses, images, slopes = vortices
-    variance = pixel_variance(images, EUCLID)
+    variance = noise_variance(images, EUCLID)
     fisher = np.einsum("nayx,nbyx,nyx->nab", slopes, slopes, 1 / variance)
     scale = np.sqrt(np.diagonal(fisher, axis1=1, axis2=2))
     covariance = np.linalg.inv(fisher / (scale[:, :, None] * scale[:, None, :]))
@@ -105,7 +105,7 @@ def test_short_vortices_tell_less():
         one = lenses._replace(line=lenses.line._replace(half_length=half))
         images, slopes = image_derivatives(one, EUCLID, 64, PARTS)
         signal = np.log(10) * half[:, None, None] * slopes[:, 1]
-        bounds.append(1 / significance(signal, np.delete(slopes, 1, axis=1), pixel_variance(images, EUCLID)))
+        bounds.append(1 / significance(signal, np.delete(slopes, 1, axis=1), noise_variance(images, EUCLID)))
     assert (bounds[0] < 0.1).all()
     assert (bounds[1] > 0.5).all()
 
@@ -121,7 +121,7 @@ def test_substructure_of_no_mass_has_no_signal():
 def test_variance_is_that_of_the_noise():
     images = np.broadcast_to(np.linspace(0, 2, 16).reshape(1, 4, 4), (4000, 4, 4))
     seen = noisy(images, EUCLID, np.arange(4000), 0)
-    np.testing.assert_allclose(seen.var(axis=0), pixel_variance(images[:1], EUCLID)[0], rtol=0.12)
+    np.testing.assert_allclose(seen.var(axis=0), noise_variance(images[:1], EUCLID)[0], rtol=0.12)
 
 
 def test_bad_input_is_refused():

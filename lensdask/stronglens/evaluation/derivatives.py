@@ -17,7 +17,7 @@ from lensdask.stronglens.simulation.imaging import lensed_images
 from lensdask.stronglens.simulation.lenses import Lenses, as_points
 from lensdask.stronglens.simulation.presets import Survey
 
-__all__ = ["Part", "image_derivatives", "pixel_variance", "significance"]
+__all__ = ["Part", "image_derivatives", "significance"]
 
 T = TypeVar("T", bound=tuple[Any, ...])
 
@@ -85,25 +85,6 @@ def _placed(lenses: Lenses, points: bool) -> Lenses:
         return lenses
     line = Line(*(torch.as_tensor(each, dtype=torch.float64) for each in lenses.line))
     return lenses._replace(line=None, points=as_points(line))
-
-
-def pixel_variance(images: Float64, survey: Survey) -> Float64:
-    """Return the variance of the noise of each pixel: Poisson numbers of electrons with those of the sky, and reading.
-
-    Parameters
-    ----------
-    images
-        Without noise, electrons per second, shape (lens, y, x).
-    survey
-        Exposure, sky, read noise.
-
-    Returns
-    -------
-    ndarray
-        (Electrons per second)², shape (lens, y, x): (I + sky) / t + exposures · read noise² / t².
-    """
-    sky = survey.electrons(survey.sky) * survey.pixel_scale**2
-    return (images + sky + survey.exposures * survey.read_noise**2 / survey.seconds) / survey.seconds
 
 
 def significance(signal: Float64, nuisance: Float64, variance: Float64) -> Float64:

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from lensdask.arrays import in_batches
 from lensdask.errors import InputError
-from lensdask.stronglens.evaluation.derivatives import image_derivatives, pixel_variance, significance
+from lensdask.stronglens.evaluation.derivatives import image_derivatives, significance
 from lensdask.stronglens.simulation.checks import check_lenses
 from lensdask.stronglens.simulation.deflectors import Line
 from lensdask.stronglens.simulation.drawing import draw_class
-from lensdask.stronglens.simulation.imaging import lensed_images
+from lensdask.stronglens.simulation.imaging import lensed_images, noise_variance
 from lensdask.stronglens.simulation.masses import vortex_half_length
 from lensdask.stronglens.simulation.presets import (
     CLASSES,
@@ -84,7 +84,7 @@ def substructure_snr(
         perturbed, smooth = (draw_class(some, each, *settings, 0.0, seed).lenses for each in (name, CLASSES[0]))
         images = lensed_images(perturbed, settings[2], size, np.zeros(1))
         without, slopes = image_derivatives(smooth, settings[2], size, ("macro", "source"))
-        return significance(images - without, slopes, pixel_variance(images, settings[2]))
+        return significance(images - without, slopes, noise_variance(images, settings[2]))
 
     return np.asarray(in_batches(ratios, (ids,), _BATCH))
 
@@ -124,7 +124,7 @@ def mass_bounds(
         length = Line._fields.index("half_length")
         # d/d log10 m = -ln 10 · l d/dl, since l is proportional to 1 / m; the sign is of no interest.
         change = math.log(10) * half_length[:, None, None] * slopes[:, length]
-        return 1 / significance(change, np.delete(slopes, length, axis=1), pixel_variance(images, camera))
+        return 1 / significance(change, np.delete(slopes, length, axis=1), noise_variance(images, camera))
 
     return np.asarray(in_batches(bounds, (ids,), _BATCH))
 
