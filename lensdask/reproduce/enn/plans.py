@@ -225,7 +225,7 @@ _PAPER_MS: _Costs = MappingProxyType(
         "lens-net": (60.0, 20.0),
     }
 )
-"""The same of the large networks, on a CPU: as good a measure of equal compute for a GPU as any."""
+"""About the same of the large networks: no measurement, and a GPU has other ratios; they decide epochs alone."""
 
 _PAPER_EPOCHS: Mapping[int, int] = MappingProxyType({300: 100, 900: 60, 2700: 30, 0: 10})
 """Epochs of ResNet50 by images of each class; the paper has 10 with all of them."""
