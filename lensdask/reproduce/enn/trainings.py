@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import dask
+
 from lensdask.compute import NOT_IDENTITY, Chunks, Device, RunOptions, StoreReference, Task, run
 from lensdask.errors import InputError
 from lensdask.stronglens.networks.recipe import Recipe
@@ -31,8 +33,10 @@ class Training:
         for store in stores.values():
             store.open()
         paths = {name: store.path for name, store in stores.items()}
-        # mypy takes the paths for all that `train` has names for.
-        train(self.weights, self.recipe, **paths, device=device, overwrite=True, resume=True)  # type: ignore[arg-type]
+        # Chunks are read here: a worker of a cluster would ask the others, which are busy for minutes.
+        with dask.config.set(scheduler="synchronous"):
+            # mypy takes the paths for all that `train` has names for.
+            train(self.weights, self.recipe, **paths, device=device, overwrite=True, resume=True)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
