@@ -68,7 +68,7 @@ def _draw_points(axes: Axes, rows: Sequence[Row], before: str) -> None:
     axes.set_yticks(range(len(series)), series, fontsize="small")
     axes.invert_yaxis()
     # Above: the points leave no room, whatever they are.
-    axes.legend(frameon=False, fontsize="small", loc="lower center", bbox_to_anchor=(0.35, 1.0))
+    axes.legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(1.05, 1.0))
 
 
 def _draw_bounds(axes: Axes, result: Result) -> None:
@@ -83,7 +83,7 @@ def _draw_bounds(axes: Axes, result: Result) -> None:
         axes.errorbar(curve.x, curve.y, error, fmt=f"{mark}{line}", ms=4, color=colour, label=name)
     axes.axhline(_PRIOR, color="0.5", lw=0.8, label="prior")
     axes.set(yscale="log", xlabel="log10 (m / eV) of the axion", ylabel="least error of log10 m, dex")
-    axes.legend(frameon=False, fontsize="small")
+    axes.legend(frameon=False, fontsize="small", ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
 
 def _draw_images(figure: SubFigure, images: Sequence[Row]) -> None:
