@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,15 @@ GAINS = ("hybrid over signed", "hybrid over modulus", "signed spectra over modul
 """Its columns, beside the published gains."""
 
 
+LENSES_IN_README = {"accuracy": "accuracy", "macro AUC": "macro AUC", "NLL": "NLL [nat]", "calibration error": "ECE"}
+"""Columns of the table of strong lenses, each with its 95 % interval, by their quantities."""
+
+SUBSTRUCTURE_IN_README = {"CDM": "physical: CDM", "CDM as coded": "physical: CDM as coded"} | {
+    f"a vortex of {mass}": f"physical: vortex of {mass}" for mass in ("3e10", "3e9")
+}
+"""Whose signal-to-noise ratio the README tells: what to call it, series."""
+
+
 def _digest(name: str, result: dict[str, Any], picked: list[tuple[str | None, str]]) -> Iterator[str]:
     """Yield the lines of one experiment in a table of the README."""
     rows = {(r.get("series"), r["quantity"]): r for r in result["rows"] if "x" not in r}
@@ -128,6 +138,80 @@ def gains_table() -> str:
         cells = [f"{row['measured']:.2f} ± {row['error']:.2f}" for row in found]
         lines.append(f"| {name} | {' | '.join(cells)} | {found[0]['published']:g} |")
     return "\n".join(lines)
+
+
+def lenses_table(result: dict[str, Any]) -> str:
+    """Return the table of the README about strong lenses: all networks by images of each class, at equal compute.
+
+    Parameters
+    ----------
+    result
+        Of ``enn.learning_curve``.
+    """
+    rows = {(r.get("series"), r["quantity"], r.get("x")): r for r in result["rows"]}
+    places = [key for key in rows if key[1] == "accuracy" and "trainings" in rows[key] and "network" not in rows[key]]
+    heads = ["images of a class", "trainings", "network", *LENSES_IN_README.values(), "ECE by chance", "CPU time"]
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for series, quantity, x in places:
+        network, _, how = series.rpartition(", ")
+        if how == "equal compute":
+            chance, seconds = (
+                rows[series, name, x]["measured"]
+                for name in ("calibration error of perfect calibration", "CPU time of a training")
+            )
+            cells = [f"{x:,}", str(rows[series, quantity, x]["trainings"]), network]
+            cells += [_interval(rows[series, name, x]) for name in LENSES_IN_README]
+            lines.append(f"| {' | '.join([*cells, f'{chance:.3f}', f'{seconds:.0f} s'])} |")
+    return "\n".join(lines)
+
+
+def _interval(row: dict[str, Any]) -> str:
+    """Return a value with the ends of its 95 % interval."""
+    # Of few lenses some resampling may be certain of what is wrong.
+    low, high = ("–" if end is None else f"{end:.3f}" for end in (row["low"], row["high"]))
+    return f"{row['measured']:.3f} ({low} to {high})"
+
+
+def lenses_text(curve: dict[str, Any], information: dict[str, Any]) -> str:
+    """Return what the README tells of the study of strong lenses, in lines of 128 characters.
+
+    Parameters
+    ----------
+    curve, information
+        Results of ``enn.learning_curve`` and ``enn.information``.
+    """
+    return "\n".join(textwrap.wrap(f"{_gains(curve)} {_signal_to_noise(information)} {_of_cdm(curve)}", 128))
+
+
+def _gains(curve: dict[str, Any]) -> str:
+    """Return by how much networks with symmetry are ahead, which are chosen on other lenses, and with equal inputs."""
+    gains = [r for r in curve["rows"] if r["quantity"] == "accuracy" and "network" in r]
+    parts = []
+    for start in dict.fromkeys(r["series"] for r in gains if r["series"].endswith("equal compute")):
+        pair = start.removesuffix(", equal compute")
+        sizes = [f"{_interval(r)} from {r['x']:,} images" for r in gains if r["series"] == start]
+        parts.append(f"{pair}: {', '.join(sizes)}")
+    return f"Differences of accuracy, with intervals of lenses and trainings resampled together: {'; '.join(parts)}."
+
+
+def _signal_to_noise(information: dict[str, Any]) -> str:
+    """Return the median signal-to-noise ratios of substructure on both surveys."""
+    rows = {(r.get("series"), r["quantity"]): r["measured"] for r in information["rows"] if "x" not in r}
+    ratios = []
+    for name, series in SUBSTRUCTURE_IN_README.items():
+        euclid, hst = (rows[series, f"median S/N of substructure, {survey}"] for survey in ("euclid", "hst"))
+        ratios.append(f"{euclid:.2g} and {hst:.2g} for {name}".replace("e+02", "e2"))
+    return f"The median S/N of the substructure on Euclid and HST is {', '.join(ratios)} (`enn.information`)."
+
+
+def _of_cdm(curve: dict[str, Any]) -> str:
+    """Return what a network that learned from subhaloes of CDM makes of them."""
+    rows = {r["quantity"]: r for r in curve["rows"] if r.get("series") == "lens-net, subhaloes of CDM"}
+    none, vortex = (_interval(rows[f"AUC of {name} against none"]) for name in ("CDM", "a vortex"))
+    return (
+        "Trained on subhaloes of CDM as Euclid sees them, a lens-net tells lenses with them from those without with an "
+        f"AUC of {none}, 0.5 being chance, and those with a vortex with {vortex}."
+    )
 
 
 def readme_tables() -> list[str]:
