@@ -79,5 +79,23 @@ def test_advice_on_mass_maps_has_the_numbers_of_cards_and_committed_results():
         assert text in advice, text
 
 
+def test_advice_on_dark_matter_has_the_numbers_of_committed_results():
+    notebook = nbformat.read(NOTEBOOKS[0].parent / "06_dark_matter.ipynb", as_version=4)
+    (advice,) = [" ".join(cell.source.split()) for cell in notebook.cells if "## So may I?" in cell.source]
+    euclid, hst = (f"median S/N of substructure, {survey}" for survey in ("euclid", "hst"))
+
+    def ratio(quantity, series):
+        return f"{measured('enn.information', quantity, f'physical: {series}'):.2g}"
+
+    for expected in (
+        f"the median S/N on Euclid is {ratio(euclid, 'CDM as coded')},",
+        f"S/N {ratio(euclid, 'vortex of 3e10')} on Euclid. One of a tenth of that,",
+        f"of that, with {ratio(euclid, 'vortex of 3e9')}, no.",
+        f"The median S/N is {ratio(euclid, 'CDM')} for one",
+        f"the median to {ratio(hst, 'CDM')},",
+    ):
+        assert expected in advice, expected
+
+
 def test_there_are_notebooks():
     assert NOTEBOOKS
