@@ -215,8 +215,10 @@ def _of_cdm(curve: dict[str, Any]) -> str:
 
 
 def readme_tables() -> list[str]:
-    """Return the tables: of the figures of D4CNN, of mass maps, and of large-scale structure."""
-    return [readme_table(IN_README, "d4cnn."), methods_table(), gains_table()]
+    """Return the tables of D4CNN, mass maps, large-scale structure and strong lenses, and the text about these."""
+    curve, information = (_result(f"enn.{name}") for name in ("learning_curve", "information"))
+    tables = [readme_table(IN_README, "d4cnn."), methods_table(), gains_table()]
+    return [*tables, lenses_table(curve), lenses_text(curve, information)]
 
 
 def collect(build: Path, names: list[str]) -> None:

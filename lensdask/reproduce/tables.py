@@ -52,7 +52,7 @@ def _numbers(rows: Sequence[Row]) -> str:
                 number(r["measured"], r["error"]),
                 number(r["published"], r["published_error"]),
                 "yes" if r["comparable"] else "no",
-                f"{r['n']:,}" if "n" in r else "–",
+                _objects(r),
             )
         )
     return _table(("", "quantity", "measured", "published", "comparable", "N"), lines)
@@ -68,9 +68,14 @@ def _curves(rows: Sequence[Row]) -> list[str]:
         for x in dict.fromkeys(r["x"] for r in chosen):
             at = {_general(r): r for r in chosen if r["x"] == x}
             cells = [number(at[q]["measured"], at[q]["error"]) if q in at else "–" for q in quantities]
-            lines.append([f"{x:g}", *cells, f"{next(iter(at.values()))['n']:,}"])
+            lines.append([f"{x:g}", *cells, _objects(next(iter(at.values())))])
         tables.append(_table((series, *quantities, "N"), lines))
     return tables
+
+
+def _objects(r: Row) -> str:
+    """Return the number of objects of a row."""
+    return f"{r['n']:,}" if "n" in r else "–"
 
 
 def _general(r: Row) -> str:
