@@ -9,6 +9,8 @@ def pytest_addoption(parser):
     parser.addoption("--require-gpu", action="store_true", help="fail the gpu tests where there is no CUDA device")
 
 
+# Before pytest-xdist looks for the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Keep together, for one process of pytest-xdist, the tests of a file, and all that share experiments."""
     for item in items:
