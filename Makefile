@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 
 # What every change must pass, on two cores.
 test: lint
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -9,13 +9,17 @@ def pytest_addoption(parser):
     parser.addoption("--require-gpu", action="store_true", help="fail the gpu tests where there is no CUDA device")
 
 
-# Before pytest-xdist looks for the groups.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
     """Keep together, for one process of pytest-xdist, the tests of a file, and all that share experiments."""
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder == "reproduce" else str(item.path)))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            return "reproduce" if "/reproduce/" in file else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture
