@@ -203,6 +203,7 @@ def test_training_writes_weights_and_their_card(tmp_path: Path, monkeypatch, lab
     assert card["machine"] == describe_device("cpu")
     assert card["epochs_done"] == 2
     assert card["loss"] == dataclasses.asdict(history)
+    assert card["loss"].pop("score") == []
     assert all(len(curve) == 2 and np.isfinite(curve).all() for curve in card["loss"].values())
     assert card["recipe"]["signal_to_noise"] == [5.0, 150.0]
     assert card["recipe"]["label"] == label
@@ -255,6 +256,8 @@ def test_training_repeats_bit_for_bit_and_after_being_cut_off(tmp_path: Path, re
     assert resumed == first
     assert reports == [0, 3]
     losses = [load_card(tmp_path / f"{name}.safetensors")["loss"] for name in ("first", "second")]
+    # Both took as long as they did.
+    assert all(len(loss.pop("cpu_s")) == 3 for loss in losses)
     assert losses[0] == losses[1]
     assert not list(tmp_path.glob("*.checkpoint"))
     assert sha256_of(tmp_path / "other.safetensors", dataclasses.replace(recipe, seed=6)) != first
