@@ -9,7 +9,7 @@ import torch
 from machine import timed
 
 from lensdask.arrays import to_torch
-from lensdask.compute.devices import torch_settings
+from lensdask.compute.devices import Device, torch_settings
 from lensdask.stronglens.fitting.fit import fit_smooth
 from lensdask.stronglens.lenses import SimulateLenses
 from lensdask.stronglens.networks.architectures import ARCHITECTURES, BASES, network_outputs
@@ -25,11 +25,11 @@ BATCH = {"cpu": 64, "cuda": 512}
 Stages = Iterator[tuple[str, Callable[[], object]]]
 
 
-def lens_costs(device: str, *, tiny: bool = False) -> dict[str, Any]:
+def lens_costs(device: Device, *, tiny: bool = False) -> dict[str, Any]:
     """Return what the table of strong lenses holds; `tiny` for a try whose numbers mean nothing."""
     count = 6 if tiny else BATCH[device]
     with torch_settings():
-        images = _task(*PRESETS[0]).images(np.arange(count), device)  # type: ignore[arg-type]
+        images = _task(*PRESETS[0]).images(np.arange(count), device)
         stages = [*_simulation(count, device), *_networks(images, device, tiny)]
         if not tiny:
             stages.append(("fit of a smooth lens", partial(fit_smooth, images, find_survey("euclid"), device)))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import dask
 
@@ -29,14 +30,14 @@ class Training:
 
     def carry_out(self, device: Device) -> None:
         """Train the network; what an interruption left of the training is gone on with."""
-        stores = {"lenses": self.lenses} | ({} if self.fits is None else {"fits": self.fits})
-        for store in stores.values():
-            store.open()
-        paths = {name: store.path for name, store in stores.items()}
+        for store in (self.lenses, self.fits):
+            if store is not None:
+                store.open()
+        fits = None if self.fits is None else self.fits.path
+        settings: dict[str, Any] = {"device": device, "overwrite": True, "resume": True}
         # Chunks are read here: a worker of a cluster would ask the others, which are busy for minutes.
         with dask.config.set(scheduler="synchronous"):
-            # mypy takes the paths for all that `train` has names for.
-            train(self.weights, self.recipe, **paths, device=device, overwrite=True, resume=True)  # type: ignore[arg-type]
+            train(self.weights, self.recipe, lenses=self.lenses.path, fits=fits, **settings)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ the middle of the drawn lenses. Steps are as many for all lenses, so that a lens
 others are with it.
 """
 
+from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
@@ -28,31 +29,22 @@ from lensdask.stronglens.fitting.smooth import (
 )
 from lensdask.stronglens.simulation.imaging import noise_variance
 from lensdask.stronglens.simulation.lenses import draw_lenses
-from lensdask.stronglens.simulation.presets import Preset, Survey
+from lensdask.stronglens.simulation.presets import PRESETS, Survey
 
 __all__ = ["SMOOTH", "SmoothFit", "fit_smooth"]
 
 Float32 = npt.NDArray[np.float32]
 
-SMOOTH = Preset(
+SMOOTH = replace(
+    PRESETS["physical"],
     name="fit",
-    signal="cdm",
-    distance="angular-diameter",
-    deflection_scale=1.0,
     theta_e=(0.6, 1.8),
     ellipticity=(0.0, 0.25),
-    lens_angle=(0.0, 180.0),
     shear=(0.0, 0.1),
-    shear_angle=(0.0, 180.0),
     source_offset=0.45,
-    source_area="disc",
-    source_magnitude=(20.0, 21.0),
     source_radius=(0.15, 0.5),
     source_index=(0.6, 2.0),
     source_ellipticity=(0.0, 0.35),
-    source_angle=(0.0, 180.0),
-    noise=True,
-    noiseless_scale=1.0,
 )
 """Where fits begin: lenses of galaxies, wider than any preset."""
 
