@@ -1,5 +1,6 @@
 """What the datasets hold, how they are written and read, and the weights of networks."""
 
+from lensdask.data.checksums import configuration_hash
 from lensdask.data.files import check_unchanged, file_sha256
 from lensdask.data.schema import Attribute, Schema, Variable
 from lensdask.data.schemas import (
@@ -18,7 +19,6 @@ from lensdask.data.schemas import (
 )
 from lensdask.data.store import (
     common_attributes,
-    configuration_hash,
     create,
     open,  # noqa: A004  users write lensdask.open
     remove,

@@ -1,11 +1,10 @@
 """Zarr stores on disk: a template, then whole chunks, then opened lazily.
 
-Chunks that were never written read as NaN, so an unfinished store cannot pass for a complete one.
+Chunks that were never written read as NaN, or raise where numbers are whole or text, so an unfinished store cannot pass
+for a complete one. Chunks carry checksums, and so do the metadata: what is damaged is refused by name, never read.
 """
 
 import glob
-import hashlib
-import json
 import os
 import shutil
 import uuid
@@ -18,6 +17,8 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from lensdask.data.checked import checked_arrays
+from lensdask.data.checksums import SEAL, check_seal, configuration_hash
 from lensdask.data.regions import chunk_parts, chunk_region, dims_of, refuse_links, write_unit
 from lensdask.data.schema import Schema
 from lensdask.data.schemas import SCHEMAS
@@ -27,7 +28,6 @@ from lensdask.version import code_version
 
 __all__ = [
     "common_attributes",
-    "configuration_hash",
     "create",
     "open",
     "remove",
@@ -38,21 +38,6 @@ __all__ = [
 ]
 
 PathLike = str | os.PathLike[str]
-
-
-def configuration_hash(config: Mapping[str, Any]) -> str:
-    """Return the sha256 of a configuration, independent of the order of its keys.
-
-    Raises
-    ------
-    InputError
-        A value is not plain JSON (text, number, true, false, null, list, mapping), or not finite.
-    """
-    try:
-        text = json.dumps(config, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"configuration: {error}; expected finite plain JSON values") from error
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def common_attributes(schema: Schema, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -206,21 +191,19 @@ def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
     Raises
     ------
     InputError
-        Nothing is at the path, it is no store of lensdask, or its schema or version is unknown.
+        Nothing is at the path, it is no store of lensdask, its schema or version is unknown, or it is damaged. What is
+        read later raises the same for a chunk that is damaged, or missing where that would pass for data.
     """
     path = Path(path)
     group, schema = _open_group(path, "r")
     units = {write_unit(array, schema.unit_dim) for array in _chunked(path, group, schema).values()}
     chunks = {} if schema.outer_dims else {schema.unit_dim: max(units, default=-1)}
+    dataset = _read_dataset(path, chunks)
     try:
-        dataset: xr.Dataset = xr.open_zarr(path, consolidated=False, zarr_format=3, chunks=chunks)
         dataset = schema.renamed(dataset, str(path))
         schema.validate(dataset)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    except ValueError as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"{path}: arrays that do not fit together ({reason}); expected one of lensdask") from error
     for name, coordinate in dataset.coords.items():
         if schema.unit_dim not in coordinate.dims or schema.outer_dims:
             dataset[name] = coordinate.load()
@@ -228,6 +211,19 @@ def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
             # Of text of any length xarray cannot make missing values.
             dataset[name] = coordinate.copy(data=np.array(coordinate.values.tolist(), dtype=str))
     return schema.described(dataset)
+
+
+def _read_dataset(path: Path, chunks: dict[str, int]) -> xr.Dataset:
+    try:
+        with checked_arrays():
+            dataset: xr.Dataset = xr.open_zarr(path, consolidated=False, zarr_format=3, chunks=chunks)
+    except InputError:
+        raise
+    except ValueError as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path}: arrays that do not fit together ({reason}); expected one of lensdask") from error
+    dataset.attrs.pop(SEAL, None)
+    return dataset
 
 
 def require_store(path: PathLike) -> None:
@@ -315,6 +311,7 @@ def _read_group(path: Path, mode: Literal["r", "r+"]) -> tuple[zarr.Group, str, 
 
 
 def _open_group(path: Path, mode: Literal["r", "r+"]) -> tuple[zarr.Group, Schema]:
+    check_seal(path)
     group, name, version = _read_group(path, mode)
     schema = SCHEMAS.get(name)
     if schema is None:
@@ -326,7 +323,8 @@ def _open_group(path: Path, mode: Literal["r", "r+"]) -> tuple[zarr.Group, Schem
 
 def _chunked(path: Path, group: zarr.Group, schema: Schema) -> "dict[str, zarr.Array[Any]]":
     try:
-        arrays = dict(group.arrays())
+        with checked_arrays():
+            arrays = dict(group.arrays())
     except ValueError as error:
         detail = str(error).splitlines()[0]
         raise InputError(f"{path}: an array cannot be read ({detail}); expected one written by lensdask") from error

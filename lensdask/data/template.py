@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import zarr
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 
+from lensdask.data.checked import checked_arrays
+from lensdask.data.checksums import seal
 from lensdask.data.schema import Schema, Variable, implied_coordinates
 from lensdask.errors import InputError
 
@@ -77,6 +79,7 @@ def write_template(
             _create_array(group, schema, name, dims, tuple(sizes[d] for d in dims), chunk)
     for name, values in (*coords.items(), *whole.items()):
         _write_whole(group, schema, name, values, sizes, chunk)
+    seal(path)
 
 
 def _check_names(schema: Schema, coords: Mapping[str, Any], whole: Mapping[str, Any]) -> None:
@@ -133,18 +136,21 @@ def _create_array(
     dtype = np.dtypes.StringDType() if variable.dtype == "str" else np.dtype(variable.dtype)
     steps = tuple(max(1, min(chunk, n) if d == schema.unit_dim else n) for d, n in zip(dims, shape, strict=True))
     chunks, shards = (steps, None) if is_coord else _inner_chunks(schema, dims, steps)
-    return group.create_array(
-        name,
-        shape=shape,
-        dtype=dtype,
-        chunks=chunks,
-        shards=shards,
-        compressors=[BloscCodec(cname=schema.compressor, shuffle="shuffle")],
-        # A chunk that was never written must not pass for a measured zero.
-        fill_value={"f": np.nan, "T": ""}.get(dtype.kind, 0),
-        dimension_names=dims,
-        attributes={**variable.description},
-    )
+    # The checksum last: what is damaged never comes to Blosc, which trusts the lengths that it reads.
+    compressors = [BloscCodec(cname=schema.compressor, shuffle="shuffle"), Crc32cCodec()]
+    with checked_arrays():
+        return group.create_array(
+            name,
+            shape=shape,
+            dtype=dtype,
+            chunks=chunks,
+            shards=shards,
+            compressors=compressors,
+            # A chunk that was never written must not pass for a measured zero.
+            fill_value={"f": np.nan, "T": ""}.get(dtype.kind, 0),
+            dimension_names=dims,
+            attributes={**variable.description},
+        )
 
 
 def _inner_chunks(

@@ -23,6 +23,7 @@ import lensdask
 from lensdask.cli.options import SkyAndSurvey
 from lensdask.compute import status
 from lensdask.data import MASS_MAPS, SHEAR_MAPS, save_weights, write
+from lensdask.data.checksums import seal
 from lensdask.maps.mock import Survey, mock_catalogue
 from lensdask.massmap import read_shear_catalogue, tile_catalogue
 from lensdask.massmap.networks.architectures import describe, make_network
@@ -323,9 +324,11 @@ def finished(tmp_path_factory):
     write(maps, folder / "oblong.zarr")
     # A writer refuses this, a file may hold it.
     zarr.open_group(folder / "oblong.zarr").attrs["pixel_scale"] = [0.82, 0.9]
+    seal(folder / "oblong.zarr")
     write(maps, folder / "misfit.zarr")
     shutil.rmtree(folder / "misfit.zarr" / "g2")
     shutil.copytree(folder / "narrow.zarr" / "g2", folder / "misfit.zarr" / "g2")
+    seal(folder / "misfit.zarr")
     write(shear_store_dataset(2), folder / "fewer.zarr")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

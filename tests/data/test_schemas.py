@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from small_stores import make_old
 
 import lensdask
 from lensdask.data import SCHEMAS, SHAPES, SHEAR_MAPS, STAMPS, common_attributes
@@ -188,6 +189,7 @@ def test_a_cut_keeps_the_places_of_its_pixels(tmp_path):
 
 def test_maps_of_old_have_the_coordinates_when_they_are_opened(tmp_path):
     lensdask.write(maps(), tmp_path / "maps.zarr")
+    make_old(tmp_path / "maps.zarr")
     group = zarr.open_group(tmp_path / "maps.zarr")
     for name in ("x", "y"):
         del group[name]

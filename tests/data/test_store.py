@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from small_stores import make_old
 
 from lensdask import data
 from lensdask.data import SHAPES, STAMPS
+from lensdask.data.checksums import seal
 from lensdask.errors import InputError
 from lensdask.maps.fields import ShearMaps, shear_dataset
 
@@ -187,6 +189,7 @@ def test_sharded_store_is_opened_by_shards(store):
         dimension_names=("galaxy", "shear"),
         fill_value=np.nan,
     )
+    seal(store)
     assert data.open(store)["e1"].chunks[0] == (10, 10, 5)
     with pytest.raises(InputError, match="whole chunks"):
         data.write_chunk(store, 0, table(0, 2))
@@ -202,9 +205,11 @@ def test_open_refuses_what_it_does_not_know(tmp_path, store):
         with pytest.raises(InputError, match="is not a store written by lensdask"):
             data.open(tmp_path / name)
     zarr.open_group(store).attrs["schema_version"] = 2
+    seal(store)
     with pytest.raises(InputError, match="version 2 of schema 'shapes'; this lensdask reads 1"):
         data.open(store)
     zarr.open_group(store).attrs["schema"] = "sounds"
+    seal(store)
     with pytest.raises(InputError, match="'sounds' is unknown; expected stamps or shapes or shear_maps or mass_maps"):
         data.open(store)
 
@@ -223,6 +228,9 @@ def test_a_file_system_at_fault_is_not_the_input_at_fault(store, monkeypatch, co
 
 def test_open_refuses_a_damaged_store(store):
     del zarr.open_group(store)["e1"]
+    with pytest.raises(InputError, match=r"shapes\.zarr/e1/zarr\.json is missing"):
+        data.open(store)
+    seal(store)
     with pytest.raises(InputError, match=r"shapes\.zarr: .*'e1' is missing"):
         data.open(store)
 
@@ -259,6 +267,7 @@ def test_a_store_of_the_last_release_is_read_with_a_warning(tmp_path):
     maps = shear_dataset(ShearMaps(zeros, zeros, zeros + 1, zeros + 0.1, zeros + 1), count=zeros + 1, pixel_scale=1.0)
     path = tmp_path / "maps.zarr"
     data.write(maps, path)
+    make_old(path)
     (path / "measurement_error").rename(path / "error")
     with pytest.warns(DeprecationWarning, match="'error' is now 'measurement_error'"):
         found = data.open(path)

@@ -15,6 +15,7 @@ import zarr
 import lensdask
 from lensdask import data
 from lensdask.data import SHAPES, file_sha256, load_weights, save_weights
+from lensdask.data.checksums import seal
 from lensdask.errors import InputError
 
 PACKAGE = Path(lensdask.__file__).parent
@@ -229,6 +230,7 @@ def test_metadata_cannot_name_arrays(store):
     listed = dict.fromkeys(("../evil", *SHAPES.variables), array)
     group["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": listed}
     file.write_text(json.dumps(group))
+    seal(store)
     data.write_chunk(store, 0, table(0, 10))
     assert set(data.open(store).data_vars) == set(SHAPES.variables)
     assert sorted(path.name for path in store.parent.iterdir()) == ["shapes.zarr"]
@@ -249,6 +251,8 @@ def spoil(store: Path, bomb: bytes, codec: str) -> None:
         (store / "e1" / "zarr.json").write_text(json.dumps(meta))
         (store / "e1" / "c").mkdir()
         (store / "e1" / "c" / "0").write_bytes(bomb)
+    # Whoever writes such a file can do so too.
+    seal(store)
 
 
 @pytest.mark.filterwarnings("ignore:Object at e1 is not recognized")

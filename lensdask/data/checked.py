@@ -1,0 +1,110 @@
+"""How chunks are read and written: one that is damaged or missing is an error that names its file.
+
+Every chunk that lensdask writes ends in a checksum (crc32c), in sharded arrays every inner chunk and the index; Zarr
+compares it before anything is decompressed. Here an error gets its place, and what is missing is not filled in where
+that looks like data, as it does for whole numbers and text.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import zarr
+from zarr.abc.codec import Codec
+from zarr.abc.store import ByteGetter, ByteRequest
+from zarr.codecs import BloscCodec
+from zarr.core.array_spec import ArraySpec
+from zarr.core.buffer import Buffer, BufferPrototype, NDBuffer
+from zarr.core.codec_pipeline import BatchedCodecPipeline
+from zarr.core.indexing import SelectorTuple
+from zarr.registry import register_pipeline
+
+from lensdask.data.checksums import is_checked
+from lensdask.errors import InputError
+
+__all__ = ["CheckedPipeline", "checked_arrays"]
+
+_BLOSC_HEADER = 16
+"""Bytes; the last four are the length of the compressed chunk."""
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """The file of a chunk."""
+
+    file: ByteGetter
+    may_lack: bool
+    """Whether nothing need be there."""
+    is_blosc: bool
+    """Whether it is compressed by Blosc, and has no checksum."""
+
+    @property
+    def name(self) -> str:
+        return str(self.file).removeprefix("file://")
+
+    async def get(self, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
+        found = await self.file.get(prototype, byte_range)
+        if found is None and not self.may_lack:
+            raise InputError(
+                f"{self.name} is missing: a chunk that was lost, or not written yet; expected a whole store"
+            )
+        # Blosc trusts what the chunk says of its length, and reads beyond the end of one that was cut off.
+        if found is not None and self.is_blosc and byte_range is None:
+            header = found.as_numpy_array()[:_BLOSC_HEADER]
+            if header.size < _BLOSC_HEADER or int(header[12:].view("<u4")[0]) != len(found):
+                raise ValueError("it is cut off")
+        return found
+
+
+class CheckedPipeline(BatchedCodecPipeline):
+    """Reads chunks as Zarr does, and names those that cannot be read."""
+
+    @classmethod
+    def from_codecs(cls, codecs: Iterable[Codec], *, batch_size: int | None = None) -> Self:  # noqa: ARG003
+        """Return a pipeline that takes one chunk at a time, to know which one is damaged."""
+        return super().from_codecs(codecs, batch_size=1)
+
+    async def read_batch(
+        self,
+        batch_info: Iterable[tuple[ByteGetter, ArraySpec, SelectorTuple, SelectorTuple, bool]],
+        out: NDBuffer,
+        drop_axes: tuple[int, ...] = (),
+    ) -> None:
+        """Read a chunk into its place.
+
+        Raises
+        ------
+        InputError
+            It is damaged; or it is missing, and what would be read instead passes for data.
+        """
+        ((file, spec, *places),) = batch_info
+        codecs = list(self)
+        checked = is_checked([codec.to_dict() for codec in codecs])
+        fills = spec.fill_value == spec.fill_value  # NaN is not
+        chunk = _Chunk(file, not (checked and fills), not checked and isinstance(codecs[-1], BloscCodec))
+        batch: Any = [(chunk, spec, *places)]
+        try:
+            await super().read_batch(batch, out, drop_axes)
+        except InputError:
+            raise
+        except (ValueError, RuntimeError) as error:
+            reason = str(error).partition(".")[0]
+            raise InputError(f"{chunk.name} is damaged ({reason}); expected the chunk as it was written") from error
+
+
+register_pipeline(CheckedPipeline)
+
+_LOCK = threading.Lock()
+
+
+@contextmanager
+def checked_arrays() -> Iterator[None]:
+    """Let arrays that are opened or made in a ``with`` block read and write checked chunks, wherever they travel."""
+    name = f"{CheckedPipeline.__module__}.{CheckedPipeline.__qualname__}"
+    # Chunks that are all fill value are written too, so that one that is not there was lost.
+    settings = {"codec_pipeline.path": name, "array.write_empty_chunks": True}
+    # The configuration of Zarr is that of the whole process.
+    with _LOCK, zarr.config.set(settings):
+        yield
