@@ -7,9 +7,11 @@ import xarray as xr
 from lensdask.errors import InputError
 from lensdask.shear.calibration.estimate import BIAS_QUANTITIES, bias, bias_of_sums, calibrate
 from lensdask.shear.calibration.shape_sums import shape_sums
+from lensdask.shear.imaging import Imaging
 from lensdask.shear.shapes.estimator import Estimator, find_estimator
-from lensdask.shear.shapes.measurement import COLUMNS
+from lensdask.shear.shapes.measurement import COLUMNS, measure_stamps
 from lensdask.shear.simulation.catsim import mock_galaxies
+from lensdask.shear.simulation.observation import Observation, draw_psf, draw_stamps
 
 ROUND, ELLIPTICAL = (0.0, 0.0), (0.02, -0.02)
 FPFS = Estimator("fpfs")
@@ -114,7 +116,7 @@ def test_calibration_recovers_the_shear() -> None:
     pulls = []
     for _ in range(8):
         table = np.zeros((6000, len(COLUMNS)))
-        R = np.array([[0.8, 0.0], [0.0, 0.9]]) + 0.05 * rng.normal(size=(6000, 2, 2))
+        R = np.array([[0.8, 0.1], [-0.2, 0.9]]) + 0.05 * rng.normal(size=(6000, 2, 2))
         table[:, 2:6] = R.reshape(-1, 4)
         table[:, :2] = np.einsum("gij,j->gi", R, truth) + 0.2 * rng.normal(size=(6000, 2))
         table[:, 9] = rng.uniform(0.5, 1.5, 6000)
@@ -122,7 +124,10 @@ def test_calibration_recovers_the_shear() -> None:
         pulls.append((result.g - truth) / result.errors)
         weight = table[:, 9] / table[:, 9].sum()
         np.testing.assert_allclose(result.response.ravel(), weight @ table[:, 2:6], rtol=1e-10)
-        np.testing.assert_allclose(result.g, weight @ table[:, :2] / (weight @ table[:, [2, 5]]), rtol=1e-10)
+        R11, R12, R21, R22 = weight @ table[:, 2:6]
+        e1, e2 = weight @ table[:, :2]
+        cramer = np.array([R22 * e1 - R12 * e2, R11 * e2 - R21 * e1]) / (R11 * R22 - R12 * R21)
+        np.testing.assert_allclose(result.g, cramer, rtol=1e-10)
         np.testing.assert_allclose(result.errors, result.delta_errors, rtol=0.25)
         np.testing.assert_allclose(result.shape_noise, 0.2 / np.array([0.8, 0.9]), rtol=0.05)
         assert result.galaxies == 6000
@@ -135,6 +140,25 @@ def test_calibration_refuses_several_shears_and_single_galaxies() -> None:
         calibrate(dataset(random_table(4)))
     with pytest.raises(InputError, match=r"^shapes: 1 galaxies; expected at least 2"):
         calibrate(dataset(random_table(1)[:, 0]))
+
+
+def test_shapes_that_do_not_respond_to_shear_are_refused() -> None:
+    table = random_table(40)[:, 0]
+    table[:, 2:6] = 0
+    with pytest.raises(InputError, match=r"^shapes: the mean response has no inverse; expected"):
+        calibrate(dataset(table))
+
+
+@pytest.mark.parametrize("name", ["fpfs", "d4cnn"])
+def test_few_galaxies_leave_no_shear_in_the_other_component(name) -> None:
+    # Few galaxies have a mean response that is not diagonal: by its diagonal alone g2 is -2e-4 and -1.2e-3 for 0.
+    # Orthogonal pairs leave no mean shape, and what is left of g is of third order.
+    ids, observation = np.arange(24), Observation(noise_sigma=0.0)
+    stamps = draw_stamps(np.repeat(mock_galaxies(1, np.arange(12)), 2), ids, observation, 1)
+    table = measure_stamps(stamps, ids, Imaging(draw_psf(observation), 0.2, 0.0), find_estimator(name), seed=1)
+    for version, truth in enumerate([(0.02, 0), (-0.02, 0), (0, 0.02), (0, -0.02)]):
+        result = calibrate(dataset(table[:, version]), replicas=20)
+        np.testing.assert_allclose(result.g, truth, atol=3e-5)
 
 
 # Shear without noise: what is left of m is of third order, m ~ g², and c vanishes for an elliptical PSF too

@@ -5,6 +5,10 @@ follow, with the weights w of a cut and means over all galaxies, selected or not
 
     m = (<w e+> - <w e->) / (g (R+ + R-)) - 1              c = (<w e+> + <w e->) / (R+ + R-)
 
+each component by its own response, and the shear of a sample, where both components are unknown, by the whole matrix::
+
+    g_i = sum_j (R^-1)_ij <w e_j>
+
 Both members of an orthogonal pair and all shears of a galaxy lie in one block, so they are resampled together.
 """
 
@@ -209,7 +213,7 @@ def bias(shapes: xr.Dataset, selection: Selection | None = None, *, seed: int = 
 def calibrate(
     shapes: xr.Dataset, selection: Selection | None = None, *, seed: int = 0, replicas: int = 1000
 ) -> Calibration:
-    """Return the shear that a sample of galaxies carries, ``g_i = <w e_i> / R_ii``.
+    """Return the shear that a sample of galaxies carries, ``g = R^-1 <w e>`` with the whole response matrix.
 
     Cut with a selection rather than before: a sample that was cut without its selection response is biased.
 
@@ -225,7 +229,7 @@ def calibrate(
     Raises
     ------
     InputError
-        The shapes have several shears, or there are fewer than two galaxies.
+        The shapes have several shears, there are fewer than two galaxies, or their response has no inverse.
     """
     return calibrations(shapes, [selection], seed=seed, replicas=replicas)[0]
 
@@ -261,20 +265,26 @@ def calibrations(
 def _calibration(sums: Float64, *, seed: int, replicas: int) -> Calibration:
     """Return the shear that block sums, shape (block, statistic), amount to."""
     check_selected(sums)
-
-    def statistic(totals: Float64) -> Float64:
-        mean = means_of(totals)
-        return mean.e / mean.R
-
     total = sums.sum(axis=0)
     mean = means_of(total)
     return Calibration(
-        g=statistic(total),
-        errors=bootstrap_error(sums, statistic, seed=seed, replicas=replicas),
-        delta_errors=delta_error(sums, statistic),
+        g=_shear_of_totals(total),
+        errors=bootstrap_error(sums, _shear_of_totals, seed=seed, replicas=replicas),
+        delta_errors=delta_error(sums, _shear_of_totals),
         response=mean.response,
         selection_response=mean.selection_response,
         shape_noise=shape_noise(total[None]),
         galaxies=int(total[0]),
         selected=int(total[1]),
     )
+
+
+def _shear_of_totals(totals: Float64) -> Float64:
+    """Return the shear, shape (..., 2), that totals, shape (..., statistic), amount to."""
+    mean = means_of(totals)
+    try:
+        return np.asarray(np.linalg.solve(mean.response, (mean.e / mean.share)[..., None])[..., 0])
+    except np.linalg.LinAlgError as error:
+        raise InputError(
+            "shapes: the mean response has no inverse; expected galaxies whose shapes respond to shear"
+        ) from error
