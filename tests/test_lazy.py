@@ -13,7 +13,7 @@ from astropy.table import Table
 import lensdask
 from lensdask.lazy import lazy_names
 
-LAZY = ("lensdask", *(f"lensdask.{name}" for name in ("compute", "maps", "massmap", "shear", "sky", "stronglens")))
+LAZY = ("lensdask", *(f"lensdask.{name}" for name in ("compute", "lss", "maps", "massmap", "shear", "sky", "stronglens")))
 
 
 @pytest.mark.parametrize("package", LAZY)
@@ -35,7 +35,7 @@ def test_what_lensdask_shows():
 
 
 def test_what_there_is_by_name():
-    from lensdask import massmap, shear
+    from lensdask import massmap, shear, stronglens
 
     assert shear.estimators() == ["fpfs", "d4cnn", "d4cnn-fpfs", "d4cnn-paper", "d4cnn-relu", "cnn"]
     assert massmap.methods() == ["ks93", "ksplus", "wiener", "aperture", "cha", "h21", "miu2net", "cosmos"]
@@ -43,6 +43,9 @@ def test_what_there_is_by_name():
         assert massmap.find_method(name, source="lsst").name == name
     for name in shear.estimators():
         assert shear.find_estimator(name).name == name
+    assert "lens-net" in stronglens.networks()
+    for name in stronglens.networks():
+        assert stronglens.find_network(name).label == name
 
 
 def test_peaks_are_found_from_the_front_door():

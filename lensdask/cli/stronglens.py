@@ -174,8 +174,8 @@ def train(
     """Train a network to tell classes apart or to measure masses, and calibrate it on lenses set aside."""
     from functools import partial
 
-    from lensdask.stronglens.networks.recipe import recipe_for
-    from lensdask.stronglens.networks.training import train as train_network
+    from lensdask.stronglens.nets.recipe import recipe_for
+    from lensdask.stronglens.nets.training import train as train_network
 
     train_and_report(
         partial(train_network, lenses=lenses, fits=fits),

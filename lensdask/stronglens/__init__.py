@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from lensdask.stronglens.evaluation.information import mass_bounds, substructure_snr
     from lensdask.stronglens.fitting.run import fit_run
     from lensdask.stronglens.lenses import simulate, simulate_run
-    from lensdask.stronglens.network import LensNetwork, find_network, shipped_networks
-    from lensdask.stronglens.networks.recipe import Recipe, read_recipe
-    from lensdask.stronglens.networks.training import train
+    from lensdask.stronglens.nets.recipe import Recipe, read_recipe
+    from lensdask.stronglens.nets.training import train
+    from lensdask.stronglens.network import LensNetwork, find_network, networks
     from lensdask.stronglens.observed import make_lenses
     from lensdask.stronglens.prediction import classify, classify_run
     from lensdask.stronglens.published import read_published
@@ -38,9 +38,9 @@ __all__ = [
     "fit_run",
     "make_lenses",
     "mass_bounds",
+    "networks",
     "read_published",
     "read_recipe",
-    "shipped_networks",
     "simulate",
     "simulate_run",
     "substructure_snr",

@@ -14,13 +14,13 @@ from scipy.special import softmax
 from lensdask.compute import NOT_IDENTITY, cached_model
 from lensdask.data import load_card
 from lensdask.errors import InputError
-from lensdask.stronglens.networks.architectures import Network, build_network, network_outputs
-from lensdask.stronglens.networks.loss import mass_of
-from lensdask.stronglens.networks.training import CONDITIONS
+from lensdask.stronglens.nets.architectures import Network, build_network, network_outputs
+from lensdask.stronglens.nets.loss import mass_of
+from lensdask.stronglens.nets.training import CONDITIONS
 from lensdask.stronglens.observed import UNKNOWN
 from lensdask.training import find_weights, weights_file
 
-__all__ = ["COLUMNS", "SHIPPED_WEIGHTS", "LensNetwork", "find_network", "shipped_networks"]
+__all__ = ["COLUMNS", "SHIPPED_WEIGHTS", "LensNetwork", "find_network", "networks"]
 
 SHIPPED_WEIGHTS = {path.stem: path for path in sorted((Path(__file__).parent / "weights").glob("*.safetensors"))}
 """Files of the networks that come with the package, by name."""
@@ -134,7 +134,7 @@ class LensNetwork:
         return {name: part.astype(np.float32) for name, part in zip(COLUMNS["mass"], made, strict=True)}
 
 
-def shipped_networks() -> list[str]:
+def networks() -> list[str]:
     """Return the names of the networks that come with the package; `find_network` takes these, and weights of yours."""
     return list(SHIPPED_WEIGHTS)
 

@@ -30,9 +30,9 @@ from lensdask.errors import InputError
 from lensdask.stronglens.fitting.fit import fit_smooth
 from lensdask.stronglens.fitting.maps import maps_of
 from lensdask.stronglens.fitting.run import check_fits, open_fits, survey_of
+from lensdask.stronglens.nets.loss import CLASSES
+from lensdask.stronglens.nets.trainingset import open_lenses
 from lensdask.stronglens.network import COLUMNS, LensNetwork, find_network
-from lensdask.stronglens.networks.loss import CLASSES
-from lensdask.stronglens.networks.trainingset import open_lenses
 from lensdask.stronglens.simulation.presets import Survey
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def classify(
     lenses
         Of the schema ``lenses``; classes and masses in it are not looked at.
     network
-        Name of a network that comes with the package (`shipped_networks`), or a file of weights from `train`.
+        Name of a network that comes with the package (`networks`), or a file of weights from `train`.
     fits
         Of the schema ``lens_fits``, of these lenses, for a network that sees residuals; when none, smooth lenses are
         fitted on the way.

@@ -12,8 +12,8 @@ from lensdask.arrays import to_torch
 from lensdask.compute.devices import Device, torch_settings
 from lensdask.stronglens.fitting.fit import fit_smooth
 from lensdask.stronglens.lenses import SimulateLenses
-from lensdask.stronglens.networks.architectures import ARCHITECTURES, BASES, network_outputs
-from lensdask.stronglens.networks.loss import objective
+from lensdask.stronglens.nets.architectures import ARCHITECTURES, BASES, network_outputs
+from lensdask.stronglens.nets.loss import objective
 from lensdask.stronglens.simulation.presets import CLASSES, find_preset, find_signal, find_survey
 from lensdask.training import network_of_config
 

@@ -9,7 +9,7 @@ from ring_images import ring_lenses, write_rings
 import lensdask
 from lensdask.compute import RunOptions
 from lensdask.stronglens import classify, classify_run, read_recipe, train
-from lensdask.stronglens.networks.loss import OUTPUTS
+from lensdask.stronglens.nets.loss import OUTPUTS
 
 pytestmark = pytest.mark.gpu
 

@@ -9,8 +9,8 @@ from ring_images import ring_images
 
 from lensdask.errors import InputError
 from lensdask.stronglens import simulate
-from lensdask.stronglens.networks.architectures import ARCHITECTURES, BASES, build_network, network_outputs
-from lensdask.stronglens.networks.inputs import standardised
+from lensdask.stronglens.nets.architectures import ARCHITECTURES, BASES, build_network, network_outputs
+from lensdask.stronglens.nets.inputs import standardised
 from lensdask.training import describe_network, network_of_config
 
 IMAGES = ring_images(12)

@@ -25,8 +25,8 @@ from lensdask.stronglens import (
     simulate,
     train,
 )
-from lensdask.stronglens.networks.architectures import build_network, network_outputs
-from lensdask.stronglens.networks.loss import mass_of
+from lensdask.stronglens.nets.architectures import build_network, network_outputs
+from lensdask.stronglens.nets.loss import mass_of
 from lensdask.stronglens.prediction import PredictLenses
 from lensdask.stronglens.simulation.presets import find_survey
 

@@ -12,12 +12,12 @@ from lensdask.data import load_card, load_weights
 from lensdask.errors import InputError
 from lensdask.stronglens.evaluation.calibration import calibration
 from lensdask.stronglens.evaluation.metrics import mean_nll
-from lensdask.stronglens.networks import trainingset
-from lensdask.stronglens.networks.architectures import build_network
-from lensdask.stronglens.networks.loss import OUTPUTS, mass_of, objective, units_of
-from lensdask.stronglens.networks.recipe import Recipe, read_recipe
-from lensdask.stronglens.networks.training import CONDITIONS, train
-from lensdask.stronglens.networks.trainingset import LensSet, lens_set, split_lenses
+from lensdask.stronglens.nets import trainingset
+from lensdask.stronglens.nets.architectures import build_network
+from lensdask.stronglens.nets.loss import OUTPUTS, mass_of, objective, units_of
+from lensdask.stronglens.nets.recipe import Recipe, read_recipe
+from lensdask.stronglens.nets.training import CONDITIONS, train
+from lensdask.stronglens.nets.trainingset import LensSet, lens_set, split_lenses
 from lensdask.training import recipe_names
 
 TINY = read_recipe("lens-tiny")

@@ -12,7 +12,7 @@ from lensdask.data import load_card
 from lensdask.errors import InputError
 from lensdask.shear.shapes.d4cnn import build_d4cnn
 from lensdask.shear.shapes.estimator import SHIPPED_WEIGHTS
-from lensdask.stronglens.networks import recipe as stronglens
+from lensdask.stronglens.nets import recipe as stronglens
 from lensdask.training import recipe_names
 
 FOLDER = Path(lensdask.__file__).parent / "recipes"

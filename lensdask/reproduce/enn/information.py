@@ -25,7 +25,7 @@ from lensdask.stronglens import simulate
 from lensdask.stronglens.evaluation.information import mass_bounds, substructure_snr
 from lensdask.stronglens.evaluation.leaks import cut_predictions, neighbour_predictions, ring_radius
 from lensdask.stronglens.evaluation.saliency import saliency
-from lensdask.stronglens.networks.architectures import build_network
+from lensdask.stronglens.nets.architectures import build_network
 from lensdask.stronglens.simulation.drawing import draw_class
 from lensdask.stronglens.simulation.presets import CLASSES, PRESETS, SIGNALS, SURVEYS, Signal
 

@@ -6,11 +6,11 @@ from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from lensdask.stronglens.networks.architectures import Config
-from lensdask.stronglens.networks.cyclic import CyclicConfig
-from lensdask.stronglens.networks.lens_net import LENS_NET_LARGE
-from lensdask.stronglens.networks.recipe import Recipe, read_recipe
-from lensdask.stronglens.networks.resnet import ResNetConfig
+from lensdask.stronglens.nets.architectures import Config
+from lensdask.stronglens.nets.cyclic import CyclicConfig
+from lensdask.stronglens.nets.lens_net import LENS_NET_LARGE
+from lensdask.stronglens.nets.recipe import Recipe, read_recipe
+from lensdask.stronglens.nets.resnet import ResNetConfig
 
 __all__ = ["LABELS", "PLAIN", "Member", "Plan", "Step", "plan_of"]
 

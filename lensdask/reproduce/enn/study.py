@@ -16,8 +16,8 @@ from lensdask.reproduce.enn.plans import Plan, Step, plan_of
 from lensdask.reproduce.enn.trainings import Training, train_networks
 from lensdask.reproduce.experiment import Job
 from lensdask.stronglens import CLASSES, classify_run, fit_run, simulate_run
-from lensdask.stronglens.networks.loss import Task
-from lensdask.stronglens.networks.recipe import Recipe
+from lensdask.stronglens.nets.loss import Task
+from lensdask.stronglens.nets.recipe import Recipe
 
 __all__ = ["Lenses", "Lesson", "Study"]
 

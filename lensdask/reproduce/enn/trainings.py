@@ -9,8 +9,8 @@ import dask
 
 from lensdask.compute import NOT_IDENTITY, Chunks, Device, RunOptions, StoreReference, Task, run
 from lensdask.errors import InputError
-from lensdask.stronglens.networks.recipe import Recipe
-from lensdask.stronglens.networks.training import train
+from lensdask.stronglens.nets.recipe import Recipe
+from lensdask.stronglens.nets.training import train
 
 __all__ = ["TrainNetworks", "Training", "train_networks"]
 

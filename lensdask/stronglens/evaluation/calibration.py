@@ -12,9 +12,9 @@ from scipy.special import softmax
 from torch import nn
 
 from lensdask.stronglens.evaluation.metrics import accuracy, fit_temperature, mean_nll
-from lensdask.stronglens.networks.architectures import Network, network_outputs
-from lensdask.stronglens.networks.loss import Task, from_units, mass_of
-from lensdask.stronglens.networks.trainingset import LensSet
+from lensdask.stronglens.nets.architectures import Network, network_outputs
+from lensdask.stronglens.nets.loss import Task, from_units, mass_of
+from lensdask.stronglens.nets.trainingset import LensSet
 
 __all__ = ["calibration"]
 

@@ -29,9 +29,9 @@ from lensdask.errors import InputError, check_number, check_seed
 from lensdask.random import Stream, generator
 from lensdask.stronglens.evaluation.metrics import expected_calibration_error
 from lensdask.stronglens.evaluation.scores import Judged, reliability, roc_curve, score_names, scores
+from lensdask.stronglens.nets.loss import CLASSES
+from lensdask.stronglens.nets.trainingset import open_lenses
 from lensdask.stronglens.network import COLUMNS
-from lensdask.stronglens.networks.loss import CLASSES
-from lensdask.stronglens.networks.trainingset import open_lenses
 from lensdask.stronglens.prediction import warn_of_conditions
 
 __all__ = ["ResampleLenses", "evaluate", "judged_lenses"]

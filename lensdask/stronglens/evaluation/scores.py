@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lensdask.stronglens.evaluation.metrics import accuracy, calibration_error, class_auc, mass_errors, mean_nll
-from lensdask.stronglens.networks.loss import CLASSES, LOG10_MASS
+from lensdask.stronglens.nets.loss import CLASSES, LOG10_MASS
 
 __all__ = ["Judged", "Score", "reliability", "roc_curve", "score_names", "scores"]
 

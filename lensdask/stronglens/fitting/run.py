@@ -25,7 +25,7 @@ from lensdask.data import open as open_store
 from lensdask.errors import InputError
 from lensdask.stronglens.fitting.fit import fit_smooth
 from lensdask.stronglens.fitting.smooth import PARAMETERS
-from lensdask.stronglens.networks.trainingset import open_lenses
+from lensdask.stronglens.nets.trainingset import open_lenses
 from lensdask.stronglens.simulation.presets import Survey, find_survey
 
 __all__ = ["FitLenses", "check_fits", "fit_run", "kept_residuals", "open_fits", "survey_of"]

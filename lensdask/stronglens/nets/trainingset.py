@@ -19,7 +19,7 @@ from lensdask.data import open as open_store
 from lensdask.errors import InputError
 from lensdask.maps.symmetry import SYMMETRIES, moved
 from lensdask.random import Stream, generator, words
-from lensdask.stronglens.networks.loss import CLASSES, Task, units_of
+from lensdask.stronglens.nets.loss import CLASSES, Task, units_of
 from lensdask.training import Batch
 
 __all__ = ["LensSet", "lens_set", "open_lenses", "split_lenses"]

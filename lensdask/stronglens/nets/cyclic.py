@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lensdask.errors import InputError, check_number
 from lensdask.stronglens.layers.checks import check_odd
 from lensdask.stronglens.layers.regular import RegularBatchNorm, RegularConv, TurnGroup, pool_group
-from lensdask.stronglens.networks.inputs import standardised
+from lensdask.stronglens.nets.inputs import standardised
 
 __all__ = ["C8_PAPER", "C8_SMALL", "CyclicConfig", "CyclicNet"]
 

@@ -8,11 +8,11 @@ import torch
 
 from lensdask.arrays import Array, to_numpy, to_torch
 from lensdask.compute import batches_that_fit
-from lensdask.stronglens.networks.cyclic import C8_PAPER, C8_SMALL, CyclicConfig, CyclicNet
-from lensdask.stronglens.networks.harmonic import HARMONIC_PAPER, HARMONIC_SMALL, HarmonicConfig, HarmonicNet
-from lensdask.stronglens.networks.lens_net import LENS_NET_LARGE, LENS_NET_SMALL, LensNet, LensNetConfig
-from lensdask.stronglens.networks.resnet import RESNET50_PAPER, RESNET_SMALL, ResNet, ResNetConfig
-from lensdask.stronglens.networks.transformer import ET_PAPER, ET_SMALL, TransformerConfig, TransformerNet
+from lensdask.stronglens.nets.cyclic import C8_PAPER, C8_SMALL, CyclicConfig, CyclicNet
+from lensdask.stronglens.nets.harmonic import HARMONIC_PAPER, HARMONIC_SMALL, HarmonicConfig, HarmonicNet
+from lensdask.stronglens.nets.lens_net import LENS_NET_LARGE, LENS_NET_SMALL, LensNet, LensNetConfig
+from lensdask.stronglens.nets.resnet import RESNET50_PAPER, RESNET_SMALL, ResNet, ResNetConfig
+from lensdask.stronglens.nets.transformer import ET_PAPER, ET_SMALL, TransformerConfig, TransformerNet
 from lensdask.training import Architectures, build_from_card
 
 __all__ = ["ARCHITECTURES", "BASES", "Config", "Network", "build_network", "network_outputs"]

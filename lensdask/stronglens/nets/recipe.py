@@ -6,9 +6,9 @@ from typing import cast, get_args
 
 from lensdask.errors import InputError, check_choice, check_number, check_seed
 from lensdask.stronglens.fitting.maps import INPUTS
-from lensdask.stronglens.networks.architectures import ARCHITECTURES, BASES, Config
-from lensdask.stronglens.networks.lens_net import LENS_NET_SMALL
-from lensdask.stronglens.networks.loss import OUTPUTS, Task
+from lensdask.stronglens.nets.architectures import ARCHITECTURES, BASES, Config
+from lensdask.stronglens.nets.lens_net import LENS_NET_SMALL
+from lensdask.stronglens.nets.loss import OUTPUTS, Task
 from lensdask.training import TrainingConfig, describe_network, find_recipe, recipe_of_file
 
 __all__ = ["Recipe", "read_recipe", "recipe_for"]
@@ -57,7 +57,7 @@ def read_recipe(name: str | Path = "lens-net") -> Recipe:
         Name of a recipe that comes with the package, such as ``lens-c8-paper``, or the path of a TOML file. The file
         may hold the fields of `Recipe` at its top, and tables ``[network]`` and ``[training]``. In ``[network]``,
         `architecture` ("lens-net", "resnet50", "c8", "harmonic" or "et") and `base` ("small", "paper", ...) say which
-        of `lensdask.stronglens.networks.architectures.BASES` the other settings change.
+        of `lensdask.stronglens.nets.architectures.BASES` the other settings change.
 
     Raises
     ------

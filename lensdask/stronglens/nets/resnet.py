@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from lensdask.errors import check_number
-from lensdask.stronglens.networks.inputs import standardised
+from lensdask.stronglens.nets.inputs import standardised
 
 __all__ = ["RESNET50_PAPER", "RESNET_SMALL", "ResNet", "ResNetConfig"]
 

@@ -15,7 +15,7 @@ from lensdask.stronglens.layers.canonical import log_polar, log_polar_quarter
 from lensdask.stronglens.layers.checks import check_multiple
 from lensdask.stronglens.layers.log_polar import MirrorBlock, MirrorConv
 from lensdask.stronglens.layers.regular import RegularBatchNorm, pool_group
-from lensdask.stronglens.networks.inputs import standardised
+from lensdask.stronglens.nets.inputs import standardised
 
 __all__ = ["LENS_NET_LARGE", "LENS_NET_SMALL", "LensNet", "LensNetConfig"]
 

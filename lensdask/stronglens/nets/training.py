@@ -13,10 +13,10 @@ from lensdask.stronglens.evaluation.calibration import calibration
 from lensdask.stronglens.fitting.fit import fit_smooth
 from lensdask.stronglens.fitting.maps import maps_of
 from lensdask.stronglens.fitting.run import kept_residuals, survey_of
-from lensdask.stronglens.networks.architectures import ARCHITECTURES
-from lensdask.stronglens.networks.loss import check, objective
-from lensdask.stronglens.networks.recipe import Recipe
-from lensdask.stronglens.networks.trainingset import LensSet, lens_set, open_lenses, split_lenses
+from lensdask.stronglens.nets.architectures import ARCHITECTURES
+from lensdask.stronglens.nets.loss import check, objective
+from lensdask.stronglens.nets.recipe import Recipe
+from lensdask.stronglens.nets.trainingset import LensSet, lens_set, open_lenses, split_lenses
 from lensdask.training import Batch, Examples, History, Lesson, Trained, read_ahead, train_to_file
 
 __all__ = ["CONDITIONS", "train"]

@@ -21,7 +21,7 @@ from lensdask.stronglens.layers.canonical import (
 )
 from lensdask.stronglens.layers.checks import check_multiple
 from lensdask.stronglens.layers.pose import PoseSequence
-from lensdask.stronglens.networks.inputs import standardised
+from lensdask.stronglens.nets.inputs import standardised
 
 __all__ = ["ET_PAPER", "ET_SMALL", "TransformerConfig", "TransformerNet"]
 

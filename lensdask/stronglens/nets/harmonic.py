@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lensdask.errors import check_number
 from lensdask.stronglens.layers.checks import check_odd
 from lensdask.stronglens.layers.orders import MagnitudeNorm, OrderConv, magnitudes
-from lensdask.stronglens.networks.inputs import standardised
+from lensdask.stronglens.nets.inputs import standardised
 
 __all__ = ["HARMONIC_PAPER", "HARMONIC_SMALL", "HarmonicConfig", "HarmonicNet"]
 
