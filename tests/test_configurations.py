@@ -32,7 +32,11 @@ PSF = np.ones((2, 2)) / 4
         (FPFS, {"sigma": 0}, "fpfs sigma: 0; expected a positive number"),
         (FPFS, {"C": -1}, "fpfs C: -1; expected a number of at least 0"),
         (Noise, {"sigma": 1.0, "of_pairs": "same"}, "noise_of_pairs: 'same'; expected independent or exchanged"),
-        (Imaging, {"psf": PSF, "pixel_scale": 0, "noise_sigma": 0}, "pixel_scale: 0; expected a positive number"),
+        (
+            Imaging,
+            {"psf": PSF, "pixel_scale": 0, "noise_sigma": 0},
+            "pixel_scale: 0; expected a number of at least 0.001",
+        ),
         (Imaging, {"psf": PSF, "pixel_scale": 1, "noise_sigma": -1}, "noise_sigma: -1; expected a number of"),
         (Method, {"name": "glimpse", "kind": "glimpse"}, "method glimpse: 'glimpse'; expected ks93, ksplus"),
         (Method, {"name": "ks93:-1", "kind": "ks93", "scale": -1}, "method ks93:-1: scale: -1; expected a number of"),

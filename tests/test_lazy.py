@@ -106,7 +106,7 @@ try:
     main()
 except SystemExit as ended:
     assert ended.code == 0, ended.code
-heavy = ["astropy.cosmology", "bokeh", "dask.array", "distributed", "galsim", "matplotlib", "scipy", "torch"]
+heavy = ["astropy.cosmology", "bokeh", "dask.array", "distributed", "galsim", "matplotlib", "scipy.ndimage", "torch"]
 print("loaded", *[name for name in heavy if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

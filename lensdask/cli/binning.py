@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from lensdask.errors import InputError
-from lensdask.maps.fields import check_pixel_scale
+from lensdask.maps.fields import checked_pixel_scale
 from lensdask.maps.footprints import place_on_sky, read_footprint
 from lensdask.maps.pixelisation import bin_catalogue
 from lensdask.maps.tiling import tile_catalogue
@@ -60,7 +60,7 @@ def bin_table(galaxies: Mapping[str, Any], grid: Grid, **settings: Any) -> xr.Da
     grid
         Pixels.
     settings
-        `sigma_e` and `source`, as for `lensdask.massmap.bin_catalogue`.
+        `sigma_e`, `source` and `warn`, as for `lensdask.massmap.bin_catalogue`.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def bin_table(galaxies: Mapping[str, Any], grid: Grid, **settings: Any) -> xr.Da
         `lensdask.massmap.bin_catalogue` and `lensdask.massmap.tile_catalogue`.
     """
     _check(grid)
-    check_pixel_scale(grid.pixel_scale)
+    checked_pixel_scale(grid.pixel_scale)
     settings |= {"pixel_scale": grid.pixel_scale, "shape": _pair("--shape", grid.shape, int)}
     if grid.tiles:
         columns = {_ON_SKY.get(name, name): values for name, values in galaxies.items()}
@@ -88,9 +88,7 @@ def used_galaxies(galaxies: Mapping[str, Any], maps: xr.Dataset, grid: Grid) -> 
     maps
         What it returned.
     """
-    if grid.tiles and "weight" in galaxies:
-        # Tiles cover all that has a weight.
-        return int(np.count_nonzero(galaxies["weight"]))
+    # Tiles cover all that has a weight, and the reader returns no others.
     return len(galaxies["x"]) if grid.tiles else int(maps["count"].values.sum(dtype=np.float64))
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lensdask.cli.options import AsJson, Fields, MassMethod, Overwrite, Running, Seed, SkyAndSurvey, with_groups
-from lensdask.cli.root import finish, report_store
+from lensdask.cli.root import finish, in_flags, report_store
 from lensdask.cli.training import Config, Model, Training, train_and_report
 from lensdask.errors import InputError
 
@@ -42,17 +42,30 @@ def simulate(
 
 @massmap.command("bin")
 def bin_(
-    catalogue: Annotated[Path, typer.Argument(help="FITS table of galaxies.")],
+    catalogue: Annotated[Path, typer.Argument(help="Table of galaxies: FITS, LDAC, Parquet, HDF5, ECSV or CSV.")],
     maps: Annotated[Path, typer.Argument(metavar="MAPS", help="Store of shear maps to write.")],
     pixel_scale: Annotated[float, typer.Option(help="Pixel scale, arcmin; the shipped networks need 0.82.")] = 0.41,
     columns: Annotated[
-        str, typer.Option(help="Column names, in this order; weight and measurement error are optional.")
-    ] = "ra,dec,g1,g2,weight",
+        str | None,
+        typer.Option(
+            help="Column names, in this order; weight and measurement error are optional. Default: those of --survey, "
+            "or ra,dec,g1,g2,weight."
+        ),
+    ] = None,
+    survey: Annotated[
+        str | None,
+        typer.Option(help="Columns and signs of kids, des-y3, hsc-y3, cosmos or metadetect; columns of anacal."),
+    ] = None,
     flat: Annotated[bool, typer.Option(help="Positions are x and y in arcmin, not RA and Dec in degrees.")] = False,
+    flip_g1: Annotated[
+        bool | None, typer.Option(help="Flip the sign of g1, or not whatever the survey. Default: as --survey has it.")
+    ] = None,
     flip_g2: Annotated[
-        bool,
-        typer.Option(help="Flip the sign of g2, for catalogues whose x grows with RA."),
-    ] = False,
+        bool | None, typer.Option(help="Flip the sign of g2, for catalogues whose x grows with RA, or not.")
+    ] = None,
+    response: Annotated[
+        float | None, typer.Option(help="Mean response of the ellipticities, by which they are divided.")
+    ] = None,
     sigma_e: Annotated[
         float | None, typer.Option(help="Ellipticity dispersion per component. Default: measured from the catalogue.")
     ] = None,
@@ -80,6 +93,15 @@ def bin_(
     tiles: Annotated[
         bool, typer.Option(help="Cover a wide catalogue with fields of --shape, each projected about its own centre.")
     ] = False,
+    drop_bad: Annotated[
+        bool, typer.Option(help="Drop galaxies with values that are not finite instead of stopping.")
+    ] = False,
+    hdu: Annotated[
+        str | None,
+        typer.Option(
+            help="Table of the file: number or name of an extension, path in HDF5. Default: the first with the columns."
+        ),
+    ] = None,
     overlap: Annotated[
         float | None, typer.Option(help="Minimum overlap of neighbouring tiles, arcmin; trim half from each edge.")
     ] = None,
@@ -91,16 +113,28 @@ def bin_(
     from lensdask.cli.terminal import counted
     from lensdask.data import write
     from lensdask.data.tables import read_shear_catalogue
+    from lensdask.massmap.signs import check_signs
     from lensdask.sky.sources import find_source
 
     if source is not None:
         find_source(source)
     _check_place(maps, overwrite)
-    galaxies = read_shear_catalogue(catalogue, [name.strip() for name in columns.split(",")])
-    galaxies["g2"] = -galaxies["g2"] if flip_g2 else galaxies["g2"]
+    galaxies = read_shear_catalogue(
+        catalogue,
+        None if columns is None else [name.strip() for name in columns.split(",")],
+        survey=survey,
+        flip_g1=flip_g1,
+        flip_g2=flip_g2,
+        response=response,
+        sky=not flat,
+        hdu=int(hdu) if hdu and hdu.isdecimal() else hdu,
+        drop_bad=drop_bad,
+        warn=_tell,
+    )
     grid = Grid(pixel_scale, not flat, shape, centre, mask, drop_outside, tiles, overlap)
-    dataset = bin_table(galaxies, grid, sigma_e=sigma_e, source=source)
+    dataset = bin_table(galaxies, grid, sigma_e=sigma_e, source=source, warn=_tell)
     write(dataset, maps, overwrite=overwrite)
+    check_signs(dataset, warn=_tell)
     facts = {
         "store": str(maps),
         "fields": dataset.sizes["field"],
@@ -114,6 +148,10 @@ def bin_(
     size = "{} x {} pixels of {:g} arcmin".format(*facts["pixels"], facts["pixel_scale"])
     fields = f"{counted(facts['fields'], 'fields')}, " * tiles
     print(f"{maps}: {fields}{facts['galaxies']} galaxies, {size}, {facts['density']:.1f} galaxies per arcmin²")
+
+
+def _tell(line: str) -> None:
+    print(f"lensdask: {in_flags(line, {'flip_g1', 'flip_g2'})}", file=sys.stderr)
 
 
 def _check_place(store: Path, overwrite: bool) -> None:
@@ -162,7 +200,7 @@ def reconstruct(
         symmetrised=symmetrised,
         seed=seed,
         options=running.options,
-        warn=lambda line: print(f"lensdask: {line}", file=sys.stderr),
+        warn=_tell,
     )
     report_store(mass, result, "fields", as_json)
 

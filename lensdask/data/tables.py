@@ -1,93 +1,149 @@
-"""Columns of FITS tables, and the shear catalogues of surveys that they hold."""
+"""Columns of the tables of others: one reader for the catalogues of galaxies that all pillars take."""
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
+from astropy.table import MaskedColumn
+from astropy.utils.exceptions import AstropyWarning
 
-from lensdask.errors import InputError
+from lensdask.data.catalogues.columns import as_numbers, usable_rows, warn_of_catalogue
+from lensdask.data.catalogues.formats import FORMATS, is_hdf5, reader_of
+from lensdask.data.catalogues.surveys import find_survey, signs_of
+from lensdask.errors import InputError, check_number
 
 __all__ = ["read_columns", "read_shear_catalogue"]
 
 Float64 = npt.NDArray[np.float64]
 
+_COLUMNS = "ra", "dec", "g1", "g2", "weight"
+
 _ROLES = ("x", "y", "g1", "g2", "weight", "measurement_error")
 
 
-def read_columns(path: str | Path, types: Mapping[str, npt.DTypeLike], what: str) -> dict[str, npt.NDArray[Any]]:
-    """Return columns of the first table of a FITS file, in the byte order of this machine.
-
-    Values that the table declares to be missing are NaN in columns of floating-point type.
+def read_columns(
+    path: str | Path, names: Sequence[str], what: str, *, hdu: int | str | None = None
+) -> dict[str, MaskedColumn]:
+    """Return columns of a table: FITS, LDAC, Parquet (a file or a folder of them), HDF5, ECSV or CSV.
 
     Parameters
     ----------
     path
-        FITS file.
-    types
-        NumPy types of the wanted columns by name, upper or lower case alike.
+        The file. Its format is told by its content.
+    names
+        Of the wanted columns, upper or lower case alike. Columns of HDF5 may be arrays in a group, or fields of an
+        array of records.
     what
         What was expected there, for the message.
+    hdu
+        Which table of several: number or name of the extension of a FITS file, path of the group or array of HDF5. The
+        first that has the columns when not given, so that the headers in an LDAC file are passed over.
 
     Returns
     -------
     dict
-        Arrays by the names that were asked for.
+        Numbers in the byte order of this machine by the names that were asked for, masked where the table says that it
+        has none, with the unit that it states.
 
     Raises
     ------
     InputError
-        The file cannot be read, has no table, lacks a column, or one holds no numbers.
+        The file cannot be read, has no such table, lacks a column, or one holds text or several numbers in each row.
     """
     try:
-        with fits.open(path, memmap=False) as hdus:
-            table: Any = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)), None)
-            present = [] if table is None else [column.name for column in table.columns]
-            lower = {name.lower() for name in present}
-            missing = [name for name in types if name.lower() not in lower]
-            found = {} if missing else {name: _column(table, name, kind) for name, kind in types.items()}
-    # astropy raises TypeError and ValueError on files cut short and on columns without numbers.
-    except (OSError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: cannot be read ({reason}); expected a FITS table of {what}") from error
-    if missing:
-        has = ", ".join(present) or "no table"
-        raise InputError(f"{path}: no column {', '.join(missing)}; it has {has}; expected a FITS table of {what}")
-    return found
+        with warnings.catch_warnings():
+            # On headers, and on files that may be cut short, which are errors where a column is.
+            warnings.simplefilter("ignore", AstropyWarning)
+            return reader_of(Path(path))(Path(path), names, hdu)
+    except InputError as error:
+        expected = "" if "expected" in str(error) else f"; expected a table of {what}"
+        raise InputError(f"{error}{expected}") from error
+    # On files that are cut short, damaged or of another format the libraries raise errors of every kind.
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"{path}: cannot be read ({reason}); expected a table of {what}, as {FORMATS}") from error
 
 
-def _column(table: Any, name: str, kind: npt.DTypeLike) -> npt.NDArray[Any]:
-    column, values = table.columns[name], table.data[name]
-    found = np.array(values, np.dtype(kind))
-    # Only whole numbers need a number that stands for a missing one, and astropy leaves it in.
-    if column.null is not None and found.dtype.kind == "f":
-        found[values == column.null * (column.bscale or 1) + (column.bzero or 0)] = np.nan
-    return found
-
-
-def read_shear_catalogue(path: str | Path, columns: Sequence[str]) -> dict[str, Float64]:
+def read_shear_catalogue(
+    path: str | Path,
+    columns: Sequence[str] | None = None,
+    *,
+    survey: str | None = None,
+    flip_g1: bool | None = None,
+    flip_g2: bool | None = None,
+    response: float | None = None,
+    sky: bool = True,
+    hdu: int | str | None = None,
+    drop_bad: bool = False,
+    warn: Callable[[str], None] = warn_of_catalogue,
+) -> dict[str, Float64]:
     """Return the columns of a catalogue, named as `lensdask.massmap.bin_catalogue` takes them.
+
+    Galaxies without a value in one of the columns are left out, with a warning, and so are those of weight 0.
 
     Parameters
     ----------
     path
-        FITS file, whose first table is read.
+        FITS, LDAC, Parquet, HDF5, ECSV or CSV.
     columns
         Names in the file, upper or lower case alike: of the two positions and the two components of the shear, then, if
-        there are, of the weight, and of the measurement error of a component.
+        there are, of the weight, and of the measurement error of a component. Those of the survey when not given, or
+        ra, dec, g1, g2 and weight.
+    survey
+        One of `lensdask.data.catalogues.surveys.SURVEYS`, whose columns and signs are known.
+    flip_g1, flip_g2
+        Whether the sign of a component is reversed, so that g1 > 0 lies east to west and g2 > 0 north west to south
+        east. When not given, as the survey has it, or not at all.
+    response
+        Mean response of the ellipticities in the file, by which they and their measurement error are divided.
+    sky
+        Whether positions are right ascension and declination, which are returned in degrees, or x and y, in arcmin.
+        What states another unit is converted.
+    hdu
+        Which table of the file; see `lensdask.data.tables.read_columns`.
+    drop_bad
+        Leave out galaxies that are not finite, which are an error otherwise.
+    warn
+        Gets a line on galaxies that are left out; by default a Python warning.
 
     Raises
     ------
     InputError
-        The file cannot be read or lacks a column, or too few columns or too many are named.
+        The file cannot be read or lacks a column, too few columns or too many are named, a unit cannot be converted,
+        values are not finite, no galaxy is left, or nothing says which signs the shear of a survey has.
     """
+    signs = signs_of(survey, flip_g1, flip_g2)
+    known = None if survey is None else find_survey(survey)
+    columns = columns or (known.columns if known else _COLUMNS)
     if not 4 <= len(columns) <= len(_ROLES):
         raise InputError(
             f"columns: {','.join(columns)}; expected the names of {', '.join(_ROLES)}, the first four at least"
         )
-    found = read_columns(
-        path, dict.fromkeys(columns, np.float64), 'galaxies, its columns named as in columns="ra,dec,g1,g2"'
-    )
-    return {role: found[name] for role, name in zip(_ROLES, columns, strict=False)}
+    if hdu is None and known and is_hdf5(Path(path)):
+        hdu = known.hdu
+    found = read_columns(path, columns, 'galaxies, its columns named as in columns="ra,dec,g1,g2"', hdu=hdu)
+    units = {"x": "deg" if sky else "arcmin", "y": "deg" if sky else "arcmin"}
+    try:
+        numbers = {
+            # Only the ratios of weights count, whatever their unit.
+            role: as_numbers(name, found[name].value if role == "weight" else found[name], units.get(role, ""))
+            for role, name in zip(_ROLES, columns, strict=False)
+        }
+        rows, line = usable_rows(numbers, drop_bad=drop_bad)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    if line:
+        warn(f"{path}: {line}")
+    if known and known.response and response is None:
+        warn(f"{path}: ellipticities, taken for reduced shear; divide them by {known.response} (response)")
+    return _to_shear(rows, signs, response)
+
+
+def _to_shear(rows: dict[str, Float64], signs: tuple[float, float], response: float | None) -> dict[str, Float64]:
+    if response is not None:
+        check_number("response", response, above=0)
+    factors = dict(zip(("g1", "g2", "measurement_error"), (*signs, 1.0), strict=True))
+    scale = 1.0 if response is None else 1 / response
+    return {role: column * (scale * factors[role]) if role in factors else column for role, column in rows.items()}

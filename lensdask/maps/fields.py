@@ -16,12 +16,13 @@ import xarray as xr
 
 from lensdask.arrays import Array, namespace, to_numpy
 from lensdask.data import SHEAR_MAPS, common_attributes
+from lensdask.data.catalogues.columns import number_in_unit
 from lensdask.errors import InputError, check_number
 
 __all__ = [
     "ShearMaps",
-    "check_pixel_scale",
     "check_same_shape",
+    "checked_pixel_scale",
     "cross_shear",
     "known_shear",
     "shear_dataset",
@@ -108,15 +109,23 @@ def check_same_shape(**arrays: Array) -> None:
             raise InputError(f"{name}: shape {shape}; expected that of {first}, {reference}")
 
 
-def check_pixel_scale(pixel_scale: float) -> None:
-    """Refuse what is not the side of a square pixel.
+def checked_pixel_scale(pixel_scale: float) -> float:
+    """Return the side of a square pixel in arcmin, or refuse it.
+
+    Parameters
+    ----------
+    pixel_scale
+        Arcmin, or a Quantity.
 
     Raises
     ------
     InputError
-        It is not one positive number, such as a pair of different sides.
+        It is not one number from 0.001 to 1000, such as a pair of different sides, or the size in degrees of a pixel of
+        an image; or a Quantity that is no angle.
     """
-    check_number("pixel_scale", pixel_scale, above=0, meaning="the side of a square pixel in arcmin")
+    side = number_in_unit("pixel_scale", pixel_scale, "arcmin")
+    check_number("pixel_scale", side, least=1e-3, most=1e3, meaning="the side of a square pixel in arcmin")
+    return float(side)
 
 
 def known_shear(maps: ShearMaps) -> ShearMaps:
@@ -141,6 +150,16 @@ def shear_maps(dataset: xr.Dataset) -> ShearMaps:
     return ShearMaps(*(np.asarray(dataset[name]) for name in ShearMaps._fields))
 
 
+def _filled(maps: ShearMaps) -> ShearMaps:
+    """Return maps without what lies behind the masks of masked arrays."""
+    if not any(np.ma.isMaskedArray(array) for array in maps):
+        return maps
+    check_same_shape(**maps._asdict())
+    hidden = np.logical_or.reduce([np.ma.getmaskarray(array) for array in maps[:-1]])
+    found = [np.where(hidden, 0, np.ma.getdata(array)) for array in maps[:-1]]
+    return ShearMaps(*found, np.ma.filled(maps.mask, 0))
+
+
 def shear_dataset(
     maps: ShearMaps,
     *,
@@ -157,7 +176,7 @@ def shear_dataset(
     Parameters
     ----------
     maps
-        Shape (field, y, x).
+        Shape (field, y, x). Masked pixels of masked arrays know nothing: their weight becomes 0.
     count
         Galaxies in each pixel, same shape.
     pixel_scale
@@ -176,7 +195,8 @@ def shear_dataset(
     InputError
         The maps cannot be inverted (see `validate_shear_maps`), or the counts are of another shape.
     """
-    check_pixel_scale(pixel_scale)
+    pixel_scale = checked_pixel_scale(pixel_scale)
+    maps = _filled(maps)
     validate_shear_maps(maps)
     check_same_shape(g1=maps.g1, count=np.asarray(count))
     dims = ("field", "y", "x")
@@ -187,7 +207,7 @@ def shear_dataset(
     if centre is not None:
         coords |= {name: np.array([value], dtype=np.float64) for name, value in zip(("ra", "dec"), centre, strict=True)}
     settings = {
-        "pixel_scale": float(pixel_scale),
+        "pixel_scale": pixel_scale,
         "density": density,
         "sigma_e": sigma_e,
         "source": source,

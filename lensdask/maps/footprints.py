@@ -131,7 +131,7 @@ def checked_footprint(mask: npt.ArrayLike, shape: tuple[int, int] | None) -> npt
     Parameters
     ----------
     mask
-        1 inside the survey, 0 outside.
+        1 inside the survey, 0 outside, as masked pixels are.
     shape
         Pixels along y and x that it must have, if they are known.
 
@@ -140,7 +140,7 @@ def checked_footprint(mask: npt.ArrayLike, shape: tuple[int, int] | None) -> npt
     InputError
         It holds other values or nothing but 0, or has another shape.
     """
-    footprint = np.asarray(mask)
+    footprint = np.asarray(np.ma.filled(mask, 0))
     if not np.isin(footprint, (0, 1)).all():
         raise InputError("mask: holds other values; expected 1 inside the survey and 0 outside")
     footprint = footprint.astype(bool)

@@ -1,14 +1,16 @@
 """The galaxies of a shear catalogue: their columns, what is refused of them, and what each of them is worth."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from lensdask.data.catalogues.columns import as_numbers, usable_rows
 from lensdask.errors import InputError, check_number
 from lensdask.maps.tangent import north_angle, tangent_plane
 
-__all__ = ["Galaxies", "checked_galaxies", "on_plane"]
+__all__ = ["Galaxies", "checked_galaxies", "on_plane", "warn_of_density"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -39,13 +41,17 @@ def checked_galaxies(
     weight: Any,
     error: Any,
     sigma_e: float | None,
+    *,
+    sky: bool = False,
     positions: tuple[str, str] = ("x", "y"),
+    drop_bad: bool = False,
+    warn: Callable[[str], None],
 ) -> tuple[Galaxies, float]:
-    """Return the galaxies of a catalogue, and the dispersion of a component of their ellipticity.
+    """Return the galaxies of a catalogue that have a weight, and the dispersion of a component of their ellipticity.
 
     Parameters
     ----------
-    x, y, g1, g2, weight, error, sigma_e
+    x, y, g1, g2, weight, error, sigma_e, sky, drop_bad, warn
         As for `lensdask.massmap.bin_catalogue`.
     positions
         What errors call x and y.
@@ -53,32 +59,40 @@ def checked_galaxies(
     Raises
     ------
     InputError
-        Columns of different lengths, values that are not finite, |g| >= 1 for many, negative weights or errors, no
-        weight above 0, a dispersion that is not positive.
+        Columns of different lengths, units that cannot be converted, values that are not finite, |g| >= 1 for many,
+        negative weights or errors, no weight above 0, a dispersion that is not positive.
     """
-    count = np.size(x)
-    weight = np.ones(count) if weight is None else weight
-    error = np.zeros(count) if error is None else error
-    names = (*positions, "g1", "g2", "weight", "measurement_error")
-    # FITS columns have another byte order, which makes every later step slow.
-    columns = [np.asarray(column, dtype=np.float64) for column in (x, y, g1, g2, weight, error)]
-    for name, column in zip(names, columns, strict=True):
-        _check_column(name, column, count)
-    x, y, g1, g2, weight, error = columns
-    _check_modulus(np.hypot(g1, g2))
-    if not weight.any():
+    unit = "deg" if sky else "arcmin"
+    given = {positions[0]: (x, unit), positions[1]: (y, unit), "g1": (g1, ""), "g2": (g2, "")}
+    given |= {name: (column, "") for name, column in {"measurement_error": error}.items() if column is not None}
+    columns = {name: as_numbers(name, *column) for name, column in given.items()}
+    if weight is not None:
+        # Only their ratios count.
+        columns["weight"] = as_numbers("weight", getattr(weight, "value", weight))
+    for name, column in columns.items():
+        _check_shape(name, column.shape, columns[positions[0]].size)
+    rows, line = usable_rows(columns, drop_bad=drop_bad)
+    if line:
+        warn(line)
+    return _galaxies(rows, positions, sigma_e)
+
+
+def _check_shape(name: str, shape: tuple[int, ...], count: int) -> None:
+    if shape != (count,) or not count:
+        raise InputError(f"{name}: shape {shape}; expected one value for each galaxy, {(count,)}, at least one")
+
+
+def _galaxies(rows: dict[str, Float64], positions: tuple[str, str], sigma_e: float | None) -> tuple[Galaxies, float]:
+    x, y, g1, g2 = (rows[name] for name in (*positions, "g1", "g2"))
+    if not len(x):
         raise InputError("weight: 0 for every galaxy; expected some above 0")
+    weight, error = rows.get("weight", np.ones(len(x))), rows.get("measurement_error", np.zeros(len(x)))
+    for name, column in {"weight": weight, "measurement_error": error}.items():
+        if (lowest := column.min()) < 0:
+            raise InputError(f"{name}: {lowest:.4g} for a galaxy; expected 0 or more")
+    _check_modulus(np.hypot(g1, g2))
     intrinsic, variance = _variances(g1, g2, weight, error, sigma_e)
     return Galaxies(x, y, g1, g2, weight, error, variance), intrinsic
-
-
-def _check_column(name: str, column: Float64, count: int) -> None:
-    if column.shape != (count,) or not count:
-        raise InputError(f"{name}: shape {column.shape}; expected one value for each galaxy, {(count,)}, at least one")
-    if broken := np.count_nonzero(~np.isfinite(column)):
-        raise InputError(f"{name}: not finite for {broken} of {count} galaxies; expected numbers")
-    if name in ("weight", "measurement_error") and (lowest := column.min()) < 0:
-        raise InputError(f"{name}: {lowest:.4g} for a galaxy; expected 0 or more")
 
 
 _STRAY, _STRAYS = 1.5, 0.02
@@ -119,3 +133,26 @@ def on_plane(galaxies: Galaxies, centre: tuple[float, float]) -> Galaxies:
     x, y = tangent_plane(galaxies.x, galaxies.y, centre)
     turned = (galaxies.g1 + 1j * galaxies.g2) * np.exp(2j * north_angle(x, y, centre[1]))
     return galaxies._replace(x=x, y=y, g1=turned.real, g2=turned.imag)
+
+
+_HIGHEST_DENSITY = 500.0
+"""Galaxies per arcmin² that no catalogue has: the deepest images from space have some hundred."""
+
+_FEW = 100
+"""Galaxies below which chance makes any density."""
+
+
+def warn_of_density(count: float, density: float, warn: Callable[[str], None]) -> None:
+    """Warn where galaxies lie so close together that their positions must be in another unit.
+
+    Parameters
+    ----------
+    count
+        Galaxies on the maps.
+    density
+        Per arcmin² of the footprint.
+    warn
+        Gets the line.
+    """
+    if count >= _FEW and density > _HIGHEST_DENSITY:
+        warn(f"{density:.3g} galaxies per arcmin²; expected {_HIGHEST_DENSITY:g} at most: check the unit of positions")

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from lensdask.arrays import Array, index_like, like, namespace, to_numpy
 from lensdask.errors import InputError, check_number
-from lensdask.maps.fields import ShearMaps, check_pixel_scale, check_same_shape
+from lensdask.maps.fields import ShearMaps, check_same_shape, checked_pixel_scale
 from lensdask.maps.footprints import read_footprint
 from lensdask.random import Stream, generator, normals
 
@@ -119,7 +119,7 @@ def observe(ids: Array, g1: Array, g2: Array, model: Survey, pixel_scale: float,
     InputError
         Maps of different shapes, one id per field missing, a footprint of another shape.
     """
-    check_pixel_scale(pixel_scale)
+    pixel_scale = checked_pixel_scale(pixel_scale)
     check_same_shape(g1=g1, g2=g2)
     numbers = np.atleast_1d(to_numpy(ids)).astype(np.int64)
     if g1.ndim != 3 or len(numbers) != len(g1):
@@ -233,7 +233,7 @@ def mock_catalogue(
     InputError
         Maps of different shapes, a footprint of another shape.
     """
-    check_pixel_scale(pixel_scale)
+    pixel_scale = checked_pixel_scale(pixel_scale)
     shear = np.asarray(g1, dtype=np.float64), np.asarray(g2, dtype=np.float64)
     check_same_shape(g1=shear[0], g2=shear[1])
     shape = shear[0].shape

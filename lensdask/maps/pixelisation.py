@@ -12,16 +12,18 @@ Variance
     density of Heymans et al. (2012, MNRAS 427, 146).
 """
 
+from collections.abc import Callable
 from numbers import Integral
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from lensdask.data.catalogues.columns import number_in_unit, warn_of_catalogue
 from lensdask.errors import InputError
-from lensdask.maps.fields import ShearMaps, check_pixel_scale, shear_dataset
+from lensdask.maps.fields import ShearMaps, checked_pixel_scale, shear_dataset
 from lensdask.maps.footprints import checked_footprint, covered
-from lensdask.maps.galaxies import Galaxies, checked_galaxies, on_plane
+from lensdask.maps.galaxies import Galaxies, checked_galaxies, on_plane, warn_of_density
 from lensdask.maps.tangent import near_side
 
 __all__ = ["bin_catalogue", "checked_shape", "pixel_means", "pixels_of"]
@@ -44,9 +46,14 @@ def bin_catalogue(
     measurement_error: npt.ArrayLike | None = None,
     mask: npt.ArrayLike | None = None,
     drop_outside: bool = False,
+    drop_bad: bool = False,
     source: str | None = None,
+    warn: Callable[[str], None] = warn_of_catalogue,
 ) -> xr.Dataset:
     """Average the shear of galaxies in the pixels of one field.
+
+    Columns may be masked, or have a unit (see `lensdask.data.catalogues.columns`): galaxies without a value in one of
+    them are left out, with a warning; galaxies of weight 0 are not looked at.
 
     Parameters
     ----------
@@ -59,7 +66,7 @@ def bin_catalogue(
     weight
         Weight of each galaxy in averages, 0 or more; 1 when not given.
     pixel_scale
-        Side of the square pixels, arcmin.
+        Side of the square pixels, arcmin or a Quantity.
     shape
         Pixels along y and x; the fewest about the centre that hold all galaxies, or the mask's, when not given.
     centre
@@ -77,8 +84,13 @@ def bin_catalogue(
     drop_outside
         Leave out galaxies off the grid or off the mask, which are an error otherwise; with `centre` and `shape` this
         cuts one field out of a wide catalogue. `tile_catalogue` cuts it into all its fields.
+    drop_bad
+        Leave out galaxies that are not finite, which are an error otherwise.
     source
         Redshifts of the galaxies, a name of `lensdask.sky.sources.SOURCES`: the Wiener filter asks for their power.
+    warn
+        Gets a line on galaxies that are left out, and on a density that is hard to believe; by default a Python
+        warning.
 
     Returns
     -------
@@ -88,13 +100,16 @@ def bin_catalogue(
     Raises
     ------
     InputError
-        Columns of different lengths, values that are not finite, |g| >= 1 for many, negative weights or errors,
-        galaxies off the grid, pixels that are not square, no galaxy at all, a mask of another shape or other values.
+        Columns of different lengths or in another unit, values that are not finite, |g| >= 1 for many, negative weights
+        or errors, galaxies off the grid, pixels that are not square, no galaxy at all, a mask of another shape or other
+        values.
     """
-    check_pixel_scale(pixel_scale)
+    pixel_scale = checked_pixel_scale(pixel_scale)
     shape = None if shape is None else checked_shape(shape)
-    galaxies, intrinsic = checked_galaxies(x, y, g1, g2, weight, measurement_error, sigma_e)
-    middle = _middle(galaxies, sky) if centre is None else _checked_centre(centre)
+    galaxies, intrinsic = checked_galaxies(
+        x, y, g1, g2, weight, measurement_error, sigma_e, sky=sky, drop_bad=drop_bad, warn=warn
+    )
+    middle = _middle(galaxies, sky) if centre is None else _checked_centre(centre, "deg" if sky else "arcmin")
     if sky:
         galaxies = on_plane(_near(galaxies, middle) if drop_outside else galaxies, middle)
     else:
@@ -106,11 +121,13 @@ def bin_catalogue(
         inside &= footprint.ravel()[pixel]
     _check_inside(galaxies, inside, grid, drop_outside)
     maps, count = pixel_means(galaxies.among(inside), pixel[inside], grid, footprint)
+    density = float(count.sum() / (maps.mask.sum() * pixel_scale**2))
+    warn_of_density(count.sum(), density, warn)
     return shear_dataset(
         ShearMaps(*(array[None] for array in maps)),
         count=count[None],
         pixel_scale=pixel_scale,
-        density=float(count.sum() / (maps.mask.sum() * pixel_scale**2)),
+        density=density,
         sigma_e=intrinsic,
         source=source,
         centre=middle if sky else None,
@@ -130,10 +147,17 @@ def checked_shape(shape: tuple[int, int]) -> tuple[int, int]:
     return int(shape[0]), int(shape[1])
 
 
-def _checked_centre(centre: tuple[float, float]) -> tuple[float, float]:
-    if len(centre) != 2 or not np.isfinite(centre).all():
-        raise InputError(f"centre: {tuple(centre)}; expected two numbers, in the unit of x and y")
-    return float(centre[0]), float(centre[1])
+def _checked_centre(centre: tuple[float, float], unit: str) -> tuple[float, float]:
+    try:
+        x, y = (float(number_in_unit("centre", value, unit)) for value in centre)
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        what = " ".join(str(centre).split())
+        raise InputError(f"centre: {what}; expected two numbers, in the unit of x and y") from error
+    if not np.isfinite((x, y)).all():
+        raise InputError(f"centre: {(x, y)}; expected two numbers, in the unit of x and y")
+    return x, y
 
 
 def _near(galaxies: Galaxies, centre: tuple[float, float]) -> Galaxies:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lensdask.conventions import ARCMIN
+from lensdask.data.catalogues.columns import as_numbers
 from lensdask.errors import InputError
 
 __all__ = ["near_side", "north_angle", "sky_position", "tangent_plane"]
@@ -23,7 +24,7 @@ def tangent_plane(ra: npt.ArrayLike, dec: npt.ArrayLike, centre: tuple[float, fl
     Parameters
     ----------
     ra, dec
-        Degrees.
+        Degrees, or angles of Astropy. Where they are masked the result is NaN.
     centre
         RA and Dec of the point where the plane touches the sky, degrees.
 
@@ -91,8 +92,9 @@ def near_side(ra: npt.ArrayLike, dec: npt.ArrayLike, centre: tuple[float, float]
 
 def _directions(ra: npt.ArrayLike, dec: npt.ArrayLike, centre: tuple[float, float]) -> tuple[Float64, Float64, Float64]:
     """Return the components of unit vectors to the east, to the north, and towards the centre."""
+    ra, dec = (as_numbers(name, values, "deg").filled(np.nan) for name, values in {"ra": ra, "dec": dec}.items())
     _check_declination(np.append(dec, centre[1]))
-    right_ascension, declination = np.radians(np.asarray(ra, dtype=np.float64)), np.radians(np.asarray(dec, np.float64))
+    right_ascension, declination = np.radians(ra), np.radians(dec)
     ra_0, dec_0 = np.radians(centre)
     east = np.cos(declination) * np.sin(right_ascension - ra_0)
     ahead = np.cos(declination) * np.cos(right_ascension - ra_0)

@@ -4,8 +4,9 @@ The fields do not depend on the catalogue, but on their size and overlap alone: 
 fields, with the same ids.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,10 @@ import xarray as xr
 
 from lensdask.conventions import ARCMIN
 from lensdask.data import SHEAR_MAPS
+from lensdask.data.catalogues.columns import number_in_unit, warn_of_catalogue
 from lensdask.errors import InputError, check_number
-from lensdask.maps.fields import ShearMaps, check_pixel_scale, shear_dataset
-from lensdask.maps.galaxies import Galaxies, checked_galaxies, on_plane
+from lensdask.maps.fields import ShearMaps, checked_pixel_scale, shear_dataset
+from lensdask.maps.galaxies import Galaxies, checked_galaxies, on_plane, warn_of_density
 from lensdask.maps.pixelisation import checked_shape, pixel_means, pixels_of
 from lensdask.maps.skyfields import SkyFields, around, sky_fields
 
@@ -37,7 +39,9 @@ def tile_catalogue(
     overlap: float = 0.0,
     sigma_e: float | None = None,
     measurement_error: npt.ArrayLike | None = None,
+    drop_bad: bool = False,
     source: str | None = None,
+    warn: Callable[[str], None] = warn_of_catalogue,
 ) -> xr.Dataset:
     """Cut a catalogue of any part of the sky into fields, and average the shear of galaxies in their pixels.
 
@@ -49,10 +53,10 @@ def tile_catalogue(
     ----------
     ra, dec
         Degrees, shape (galaxy,).
-    g1, g2, weight, measurement_error, source
+    g1, g2, weight, measurement_error, drop_bad, source, warn
         As for `bin_catalogue`.
     pixel_scale
-        Side of the square pixels, arcmin.
+        Side of the square pixels, arcmin or a Quantity.
     shape
         Pixels of each field along y and x, of 20 degrees at most.
     overlap
@@ -72,16 +76,22 @@ def tile_catalogue(
     InputError
         See `bin_catalogue`; or fields that are too large, or overlap by too much.
     """
-    check_pixel_scale(pixel_scale)
+    pixel_scale = checked_pixel_scale(pixel_scale)
     grid = checked_shape(shape)
-    sky = _sky(grid, pixel_scale, overlap)
-    galaxies, intrinsic = checked_galaxies(ra, dec, g1, g2, weight, measurement_error, sigma_e, ("ra", "dec"))
+    sky = _sky(grid, pixel_scale, number_in_unit("overlap", overlap, "arcmin"))
+    places: dict[str, Any] = {"sky": True, "positions": ("ra", "dec")}
+    galaxies, intrinsic = checked_galaxies(
+        ra, dec, g1, g2, weight, measurement_error, sigma_e, **places, drop_bad=drop_bad, warn=warn
+    )
     ids, maps, counts = _fields(sky, _sorted(sky, galaxies), grid, pixel_scale)
+    total = counts.sum(dtype=np.float64)
+    density = float(total / (maps.mask.sum(dtype=np.int64) * pixel_scale**2))
+    warn_of_density(total, density, warn)
     dataset = shear_dataset(
         maps,
         count=counts,
         pixel_scale=pixel_scale,
-        density=float(counts.sum(dtype=np.float64) / (maps.mask.sum(dtype=np.int64) * pixel_scale**2)),
+        density=density,
         sigma_e=intrinsic,
         source=source,
     )

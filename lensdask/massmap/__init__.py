@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lensdask.massmap.products import Products, reconstruct_maps
     from lensdask.massmap.reconstruction import reconstruct
     from lensdask.massmap.runs import reconstruct_run, simulate_run
+    from lensdask.massmap.signs import check_signs
 else:
     __getattr__, __dir__ = lazy_names(__name__, {"NoiseModel": "Survey"})
 
@@ -41,6 +42,7 @@ __all__ = [
     "WienerMap",
     "aperture_mass",
     "bin_catalogue",
+    "check_signs",
     "cross_shear",
     "effective_density",
     "evaluate",

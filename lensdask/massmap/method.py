@@ -10,7 +10,7 @@ import xarray as xr
 from lensdask.compute import NOT_IDENTITY
 from lensdask.data import SHEAR_MAPS, load_card
 from lensdask.errors import InputError, check_choice, check_number
-from lensdask.maps.fields import check_pixel_scale
+from lensdask.maps.fields import checked_pixel_scale
 from lensdask.massmap.conditions import Conditions, differences, trained_for, warn_of_conditions
 from lensdask.massmap.networks.architectures import build_network
 from lensdask.sky.power import convergence_power
@@ -170,8 +170,7 @@ def method_for(
         See `find_method`; or a network was trained on pixels of another size.
     """
     known = maps.attrs
-    check_pixel_scale(known["pixel_scale"])
-    pixel_scale = float(known["pixel_scale"])
+    pixel_scale = checked_pixel_scale(known["pixel_scale"])
     resolution = SHEAR_MAPS.attribute(maps, "resolution")
     method = find_method(name, source=known["source"], resolution=resolution, symmetrised=symmetrised)
     if method.kind == "wiener":

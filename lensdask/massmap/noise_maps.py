@@ -12,7 +12,7 @@ import numpy as np
 
 from lensdask.arrays import Array, like, namespace, to_numpy
 from lensdask.errors import InputError, check_number
-from lensdask.maps.fields import ShearMaps, check_pixel_scale
+from lensdask.maps.fields import ShearMaps, checked_pixel_scale
 from lensdask.random import Stream, generator
 
 __all__ = ["effective_density", "noise_map", "random_rotation", "rotated_maps", "significance"]
@@ -122,5 +122,5 @@ def effective_density(weight: Array, *, sigma_e: float, pixel_scale: float) -> A
     pixel_scale
         Arcmin.
     """
-    check_pixel_scale(pixel_scale)
+    pixel_scale = checked_pixel_scale(pixel_scale)
     return weight * (sigma_e / pixel_scale) ** 2

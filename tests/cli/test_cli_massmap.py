@@ -205,6 +205,27 @@ def test_galaxies_without_weight_are_not_counted(monkeypatch, capfd):
 
 
 @pytest.mark.usefixtures("here")
+def test_rows_without_values_are_counted(monkeypatch, capfd):
+    catalogue("galaxies.fits")
+    with fits.open("galaxies.fits", mode="update") as units:
+        units[1].data["g1"][:100] = np.nan
+        units[1].data["RA"] = np.radians(units[1].data["RA"])
+        units[1].data["DEC"] = np.radians(units[1].data["DEC"])
+        total = len(units[1].data)
+    for number in (1, 2):
+        fits.setval("galaxies.fits", f"TUNIT{number}", value="rad", ext=1)
+    arguments = ("massmap", "bin", "galaxies.fits", "maps.zarr", "--pixel-scale", PIXEL_SCALE, "--overwrite", "--json")
+    assert call(monkeypatch, *arguments) == 2
+    assert "g1: not finite for 100 of" in capfd.readouterr().err
+    assert call(monkeypatch, *arguments, "--drop-bad", "--flip-g1", "--flip-g2", "--hdu", 1) == 0
+    shown = capfd.readouterr()
+    facts = json.loads(shown.out)
+    assert facts["galaxies"] == total - 100
+    assert all(0 <= side - SIZE <= 1 for side in facts["pixels"])
+    assert f"lensdask: galaxies.fits: dropped 100 of {total} galaxies: 100 not finite (g1)" in shown.err
+
+
+@pytest.mark.usefixtures("here")
 def test_wide_catalogue_in_tiles(monkeypatch, capfd):
     catalogue("galaxies.fits")
     tiles = ("--tiles", "--shape", "24,24", "--overlap", 2, "--pixel-scale", PIXEL_SCALE, "--source", "zs1.0")
@@ -398,7 +419,15 @@ MISTAKES = {
     "pixels without a side": ([*BIN[:4], "--pixel-scale", "0"], "pixel_scale: 0"),
     "pixels of a negative side": ([*BIN[:4], "--pixel-scale", "-0.82"], "pixel_scale: -0.82"),
     "pixels of NaN": ([*BIN[:4], "--pixel-scale", "nan"], "pixel_scale: nan"),
-    "pixels without end": ([*BIN[:4], "--pixel-scale", "1e-6"], r"the galaxies take \d+ x \d+ pixels; expected"),
+    "pixels without end": ([*BIN[:4], "--pixel-scale", "0.002"], r"the galaxies take \d+ x \d+ pixels; expected"),
+    "pixels in degrees": ([*BIN[:4], "--pixel-scale", "5.5e-5"], "pixel_scale: 5.5e-05; expected a number from 0.001"),
+    "unknown survey": ([*BIN, "--survey", "sdss"], "survey: 'sdss'; expected kids"),
+    "signs that nobody states": (
+        [*BIN, "--survey", "anacal", "--flip-g1"],
+        r"whether to flip them, each yes or no \(flip_g1, flip_g2\)",
+    ),
+    "no response": ([*BIN, "--response", "0"], "response: 0.0; expected a positive number"),
+    "no such table": ([*BIN, "--hdu", "7"], r"good\.fits: no table 7"),
     "NaN dispersion": ([*BIN, "--sigma-e", "nan"], "sigma_e: nan"),
     "shape of one side": ([*BIN, "--shape", "48"], "--shape: '48'; expected two whole numbers"),
     "shape of half pixels": ([*BIN, "--shape", "48,4.5"], "--shape: '48,4.5'; expected two whole numbers"),
@@ -477,7 +506,7 @@ MISTAKES = {
     "pixels of a negative side in a store": (of("mirrored.zarr"), "pixel_scale: -0.82"),
     "pixels of two sides in a store": (
         of("oblong.zarr"),
-        r"pixel_scale: \[0\.82, 0\.9\]; expected a positive number",
+        r"pixel_scale: \[0\.82, 0\.9\]; expected a number from 0\.001",
     ),
     "maps of two shapes in a store": (
         of("misfit.zarr"),

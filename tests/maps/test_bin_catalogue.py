@@ -1,15 +1,19 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from astropy import units
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from astropy.table import MaskedColumn
+from astropy.utils.masked import Masked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lensdask.data import SHEAR_MAPS
+from lensdask.data.catalogues.columns import CatalogueWarning
 from lensdask.errors import InputError
 from lensdask.maps.fields import shear_maps
 from lensdask.maps.pixelisation import bin_catalogue
@@ -196,11 +200,22 @@ def first(value: float) -> np.ndarray:
         ({"measurement_error": first(-0.1)}, "measurement_error: -0.1 for a galaxy"),
         ({"x": first(30.0), "shape": (20, 20), "centre": (0, 0)}, r"1 of 20 galaxies are off the grid of \(20, 20\)"),
         ({"centre": (100, 0), "shape": (5, 5), "drop_outside": True}, "no galaxy of a weight above 0 is on the grid"),
-        ({"centre": (np.nan, 0)}, r"centre: \(nan, 0\); expected two numbers"),
+        ({"centre": (np.nan, 0)}, r"centre: \(nan, 0.0\); expected two numbers"),
         ({"shape": (0, 5)}, r"shape: \(0, 5\); expected the pixels along y and x"),
         ({"shape": (5.0, 5)}, r"shape: \(5.0, 5\); expected"),
         ({"shape": (5,)}, r"shape: \(5,\); expected"),
-        ({"pixel_scale": 1e-5}, "pixels; expected 1e.08 at most, a shape of your own, or tiles"),
+        ({"pixel_scale": 1e-3, "x": first(30.0)}, "pixels; expected 1e.08 at most, a shape of your own, or tiles"),
+        ({"pixel_scale": 5.5e-5}, "pixel_scale: 5.5e-05; expected a number from 0.001 to 1000"),
+        ({"pixel_scale": 1.0 * units.m}, "pixel_scale: in m; expected arcmin"),
+        ({"x": first(0.1) * units.kg}, "x: in kg; expected arcmin"),
+        ({"g1": first(0.1) * units.deg}, "g1: in deg; expected a pure number"),
+        ({"x": SkyCoord([1.0], [2.0], unit="deg")}, "x: positions on the sky; expected one angle of them"),
+        ({"centre": SkyCoord(1.0, 2.0, unit="deg")}, "centre: .* expected two numbers"),
+        ({"g2": ["0.1"] * 20}, "g2: text; expected one real number"),
+        (
+            {"g1": np.ma.masked_all(20)},
+            "dropped 20 of 20 galaxies: 20 with a missing value .g1.; expected some galaxies",
+        ),
         ({"mask": np.zeros((9, 9))}, "mask: 0 everywhere"),
         ({"mask": np.ones((4, 4)), "shape": (4, 5)}, r"mask: shape \(4, 4\); expected \(4, 5\)"),
         ({"sigma_e": 0.0}, "sigma_e: 0.0; expected a positive number"),
@@ -213,6 +228,84 @@ def test_bad_input_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message) as raised:
         bin_catalogue(**catalogue(**change))
     assert "\n" not in str(raised.value)
+
+
+# Missing values and units
+
+
+def test_missing_values_are_dropped_and_counted() -> None:
+    x, y, g1, g2, weight = galaxies(400)
+    options = {"pixel_scale": 2.5, "shape": (4, 4), "centre": (0, 0), "sigma_e": 0.3}
+    gone = np.arange(400) % 10 == 0
+    expected = bin_catalogue(x[~gone], y[~gone], g1[~gone], g2[~gone], weight[~gone], **options)
+    # What lies under a mask would be seen: a shear of 0.9, a weight of 999999.
+    hidden = np.where(gone, 0.9, g1), np.where(gone, 999999, weight)
+    for columns in (
+        (np.ma.array(hidden[0], mask=gone), weight),
+        (g1, np.ma.array(hidden[1], mask=gone)),
+        (MaskedColumn(hidden[0], mask=gone), weight),
+        (Masked(hidden[0] * units.dimensionless_unscaled, mask=gone), weight),
+        (pd.Series(hidden[0], dtype="Float64").mask(gone), weight),
+        (g1, pd.Series(hidden[1]).mask(gone)),
+        ([None if lost else value for lost, value in zip(gone, g1, strict=True)], weight),
+    ):
+        lines: list[str] = []
+        found = bin_catalogue(x, y, columns[0], g2, columns[1], **options, warn=lines.append)
+        xr.testing.assert_identical(found, expected)
+        assert len(lines) == 1
+        assert lines[0].startswith("dropped 40 of 400 galaxies: 40 with a missing value (")
+    with pytest.warns(CatalogueWarning, match=r"dropped 40 of 400 galaxies: 40 with a missing value \(x\)"):
+        bin_catalogue(np.ma.array(x, mask=gone), y, g1, g2, weight, **options)
+
+
+def test_galaxies_of_weight_zero_are_not_looked_at() -> None:
+    x, y, g1, g2, weight = galaxies(400)
+    options = {"pixel_scale": 2.5, "shape": (4, 4), "centre": (0, 0), "sigma_e": 0.3}
+    unused = np.arange(400) % 10 == 0
+    expected = bin_catalogue(x[~unused], y[~unused], g1[~unused], g2[~unused], weight[~unused], **options)
+    bad = zip((np.nan, 1e9, -99, np.inf), (x, y, g1, g2), strict=True)
+    spoiled = [np.where(unused, value, column) for value, column in bad]
+    xr.testing.assert_identical(bin_catalogue(*spoiled, np.where(unused, 0, weight), **options), expected)
+
+
+def test_rows_that_are_not_finite_are_dropped_when_asked() -> None:
+    x, y, g1, g2, weight = galaxies(400)
+    bad = np.arange(400) % 10 == 0
+    options = {"pixel_scale": 2.5, "shape": (4, 4), "centre": (0, 0), "sigma_e": 0.3}
+    expected = bin_catalogue(x[~bad], y[~bad], g1[~bad], g2[~bad], weight[~bad], **options)
+    spoiled = np.where(bad, np.nan, g1)
+    with pytest.raises(InputError, match=r"g1: not finite for 40 of 400 galaxies; .* drop_bad=True"):
+        bin_catalogue(x, y, spoiled, g2, weight, **options)
+    lines: list[str] = []
+    found = bin_catalogue(x, y, spoiled, g2, weight, **options, drop_bad=True, warn=lines.append)
+    assert lines == ["dropped 40 of 400 galaxies: 40 not finite (g1)"]
+    xr.testing.assert_identical(found, expected)
+
+
+@pytest.mark.parametrize("unit", [units.deg, units.rad, units.hourangle, units.arcmin])
+def test_positions_may_have_any_unit_of_angles(unit: units.Unit) -> None:
+    x, y, g1, g2, weight = galaxies(50)
+    ra, dec = 150 + x / 60, 2 + y / 60
+    options = {"pixel_scale": 2.5, "shape": (5, 5), "sky": True, "sigma_e": 0.3}
+    expected = bin_catalogue(ra, dec, g1, g2, weight, **options, centre=(150.0, 2.0))
+    sky = SkyCoord(ra, dec, unit="deg")
+    centre = (150 * units.deg).to(unit), (2 * units.deg).to(unit)
+    for places in ((sky.ra.to(unit), sky.dec.to(unit)), (sky.ra, sky.dec)):
+        found = bin_catalogue(*places, g1, g2, weight, **options | {"pixel_scale": 2.5 * units.arcmin}, centre=centre)
+        np.testing.assert_array_equal(found["count"], expected["count"])
+        np.testing.assert_allclose(found["g1"], expected["g1"], rtol=1e-5)
+        assert found.attrs["pixel_scale"] == 2.5
+    flat = bin_catalogue(x * units.arcmin, (y * units.arcmin).to(unit), g1, g2, weight, pixel_scale=2.5, sigma_e=0.3)
+    assert flat["count"].sum() == 50
+
+
+def test_an_absurd_density_is_warned_of() -> None:
+    rng = np.random.default_rng(6)
+    ra, dec = np.radians([150, 2])[:, None] + np.radians(rng.uniform(-0.3, 0.3, (2, 40000)))
+    with pytest.warns(CatalogueWarning, match=r"galaxies per arcmin²; expected 500 at most: check the unit"):
+        bin_catalogue(ra, dec, 0 * ra, 0 * ra, pixel_scale=0.41, sky=True, sigma_e=0.3)
+    # The same in degrees is a survey.
+    bin_catalogue(*np.degrees((ra, dec)), 0 * ra, 0 * ra, pixel_scale=0.41, sky=True, sigma_e=0.3)
 
 
 # A real sky
@@ -260,7 +353,8 @@ def test_a_mask_is_of_nothing_but_zero_and_one() -> None:
 
 def test_galaxies_without_weight_are_none() -> None:
     x = np.array([0.0, 100.0])
+    options = {"pixel_scale": 1.0, "shape": (4, 4), "drop_outside": True, "sigma_e": 0.3}
     with pytest.raises(InputError, match="no galaxy of a weight above 0 is on the grid"):
-        bin_catalogue(
-            x, x, 0 * x, 0 * x, np.array([0.0, 1.0]), pixel_scale=1.0, shape=(4, 4), drop_outside=True, sigma_e=0.3
-        )
+        bin_catalogue(x, x, 0 * x, 0 * x, np.array([0.0, 1.0]), centre=(0.0, 0.0), **options)
+    # Nor do they decide where the grid is.
+    assert bin_catalogue(x, x, 0 * x, 0 * x, np.array([0.0, 1.0]), **options)["count"].sum() == 1

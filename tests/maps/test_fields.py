@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from astropy import units
 
 from lensdask.data import SHEAR_MAPS
 from lensdask.errors import InputError
 from lensdask.maps.fields import (
     ShearMaps,
-    check_pixel_scale,
+    checked_pixel_scale,
     cross_shear,
     known_shear,
     shear_dataset,
@@ -73,11 +74,21 @@ def test_maps_lie_on_one_grid(maps) -> None:
         validate_shear_maps(ShearMaps(*(array[0] for array in maps)))
 
 
-@pytest.mark.parametrize("pixel_scale", [(0.4, 0.5), 0.0, -1.0, np.nan, np.inf, "0.4", None])
+# The last is the side of a pixel of an image in degrees.
+@pytest.mark.parametrize("pixel_scale", [(0.4, 0.5), 0.0, -1.0, np.nan, np.inf, "0.4", None, 5.5e-5])
 def test_pixels_are_square(pixel_scale: object) -> None:
-    with pytest.raises(InputError, match="expected a positive number"):
-        check_pixel_scale(pixel_scale)
-    check_pixel_scale(np.float32(0.41))
+    with pytest.raises(InputError, match=r"pixel_scale: .*; expected a number from 0\.001 to 1000"):
+        checked_pixel_scale(pixel_scale)
+    assert checked_pixel_scale(np.float32(0.41)) == np.float32(0.41)
+
+
+def test_sides_of_pixels_may_have_a_unit() -> None:
+    assert checked_pixel_scale(0.82 * units.arcmin) == 0.82
+    assert checked_pixel_scale(49.2 * units.arcsec) == pytest.approx(0.82, rel=1e-12)
+    with pytest.raises(InputError, match="pixel_scale: in m; expected arcmin"):
+        checked_pixel_scale(0.82 * units.m)
+    with pytest.raises(InputError, match=r"expected a number from 0\.001"):
+        checked_pixel_scale(5.5e-6 * units.deg)
 
 
 def test_torch_maps_are_checked_too(maps) -> None:
@@ -143,3 +154,14 @@ def test_dataset_of_a_field_on_the_sky_knows_its_centre(maps) -> None:
     dataset = shear_dataset(one, count=np.ones((1, *SHAPE[1:])), pixel_scale=0.4, centre=(150.0, 2.0))
     SHEAR_MAPS.validate(dataset)
     assert (dataset["ra"].item(), dataset["dec"].item()) == (150.0, 2.0)
+
+
+def test_masked_pixels_know_nothing(maps: ShearMaps) -> None:
+    hidden = np.zeros(SHAPE, dtype=bool)
+    hidden[1, 3:6, 2:4] = True
+    spoiled = maps._replace(g1=np.ma.array(np.where(hidden, 99.0, maps.g1), mask=hidden))
+    found = shear_dataset(spoiled, count=maps.weight, pixel_scale=0.5)
+    assert not found["weight"].values[hidden].any()
+    assert not found["g1"].values[hidden].any()
+    np.testing.assert_array_equal(found["g1"].values[~hidden], maps.g1[~hidden].astype(np.float32))
+    np.testing.assert_array_equal(found["mask"], maps.mask != 0)

@@ -205,7 +205,7 @@ def test_unreadable_file(mock: Galaxies, tmp_path: Path) -> None:
     whole = write(tmp_path / "whole.fits", mock).read_bytes()
     (tmp_path / "cut.fits").write_bytes(whole[: len(whole) // 2])
     for name in ("absent.fits", "text.fits", "empty.fits", "cut.fits", ""):
-        with pytest.raises(InputError, match=r"cannot be read .*expected a FITS table") as error:
+        with pytest.raises(InputError, match=r"cannot be read .*expected a table of CatSim") as error:
             read_catsim(tmp_path / name)
         assert str(tmp_path / name) in str(error.value)
         assert "\n" not in str(error.value)
@@ -213,7 +213,7 @@ def test_unreadable_file(mock: Galaxies, tmp_path: Path) -> None:
 
 def test_file_without_a_table(tmp_path: Path) -> None:
     fits.PrimaryHDU(np.zeros((4, 4))).writeto(tmp_path / "image.fits")
-    with pytest.raises(InputError, match=r"image\.fits: no column galtileid"):
+    with pytest.raises(InputError, match=r"image\.fits: no table; expected a table of CatSim galaxies with galtileid"):
         read_catsim(tmp_path / "image.fits")
 
 
@@ -221,8 +221,23 @@ def test_column_of_text(mock: Galaxies, tmp_path: Path) -> None:
     table = Table(mock)
     table.replace_column("i_ab", ["bright"] * len(table))
     table.write(tmp_path / "text.fits")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="column i_ab: text; expected one real number"):
         read_catsim(tmp_path / "text.fits")
+
+
+def test_masked_rows_are_dropped_and_angles_converted(mock: Galaxies, tmp_path: Path) -> None:
+    table = Table(mock[:20], masked=True)
+    for name in ("a_b", "a_d", "b_b", "b_d"):
+        table[name].unit = "arcsec"
+        table[name] = table[name].to("arcmin")
+    table["i_ab"].mask[[2, 5]] = True
+    table.write(tmp_path / "mock.ecsv")
+    lines: list[str] = []
+    rows = read_catsim(tmp_path / "mock.ecsv", warn=lines.append).rows
+    assert lines == [f"{tmp_path / 'mock.ecsv'}: dropped 2 of 20 galaxies with a missing value"]
+    expected = np.delete(mock[:20], [2, 5])
+    for name in COLUMNS:
+        np.testing.assert_allclose(rows[name], expected[name], rtol=1e-12)
 
 
 # The real sample

@@ -7,7 +7,7 @@ import xarray as xr
 
 from lensdask.data import MASS_MAPS
 from lensdask.errors import InputError
-from lensdask.maps.fields import check_pixel_scale
+from lensdask.maps.fields import checked_pixel_scale
 from lensdask.maps.statistics.peaks import find_peaks
 from lensdask.maps.tangent import sky_position
 
@@ -43,7 +43,7 @@ def list_peaks(maps: xr.Dataset, threshold: float = -np.inf) -> xr.Dataset:
         The dataset is of another schema, not finite inside its mask, or its pixels are not square.
     """
     MASS_MAPS.validate(maps)
-    check_pixel_scale(maps.attrs["pixel_scale"])
+    checked_pixel_scale(maps.attrs["pixel_scale"])
     maps = MASS_MAPS.described(maps)
     bounds = np.cumsum([0, *maps["kappa"].chunksizes.get("field", (maps.sizes["field"],))])
     parts = [_peaks_of(maps.isel(field=slice(*pair)), threshold) for pair in pairwise(bounds)]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from lensdask.arrays import Array, constant, namespace
 from lensdask.errors import InputError, check_number
-from lensdask.maps.fields import check_pixel_scale, check_same_shape
+from lensdask.maps.fields import check_same_shape, checked_pixel_scale
 
 __all__ = ["ApertureFilter", "ApertureMass", "aperture_mass", "filter_profile"]
 
@@ -73,7 +73,7 @@ def aperture_mass(
     InputError
         Maps of different shapes, pixels that are not square, a radius below one pixel, an unknown filter.
     """
-    check_pixel_scale(pixel_scale)
+    pixel_scale = checked_pixel_scale(pixel_scale)
     check_same_shape(g1=g1, g2=g2, weight=weight)
     check_number("radius", radius, least=pixel_scale, meaning="one pixel in arcmin")
     xp, shape = namespace(g1), g1.shape[-2:]

@@ -8,7 +8,7 @@ it cannot know: the mean of kappa (D has no value at l = 0: the mass-sheet degen
 """
 
 from lensdask.arrays import Array, namespace
-from lensdask.maps.fields import check_pixel_scale, check_same_shape
+from lensdask.maps.fields import check_same_shape, checked_pixel_scale
 from lensdask.maps.grids import area_shape, gaussian_smoothing, zero_padded
 from lensdask.sky.lensing import convergence_of_shear
 
@@ -53,7 +53,7 @@ def kaiser_squires(
     InputError
         Maps of different shapes, pixels that are not square, a negative smoothing, a padding below 1.
     """
-    check_pixel_scale(pixel_scale)
+    pixel_scale = checked_pixel_scale(pixel_scale)
     check_same_shape(g1=g1, g2=g2, **({} if weight is None else {"weight": weight}))
     height, width = g1.shape[-2:]
     area = area_shape(height, width, padding)

@@ -23,7 +23,7 @@ from scipy.fft import dctn, idctn, next_fast_len
 
 from lensdask.arrays import Array, like, to_numpy
 from lensdask.errors import check_number
-from lensdask.maps.fields import check_pixel_scale, check_same_shape
+from lensdask.maps.fields import check_same_shape, checked_pixel_scale
 from lensdask.maps.grids import gaussian_smoothing
 from lensdask.sky.lensing import convergence_of_shear, shear_of_convergence
 
@@ -69,7 +69,7 @@ def kaiser_squires_plus(
     InputError
         Maps of different shapes, pixels that are not square, a negative margin or smoothing, no iteration.
     """
-    check_pixel_scale(pixel_scale)
+    pixel_scale = checked_pixel_scale(pixel_scale)
     check_same_shape(g1=g1, g2=g2, mask=mask)
     check_number("margin", margin, least=0, meaning="a part of the side of the field")
     check_number("iterations", iterations, least=1, whole=True)

@@ -13,7 +13,7 @@ distributions of 100 of its rows.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from lensdask.data.catalogues.columns import as_numbers, warn_of_catalogue
 from lensdask.data.tables import read_columns
 from lensdask.errors import InputError
 from lensdask.random import Stream, generator
@@ -63,6 +64,8 @@ simulated alone on their stamps, in the i band.
 
 MAGNITUDE_LIMIT = 25.3
 """The i-band limit of the LSST "gold" sample of lensing sources."""
+
+_UNITS = dict.fromkeys(("a_b", "a_d", "b_b", "b_d"), "arcsec") | {"pa_bulge": "deg", "pa_disk": "deg"}
 
 _DTYPE = np.dtype([(name, "i8" if name == "galtileid" else "f8") for name in COLUMNS])
 
@@ -162,18 +165,23 @@ def galaxies(source: MockCatSim | CatSim, seed: int, pair_ids: Sequence[int] | n
     return source.rows[np.asarray(chosen, dtype=np.intp)]
 
 
-def read_catsim(path: str | Path, magnitude_limit: float = MAGNITUDE_LIMIT) -> CatSim:
-    """Read the galaxies of a CatSim FITS table that are brighter than a limit.
+def read_catsim(
+    path: str | Path, magnitude_limit: float = MAGNITUDE_LIMIT, *, warn: Callable[[str], None] = warn_of_catalogue
+) -> CatSim:
+    """Read the galaxies of a CatSim table that are brighter than a limit.
 
-    Rows without a disc and without a bulge (bare nuclei) are left out.
+    Rows without a disc and without a bulge (bare nuclei) are left out, and so are rows with a missing value, with a
+    warning.
 
     Parameters
     ----------
     path
-        A FITS file laid out as ``OneDegSq.fits``: its first table has the columns of ``COLUMNS``;
-        others are ignored.
+        A file with the columns of ``COLUMNS``, as the table of ``OneDegSq.fits`` has them; others are ignored. FITS,
+        Parquet, HDF5, ECSV or CSV.
     magnitude_limit
         Keep galaxies with ``i_ab`` below this AB magnitude.
+    warn
+        Gets a line on rows with a missing value; by default a Python warning.
 
     Raises
     ------
@@ -181,7 +189,7 @@ def read_catsim(path: str | Path, magnitude_limit: float = MAGNITUDE_LIMIT) -> C
         If the file cannot be read, lacks a column, holds values that are not finite or not those
         of an ellipse, or has no galaxy brighter than the limit.
     """
-    rows = _read_columns(path)
+    rows = _read_columns(path, warn)
     # A magnitude that is not a number is kept here, so that it is reported below and not lost.
     rows = rows[(rows["i_ab"] < magnitude_limit) | np.isnan(rows["i_ab"])]
     for name in COLUMNS:
@@ -199,12 +207,18 @@ def read_catsim(path: str | Path, magnitude_limit: float = MAGNITUDE_LIMIT) -> C
     return CatSim(rows)
 
 
-def _read_columns(path: str | Path) -> Galaxies:
-    """Copy the columns of the first table of a FITS file into a structured array."""
-    columns = read_columns(path, {name: _DTYPE[name] for name in COLUMNS}, f"CatSim galaxies with {' '.join(COLUMNS)}")
-    rows = np.zeros(len(columns["i_ab"]), dtype=_DTYPE)
-    for name, values in columns.items():
-        rows[name] = values
+def _read_columns(path: str | Path, warn: Callable[[str], None]) -> Galaxies:
+    """Copy columns of a table into a structured array, without the rows that lack a value."""
+    columns = read_columns(path, list(COLUMNS), f"CatSim galaxies with {' '.join(COLUMNS)}")
+    missing = np.logical_or.reduce([np.ma.getmaskarray(column) for column in columns.values()])
+    if lost := np.count_nonzero(missing):
+        warn(f"{path}: dropped {lost} of {len(missing)} galaxies with a missing value")
+    rows = np.zeros(len(missing) - lost, dtype=_DTYPE)
+    for name, column in columns.items():
+        # Ids may be larger than the whole numbers that a float holds; of the others only angles have units to convert.
+        unit = _UNITS.get(name)
+        values = column.data.data if unit is None else as_numbers(f"{path}: column {name}", column, unit).data
+        rows[name] = values[~missing]
     return rows
 
 

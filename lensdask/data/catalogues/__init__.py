@@ -1,0 +1,1 @@
+"""Catalogues of others: their columns as plain numbers, their file formats, and what surveys call them."""
