@@ -32,10 +32,18 @@ def test_numbers_are_what_the_tests_printed(science):
 def test_failures_replace_no_numbers(science, monkeypatch, tmp_path, failing):
     (tmp_path / "docs").mkdir()
     record = tmp_path / "docs" / "science.txt"
-    record.write_text("older numbers")
-    program = f"print('new numbers.'); raise SystemExit({int(failing)})"
+    record.write_text("test_a.py: 2026-01-01, here\nolder\n\ntest_z.py: 2026-01-01, here\nof others\n")
+    program = f"print('newer.\\n\\nnumbers'); raise SystemExit({int(failing)})"
     monkeypatch.setattr(science, "ROOT", tmp_path)
     monkeypatch.setattr(science, "PYTEST", [science.sys.executable, "-c", program])
-    assert science.main() == int(failing)
-    assert ("older" if failing else "new") in record.read_text()
-    assert failing or record.read_text().startswith("make science, 20")
+    assert science.main(["test_a.py"]) == int(failing)
+    first, last = record.read_text().split("\n\n")
+    assert first.startswith("test_a.py: 20")
+    assert first.endswith("here\nolder" if failing else "\nnewer\nnumbers")
+    assert last == "test_z.py: 2026-01-01, here\nof others\n"
+
+
+def test_all_slow_tests_are_found(science):
+    found = science.science_tests()
+    assert {"tests/science/test_gaussian_fisher.py", "tests/science/test_lss_posteriors.py"} <= set(found)
+    assert "tests/test_science_page.py" not in found
