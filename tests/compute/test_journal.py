@@ -3,14 +3,17 @@
 import errno
 import fcntl
 import json
+import re
 import threading
 import time
+import zlib
 
 import numpy as np
 import pytest
 
-from lensdask.compute import Journal, fingerprint, journal_path
+from lensdask.compute import Journal, fingerprint, journal_path, status
 from lensdask.compute.runs.journal import is_locked
+from lensdask.compute.runs.journal_format import line_of
 from lensdask.data import SHAPES, STAMPS
 from lensdask.errors import InputError
 
@@ -55,7 +58,11 @@ def test_what_the_lines_say(path):
         begin(journal)
         journal.give_up(1, "RuntimeError: why")
     found = lines(path)
-    assert found[0] == {"event": "run", "version": 1, **HEADER}
+    for line in found:
+        # Last, and of all that stands before it.
+        digits = line.pop("crc32")
+        assert digits == f"{zlib.crc32(json.dumps(line).encode()):08x}"
+    assert found[0] == {"event": "run", "version": 2, **HEADER}
     assert [line["event"] for line in found[1:]] == ["session", "done", "done", "session", "given up"]
     times = [line["time"] for line in found[1:]]
     assert times == sorted(times)
@@ -128,6 +135,151 @@ def test_damage_before_the_last_line_is_refused(path):
         journal.begin(HEADER)
 
 
+def both_readers(path, header, alike=True):
+    """Return what a run that is resumed finds done, or what it and `status` say alike of a damaged journal."""
+    text = path.read_bytes()
+    try:
+        status(path)
+    except InputError as error:
+        said = str(error)
+    else:
+        said = ""
+    assert path.read_bytes() == text
+    try:
+        with Journal(path) as journal:
+            journal.begin(header)
+            return journal.done
+    except InputError as error:
+        assert said == str(error) or not alike  # noqa: PT017  there need be none
+        assert "\n" not in str(error)  # noqa: PT017
+        return str(error)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_no_damage_at_any_place_is_silent(path, version):
+    with Journal(path) as journal:
+        begin(journal)
+        journal.give_up(1, "why")
+        journal.append(1, {"odd": -ODD, "nan": MINUS_NAN})
+    whole = path.read_bytes()
+    if version == 1:
+        whole = as_version_1(whole)
+        path.write_bytes(whole)
+    wanted, rng = digest(both_readers(path, HEADER)), np.random.default_rng(0)
+    before_last = {**wanted, 1: digest({1: {"odd": ODD, "nan": MINUS_NAN}})[1]}
+    last = whole.rindex(b"\n", 0, -1)
+    for place in range(len(whole)):
+        flipped = bytes([whole[place] ^ 1 << int(rng.integers(8))])
+        for damaged in (whole[:place] + flipped + whole[place + 1 :], whole[:place]):
+            path.write_bytes(damaged)
+            found = both_readers(path, HEADER, alike=version == 2)
+            if isinstance(found, str):
+                assert damaged[: place + 1].count(b"\n") < whole.count(b"\n")
+                assert str(path) in found
+            elif version == 2 and len(damaged) == len(whole):
+                assert place >= last
+                assert digest(found) == before_last
+            elif version == 2:
+                assert all(sums in (wanted[n], before_last[n]) for n, sums in digest(found).items())
+
+
+def digest(done):
+    return {n: sums and {name: (v.shape, v.tobytes()) for name, v in sums.items()} for n, sums in done.items()}
+
+
+def as_version_1(text: bytes) -> bytes:
+    """Return a journal as lensdask 0.1 wrote it."""
+    found = [json.loads(line) for line in text.splitlines()]
+    for line in found:
+        del line["crc32"]
+    found[0]["version"] = 1
+    return "".join(f"{json.dumps(line)}\n" for line in found).encode()
+
+
+def test_a_journal_of_version_1_is_resumed(path):
+    wanted = digest(both_readers(path, HEADER))
+    path.write_bytes(as_version_1(path.read_bytes()))
+    assert digest(both_readers(path, HEADER)) == wanted
+    with Journal(path) as journal:
+        begin(journal)
+        journal.append(1, {"odd": ODD, "nan": MINUS_NAN})
+    assert list(both_readers(path, HEADER)) == [1, 0]
+    # Its new lines have checksums.
+    before, shape, after = path.read_bytes().rpartition(b"[2, 3]")
+    assert shape
+    path.write_bytes(before + b"[3, 2]" + after + line_of({"event": "session", "time": 1.0}))
+    assert "line 6 is damaged: its checksum differs" in both_readers(path, HEADER)
+
+
+SUMS = {"odd": {"shape": [1], "float64": "00" * 8}}
+MALFORMED = {
+    "without sums": ({"chunk": 1}, "it is 'done' without 'sums'"),
+    "without chunk": ({"sums": None}, "it is 'done' without 'chunk'"),
+    "no such chunk": ({"chunk": 2, "sums": None}, "there is no chunk 2 of 2"),
+    "negative chunk": ({"chunk": -1, "sums": None}, "there is no chunk -1 of 2"),
+    "chunk is text": ({"chunk": "1", "sums": None}, "its 'chunk' is '1'"),
+    "chunk is true": ({"chunk": True, "sums": None}, "its 'chunk' is True"),
+    "sums are a list": ({"chunk": 1, "sums": []}, r"its 'sums' is \[\]"),
+    "another shape": (
+        {"chunk": 1, "sums": {"odd": {"shape": [2], "float64": "00" * 8}}},
+        "its sums 'odd' are not whole",
+    ),
+    "no digits": ({"chunk": 1, "sums": {"odd": {"shape": [1], "float64": "xy" * 8}}}, "its sums 'odd' are not whole"),
+    "negative shape": (
+        {"chunk": 1, "sums": {"odd": {"shape": [-1, -1], "float64": "00" * 8}}},
+        "its sums 'odd' are not whole",
+    ),
+    "no shape": ({"chunk": 1, "sums": {"odd": {"float64": ""}}}, "its sums 'odd' are not whole"),
+    "other dimensions": (
+        {"chunk": 1, "sums": {"odd": {"shape": [1, 1], "float64": "00" * 8}}},
+        "its sums are not like those of the lines before",
+    ),
+    "other names": ({"chunk": 1, "sums": {"even": SUMS["odd"]}}, "its sums are not like those of the lines before"),
+    "time is text": ({"chunk": 1, "sums": None, "time": "now"}, "its 'time' is 'now'"),
+    "time without end": ({"chunk": 1, "sums": None, "time": float("inf")}, "its 'time' is inf"),
+    "unknown event": ({"event": "undone", "chunk": 1}, "its event 'undone' is unknown"),
+    "event is a list": ({"event": ["done"], "chunk": 1}, "its event .* is unknown"),
+    "another run": ({"event": "run", "version": 2, **HEADER}, "it begins another run"),
+}
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_line_that_is_none_of_a_journal_is_named(tmp_path, case, version):
+    fields, message = MALFORMED[case]
+    path = tmp_path / "a.journal.jsonl"
+    done = {"event": "done", "time": 1.0}
+    found = [{"event": "run", "version": 2, **HEADER}, {"event": "session", "time": 1.0}]
+    found += [{**done, "chunk": 0, "sums": SUMS}, {**done, **fields}, {**done, "chunk": 0, "sums": SUMS}]
+    text = b"".join(map(line_of, found))
+    path.write_bytes(text if version == 2 else as_version_1(text))
+    said = both_readers(path, HEADER)
+    assert re.search(rf"a\.journal\.jsonl: line 4 is damaged: {message}; .*lensdask verify", said), said
+
+
+@pytest.mark.parametrize("name", ["label", "unit", "size", "chunk", "fingerprint"])
+def test_a_header_that_lacks_something_is_named(path, name):
+    text = path.read_bytes().splitlines(keepends=True)
+    header = json.loads(text[0])
+    del header["crc32"], header[name]
+    path.write_bytes(line_of(header) + b"".join(text[1:]))
+    assert f"line 1 is damaged: it is 'run' without {name!r}; start again" in both_readers(path, HEADER)
+
+
+def test_a_chunk_that_is_struck_is_not_done(path):
+    with Journal(path) as journal:
+        begin(journal)
+        journal.strike(1, "e1/c/1 is missing")
+        assert list(journal.done) == [0]
+    assert status(path).done == 1
+    with Journal(path) as journal:
+        begin(journal)
+        assert list(journal.done) == [0]
+        journal.append(1, {"odd": ODD, "nan": MINUS_NAN})
+    assert sorted(both_readers(path, HEADER)) == [0, 1]
+    assert status(path).done == 2
+
+
 @pytest.mark.parametrize("name", ["fingerprint", "size", "chunk"])
 def test_another_header_is_refused(path, name):
     with Journal(path) as journal, pytest.raises(InputError, match="another configuration"):
@@ -140,11 +292,11 @@ def test_names_are_no_part_of_what_a_run_is(path):
         assert list(journal.done) == [1, 0]
 
 
-@pytest.mark.parametrize("header", [{"fingerprint": "abc", "size": 10, "chunk": 5}, {"event": "run", "version": 2}])
+@pytest.mark.parametrize("header", [{"fingerprint": "abc", "size": 10, "chunk": 5}, {"event": "run", "version": 3}])
 def test_another_version_is_refused(tmp_path, header):
     path = tmp_path / "a.journal.jsonl"
     path.write_text(json.dumps(header) + "\n")
-    with Journal(path) as journal, pytest.raises(InputError, match=r"a journal of version .* this lensdask reads 1"):
+    with Journal(path) as journal, pytest.raises(InputError, match=r"a journal of version .* this lensdask reads 2"):
         journal.begin(HEADER)
     assert lines(path) == [header]
 

@@ -7,7 +7,6 @@ bits. The lines are those of `lensdask.compute.runs.journal_format`.
 
 import errno
 import fcntl
-import json
 import os
 import time
 from collections.abc import Mapping
@@ -16,7 +15,16 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from lensdask.code import refuse_changed_code
-from lensdask.compute.runs.journal_format import VERSION, Session, Sums, decode, encode, read_lines
+from lensdask.compute.runs.journal_format import (
+    VERSION,
+    Session,
+    Sums,
+    decode,
+    encode,
+    line_of,
+    read_lines,
+    sessions_with,
+)
 from lensdask.data import Schema, configuration_hash
 from lensdask.errors import InputError
 
@@ -213,10 +221,15 @@ class Journal:
         """Record a chunk that was given up; the next session tries it again."""
         self._append({"event": "given up", "time": _now(), "chunk": chunk, "reason": reason})
 
+    def strike(self, chunk: int, reason: str) -> None:
+        """Record that a finished chunk is not done after all: its rows were lost."""
+        self._append({"event": "struck", "time": _now(), "chunk": chunk, "reason": reason})
+        self.done.pop(chunk, None)
+
     def _append(self, line: Mapping[str, Any]) -> None:
         """Append a line, whole or, if the disk is full, not at all."""
         before = os.fstat(self._file.fileno()).st_size
-        text = memoryview(json.dumps(line).encode() + b"\n")
+        text = memoryview(line_of(line))
         try:
             while text:
                 text = text[self._file.write(text) :]
@@ -233,12 +246,12 @@ class Journal:
         for line, end in read_lines(self.path):  # noqa: B007  the file ends where the last line does
             if line["event"] == "run":
                 self._check(line, header)
-            elif line["event"] == "session":
-                self.earlier.append(Session(line["time"], line["time"]))
-            else:
-                self.earlier[-1].add(line)
-                if line["event"] == "done":
-                    self.done[line["chunk"]] = decode(line["sums"])
+                continue
+            sessions_with(self.earlier, line)
+            if line["event"] == "done":
+                self.done[line["chunk"]] = decode(line["sums"])
+            elif line["event"] == "struck":
+                self.done.pop(line["chunk"], None)
         self._file.truncate(end)
 
     def _check(self, found: Mapping[str, Any], header: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from lensdask.compute.runs.chunks import Chunks, Quarantine
 from lensdask.compute.runs.journal import AT_WORK, is_locked, journal_path
-from lensdask.compute.runs.journal_format import Session, read_lines
+from lensdask.compute.runs.journal_format import Session, read_lines, sessions_with
 from lensdask.errors import InputError
 
 __all__ = ["RunStatus", "find_journals", "refuse_running", "require_finished", "status"]
@@ -159,17 +159,20 @@ def status(path: str | os.PathLike[str]) -> RunStatus:
 
 def _read(journal: Path) -> tuple[dict[str, Any], set[int], list[Session]]:
     header: dict[str, Any] = {}
+    done: set[int] = set()
     sessions: list[Session] = []
     for line, _ in read_lines(journal):
         if line["event"] == "run":
             header = line
-        elif line["event"] == "session":
-            sessions.append(Session(line["time"], line["time"]))
-        else:
-            sessions[-1].add(line)
+            continue
+        sessions_with(sessions, line)
+        if line["event"] == "done":
+            done.add(line["chunk"])
+        elif line["event"] == "struck":
+            done.discard(line["chunk"])
     if not header:
         raise InputError(f"{journal}: empty; expected the journal of a run that has begun")
-    return header, {number for session in sessions for number in session.done}, sessions
+    return header, done, sessions
 
 
 def _status(journal: Path, running: bool, header: dict[str, Any], done: set[int], sessions: list[Session]) -> RunStatus:
