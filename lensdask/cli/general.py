@@ -1,4 +1,4 @@
-"""Commands of no pillar: the demonstration, figures of papers, how far a run is."""
+"""Commands of no pillar: the demonstration, figures of papers, how far a run is, whether a store is whole."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ import typer
 from lensdask.cli.options import AsJson, Galaxies, Running, Seed, Workers, with_groups
 from lensdask.cli.root import app, finish
 
-__all__ = ["demo", "reproduce", "status"]
+__all__ = ["demo", "reproduce", "status", "verify"]
 
 
 @app.command()
@@ -104,3 +104,28 @@ def status(
             print(json.dumps(one.as_json()))
     else:
         print_status(found)
+
+
+@app.command()
+def verify(
+    stores: Annotated[list[Path], typer.Argument(metavar="STORE…", help="Stores of lensdask.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print only one line of JSON per store on stdout.")] = False,
+) -> None:
+    """Read every chunk of stores and name what is damaged or missing; --resume of its run then computes it again.
+
+    Exits with 1 if anything is, or if the run is not finished.
+    """
+    from lensdask.cli.terminal import files_shown, print_verified
+    from lensdask.compute import verify as verify_store
+
+    is_whole = True
+    for store in stores:
+        with files_shown(store.name) as on_file:
+            found = verify_store(store, on_file)
+        is_whole = is_whole and found.is_whole
+        if as_json:
+            print(json.dumps(found.as_json()))
+        else:
+            print_verified(found)
+    if not is_whole:
+        raise typer.Exit(1)

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from lensdask.compute import RunResult, RunStatus
+    from lensdask.compute import RunResult, RunStatus, Verified
     from lensdask.training import History
 
 __all__ = [
     "counted",
     "epochs_shown",
+    "files_shown",
     "print_evaluation",
     "print_experiments",
     "print_reproduction",
@@ -30,6 +31,7 @@ __all__ = [
     "print_scores",
     "print_status",
     "print_store",
+    "print_verified",
 ]
 
 
@@ -173,6 +175,27 @@ def print_store(path: "Path", result: "RunResult", unit: str) -> None:
     print(f"{path}: {counted(result.objects, unit)} in {result.wall_s:.1f} s, {speed}")
 
 
+@contextmanager
+def files_shown(name: str) -> "Iterator[Callable[[int], None]]":
+    """Show how much of a store was read, and give the function to call for each file, with the number of all."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("files"))
+    console = Console(stderr=True)
+    live = console.is_terminal
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not live) as progress:
+        task = progress.add_task(name, total=None)
+        yield lambda count: progress.update(task, total=count, advance=1)
+
+
+def print_verified(found: "Verified") -> None:
+    """Print what is wrong with a store, a line for each file."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    for place, reason in found.damage.items():
+        console.print(f"{place} {reason}")
+    verdict = f"{len(found.damage)} damaged or missing" if found.damage else "whole"
+    left = f"; {counted(found.left, 'chunks')} left, compute with --resume" * bool(found.left)
+    console.print(f"{found.store}: {counted(found.files, 'files')}, {verdict}{left}")
+
+
 def print_status(runs: "Iterable[RunStatus]") -> None:
     """Print how far runs are."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -183,6 +206,8 @@ def print_status(runs: "Iterable[RunStatus]") -> None:
         rate = "" if run.rate is None else f", {run.rate:.4g} per s"
         console.print(f"  {run.unit}: {run.objects_done} of {run.objects}{rate}")
         console.print(f"  time: {_times(run)}")
+        if run.damage is not None:
+            console.print(f"  damage: {run.damage}")
         for fault in run.quarantined:
             console.print(f"  chunk {fault.chunk}, {run.unit} {fault.start} to {fault.stop - 1}: {fault.reason}")
 
@@ -192,6 +217,8 @@ def _state(run: "RunStatus") -> str:
         return "at work"
     if run.left:
         return "stopped; continue with --resume"
+    if run.damage is not None:
+        return "finished, but its store is damaged; mend it with --resume"
     return "finished except for quarantined chunks; retry them with --resume" if run.quarantined else "finished"
 
 

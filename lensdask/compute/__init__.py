@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lensdask.compute.runs.output import IfExists, NewStore, refuse_existing
     from lensdask.compute.runs.status import RunStatus, find_journals, refuse_running, require_finished, status
     from lensdask.compute.runs.task import NOT_IDENTITY, Table, Task, settings_of
+    from lensdask.compute.runs.verify import Verified, verify
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 
@@ -39,6 +40,7 @@ __all__ = [
     "Sums",
     "Table",
     "Task",
+    "Verified",
     "batches_that_fit",
     "cached_model",
     "check_report",
@@ -64,6 +66,7 @@ __all__ = [
     "start_cluster",
     "status",
     "torch_settings",
+    "verify",
     "write_json",
     "write_result",
 ]

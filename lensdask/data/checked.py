@@ -24,10 +24,15 @@ from zarr.registry import register_pipeline
 from lensdask.data.checksums import is_checked
 from lensdask.errors import InputError
 
-__all__ = ["CheckedPipeline", "checked_arrays"]
+__all__ = ["BLOSC_HEADER", "CheckedPipeline", "blosc_length", "checked_arrays"]
 
-_BLOSC_HEADER = 16
-"""Bytes; the last four are the length of the compressed chunk."""
+BLOSC_HEADER = 16
+"""Bytes at the beginning of what Blosc has compressed."""
+
+
+def blosc_length(header: bytes) -> int:
+    """Return the length of the compressed chunk with its header, as that says."""
+    return int.from_bytes(header[12:BLOSC_HEADER], "little")
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,8 @@ class _Chunk:
             )
         # Blosc trusts what the chunk says of its length, and reads beyond the end of one that was cut off.
         if found is not None and self.is_blosc and byte_range is None:
-            header = found.as_numpy_array()[:_BLOSC_HEADER]
-            if header.size < _BLOSC_HEADER or int(header[12:].view("<u4")[0]) != len(found):
+            header = found.as_numpy_array()[:BLOSC_HEADER].tobytes()
+            if len(header) < BLOSC_HEADER or blosc_length(header) != len(found):
                 raise ValueError("it is cut off")
         return found
 

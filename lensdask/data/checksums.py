@@ -52,6 +52,8 @@ def check_seal(path: Path) -> None:
         Metadata were changed, are missing or no JSON; the message names the file.
     """
     if not (path / _FILE).is_file():
+        if any(path.glob(f"*/{_FILE}")):
+            raise InputError(f"{path / _FILE} is missing; {_EXPECTED}")
         return
     group = _document(path / _FILE)
     attributes = group.get("attributes")

@@ -1,12 +1,13 @@
-"""Files that are read whole, and how a run notices that one of them is no longer what it was."""
+"""Files that are read and written whole, and how a run notices that one of them is no longer what it was."""
 
 import hashlib
 import os
+import uuid
 from pathlib import Path
 
 from lensdask.errors import InputError
 
-__all__ = ["check_unchanged", "file_sha256", "read_whole"]
+__all__ = ["check_unchanged", "file_sha256", "read_whole", "write_whole"]
 
 PathLike = str | os.PathLike[str]
 
@@ -63,3 +64,16 @@ def check_unchanged(path: PathLike | None, found: str, wanted: str, what: str) -
     """
     if found != wanted:
         raise InputError(f"{path}: changed since the run began; expected the same {what}, of fingerprint {wanted:.12}")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file beside and rename it, so that a reader never meets half a file."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

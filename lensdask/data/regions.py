@@ -12,7 +12,7 @@ import zarr
 from lensdask.data.schema import Schema
 from lensdask.errors import InputError
 
-__all__ = ["chunk_parts", "chunk_region", "dims_of", "refuse_links", "write_unit"]
+__all__ = ["chunk_file", "chunk_parts", "chunk_region", "chunk_start", "dims_of", "refuse_links", "write_unit"]
 
 
 def chunk_parts(schema: Schema, sizes: Mapping[Any, int], step: int) -> Iterator[tuple[int, dict[str, int | slice]]]:
@@ -103,9 +103,24 @@ def refuse_links(path: Path, name: str, target: "zarr.Array[Any]", region: tuple
     root, steps = path.resolve(), target.shards or target.chunks
     numbers = [range(part.start // step, -(-part.stop // step)) for part, step in zip(region, steps, strict=False)]
     for position in itertools.product(*numbers, *([0] for _ in range(target.ndim - len(region)))):
-        chunk = path / name / target.metadata.encode_chunk_key(position)
+        chunk = chunk_file(path, name, target, position)
         if not chunk.parent.resolve().is_relative_to(root):
             raise InputError(f"{path}: a link in {name!r} leads out of the store; expected a folder of its own")
+
+
+def chunk_file(path: Path, name: str, array: "zarr.Array[Any]", place: tuple[int, ...]) -> Path:
+    """Return the file of a chunk, or of a shard, by its number along each dimension."""
+    return path / name / array.metadata.encode_chunk_key(place)
+
+
+def chunk_start(array: "zarr.Array[Any]", schema: Schema, place: tuple[int, ...]) -> int:
+    """Return where a chunk of a chunked variable starts, as `lensdask.data.write_chunk` counts."""
+    dims, unit = dims_of(array), schema.unit_dim
+    number = dict(zip(dims, place, strict=True))
+    start = 0
+    for dim in schema.outer_dims:
+        start = start * array.shape[dims.index(dim)] + number[dim]
+    return start * array.shape[dims.index(unit)] + number[unit] * write_unit(array, unit)
 
 
 def dims_of(array: "zarr.Array[Any]") -> tuple[str | None, ...]:

@@ -27,9 +27,12 @@ from lensdask.errors import InputError
 from lensdask.version import code_version
 
 __all__ = [
+    "arrays_of",
+    "chunked",
     "common_attributes",
     "create",
     "open",
+    "open_group",
     "remove",
     "require_store",
     "sweep_partial",
@@ -116,8 +119,8 @@ def write_chunk(path: PathLike, start: int, arrays: Mapping[str, np.ndarray]) ->
         missing, a shape or type differs from the template, or a link leads out of the store.
     """
     path = Path(path)
-    group, schema = _open_group(path, "r+")
-    targets = _chunked(path, group, schema)
+    group, schema = open_group(path, "r+")
+    targets = chunked(arrays_of(path, group), schema)
     for verb, names in (("lacks", set(targets) - set(arrays)), ("has", set(arrays) - set(targets))):
         if names:
             expected = ", ".join(targets)
@@ -195,8 +198,8 @@ def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
         read later raises the same for a chunk that is damaged, or missing where that would pass for data.
     """
     path = Path(path)
-    group, schema = _open_group(path, "r")
-    units = {write_unit(array, schema.unit_dim) for array in _chunked(path, group, schema).values()}
+    group, schema = open_group(path, "r")
+    units = {write_unit(array, schema.unit_dim) for array in chunked(arrays_of(path, group), schema).values()}
     chunks = {} if schema.outer_dims else {schema.unit_dim: max(units, default=-1)}
     dataset = _read_dataset(path, chunks)
     try:
@@ -310,7 +313,14 @@ def _read_group(path: Path, mode: Literal["r", "r+"]) -> tuple[zarr.Group, str, 
         raise InputError(f"{path} is not a store written by lensdask") from error
 
 
-def _open_group(path: Path, mode: Literal["r", "r+"]) -> tuple[zarr.Group, Schema]:
+def open_group(path: Path, mode: Literal["r", "r+"]) -> tuple[zarr.Group, Schema]:
+    """Return the group of a store, whose metadata are whole, and its schema.
+
+    Raises
+    ------
+    InputError
+        As for `open`.
+    """
     check_seal(path)
     group, name, version = _read_group(path, mode)
     schema = SCHEMAS.get(name)
@@ -321,13 +331,23 @@ def _open_group(path: Path, mode: Literal["r", "r+"]) -> tuple[zarr.Group, Schem
     return group, schema
 
 
-def _chunked(path: Path, group: zarr.Group, schema: Schema) -> "dict[str, zarr.Array[Any]]":
+def arrays_of(path: Path, group: zarr.Group) -> "dict[str, zarr.Array[Any]]":
+    """Return the arrays of a store, checked when they are read.
+
+    Raises
+    ------
+    InputError
+        One of them is none that lensdask could have written.
+    """
     try:
         with checked_arrays():
-            arrays = dict(group.arrays())
+            return dict(group.arrays())
     except ValueError as error:
         detail = str(error).splitlines()[0]
         raise InputError(f"{path}: an array cannot be read ({detail}); expected one written by lensdask") from error
-    return {
-        name: array for name, array in arrays.items() if name in schema.variables and schema.unit_dim in dims_of(array)
-    }
+
+
+def chunked(arrays: "Mapping[str, zarr.Array[Any]]", schema: Schema) -> "dict[str, zarr.Array[Any]]":
+    """Return those arrays that are written chunk by chunk."""
+    unit = schema.unit_dim
+    return {name: array for name, array in arrays.items() if name in schema.variables and unit in dims_of(array)}

@@ -6,12 +6,11 @@ Pickle runs whatever code it contains, so it is neither written nor read.
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lensdask.data.files import read_whole
+from lensdask.data.files import read_whole, write_whole
 from lensdask.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,8 +47,8 @@ def save_weights(path: PathLike, state_dict: "Mapping[str, torch.Tensor]", card:
     whole = {**card, "sha256": hashlib.sha256(data).hexdigest()}
     text = json.dumps(whole, indent=2)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, data)
-    _replace(_card_path(path), f"{text}\n".encode())
+    write_whole(path, data)
+    write_whole(_card_path(path), f"{text}\n".encode())
     return whole
 
 
@@ -143,16 +142,3 @@ def _card_path(path: Path) -> Path:
 def _check_card(path: Path, card: object) -> None:
     if not isinstance(card, Mapping) or not {"architecture", "config"} <= set(card):
         raise InputError(f"{path}: expected a card with entries 'architecture' and 'config'")
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write beside and rename, so that a reader never meets half a file."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -5,10 +5,12 @@ the sums. A chunk that is computed twice, by a retry or after a crash, writes th
 
 Killed processes lose nothing that the journal has for done. A power cut may: the journal is flushed to disk with every
 line, but the rows are left to the operating system, which keeps them in memory for up to half a minute or so. After the
-crash of a machine that wrote rows, the chunks journalled last may read as NaN or be damaged; overwriting the run is
-safe.
+crash of a machine that wrote rows, the chunks journalled last may be missing or damaged. A run that is resumed looks
+whether the files of its chunks are there and whole in length, and computes those again that are not;
+`lensdask.compute.verify` finds the others.
 """
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +35,7 @@ from lensdask.compute.runs.options import RunOptions, cluster_of
 from lensdask.compute.runs.output import IfExists, NewStore, refuse_existing
 from lensdask.compute.runs.progress import Progress
 from lensdask.compute.runs.task import Task
+from lensdask.compute.runs.verify import lost_at_a_glance, restore_if_damaged
 from lensdask.compute.runs.window import Window
 from lensdask.data import remove, sweep_partial, write_chunk
 from lensdask.errors import InputError
@@ -144,6 +147,8 @@ def run(
         job = _Job(task, chunks, settle_device(options.device, client), store, code)
         with quiet_client(), Journal(journal) as book, _continuable(book, job, label):
             _prepare(book, job, output, label, options.if_exists)
+            if isinstance(output, NewStore) and output.path.exists():
+                _mend(book, job, output, options.show_progress)
             return _computed(job, book, output, options, client, label)
 
 
@@ -240,12 +245,24 @@ def _prepare(book: Journal, job: _Job, output: NewStore | Path, label: str, if_e
         raise InputError(f'{store} has no journal to resume from; replace it with if_exists="overwrite"')
     identity = fingerprint(job.task.settings(), output.schema if isinstance(output, NewStore) else None)
     header = {"fingerprint": identity, "label": label, "unit": chunks.unit, "code": code_now(job.code.module)}
-    book.begin({"size": chunks.size, "chunk": chunks.length, **header})
+    book.begin({"size": chunks.size, "chunk": chunks.length, "store": store is not None, **header})
     if store is None:
         return
     sweep_partial(store)
     if book.done and not store.exists():
         raise InputError(f'{store} is gone, but its journal is not; start with if_exists="overwrite"')
+
+
+def _mend(book: Journal, job: _Job, output: NewStore, show: bool) -> None:
+    """Write again what is lost of the template, and strike the chunks from the journal whose rows are."""
+    restored = restore_if_damaged(output, job.chunks.length, job.task.settings())
+    lost, _ = lost_at_a_glance(output.path, job.chunks.length, book.done)
+    for number, reason in lost.items():
+        book.strike(number, reason)
+    if show and restored:
+        print(f"{output.path}: written again, but for its rows: {restored}", file=sys.stderr)
+    if show and lost:
+        print(f"{output.path}: {len(lost)} chunks are computed again: {next(iter(lost.values()))}", file=sys.stderr)
 
 
 @contextmanager

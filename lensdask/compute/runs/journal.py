@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from lensdask.code import refuse_changed_code
+from lensdask.compute.runs.chunks import Chunks
 from lensdask.compute.runs.journal_format import (
     VERSION,
     Session,
@@ -24,8 +25,10 @@ from lensdask.compute.runs.journal_format import (
     line_of,
     read_lines,
     sessions_with,
+    whole_lines,
 )
 from lensdask.data import Schema, configuration_hash
+from lensdask.data.files import write_whole
 from lensdask.errors import InputError
 
 __all__ = ["AT_WORK", "Journal", "fingerprint", "is_locked", "journal_path"]
@@ -116,6 +119,8 @@ class Journal:
     """Sums of each finished chunk, by its number."""
     earlier: list[Session]
     """Sessions before this one."""
+    chunks: Chunks
+    """Chunks of the run, as an earlier session left it."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -208,6 +213,23 @@ class Journal:
         else:
             self._read(header)
 
+    def mend(self) -> dict[int, str]:
+        """Take up what earlier sessions left, without damaged lines; return what was wrong with these by their numbers.
+
+        Raises
+        ------
+        InputError
+            The first line is damaged, or the journal has another version.
+        """
+        lines, faults = whole_lines(self.path)
+        if faults:
+            write_whole(self.path, lines)
+            # It is another file now.
+            self._file.close()
+            self.__enter__()
+        self._read()
+        return faults
+
     def begin_session(self) -> None:
         """Note that work begins: what came before it, like the wait for workers, counts for no rate."""
         self._append({"event": "session", "time": _now()})
@@ -239,13 +261,15 @@ class Journal:
             error.filename = str(self.path)
             raise
 
-    def _read(self, header: Mapping[str, Any]) -> None:
+    def _read(self, header: Mapping[str, Any] | None = None) -> None:
         """Take up what earlier sessions did, and cut off a last line that a killed one left unfinished."""
         self.done, self.earlier = {}, []
         end = 0
         for line, end in read_lines(self.path):  # noqa: B007  the file ends where the last line does
             if line["event"] == "run":
-                self._check(line, header)
+                if header is not None:
+                    self._check(line, header)
+                self.chunks = Chunks(line["size"], line["chunk"])
                 continue
             sessions_with(self.earlier, line)
             if line["event"] == "done":

@@ -24,7 +24,18 @@ import numpy as np
 
 from lensdask.errors import InputError
 
-__all__ = ["VERSION", "LineReader", "Session", "Sums", "decode", "encode", "line_of", "read_lines", "sessions_with"]
+__all__ = [
+    "VERSION",
+    "LineReader",
+    "Session",
+    "Sums",
+    "decode",
+    "encode",
+    "line_of",
+    "read_lines",
+    "sessions_with",
+    "whole_lines",
+]
 
 VERSION = 2
 """Of the form of the lines."""
@@ -111,6 +122,28 @@ def read_lines(path: Path) -> Iterator[tuple[Line, int]]:
                 continue
             end += len(text)
             yield line, end
+
+
+def whole_lines(path: Path) -> tuple[bytes, dict[int, str]]:
+    """Return the lines of a journal that are whole, and what is wrong with the others by their numbers.
+
+    Raises
+    ------
+    InputError
+        The first line, which says what the run is, is damaged or of another version.
+    """
+    kept, faults, read = [], {}, LineReader(path)
+    with path.open("rb") as file:
+        for number, text in enumerate(file, start=1):
+            try:
+                read(text)
+            except _DamageError as error:
+                if number == 1:
+                    raise InputError(f"{path}: line 1 is damaged: {error}; {_ANEW}") from error
+                faults[number] = f"is damaged: {error}"
+            else:
+                kept.append(text)
+    return b"".join(kept), faults
 
 
 _ANEW = 'start again with if_exists="overwrite"'

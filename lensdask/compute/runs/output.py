@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from lensdask.compute.runs.journal import journal_path
@@ -56,8 +57,29 @@ class NewStore:
         """
         for path in self.beside:
             path.unlink(missing_ok=True)
+        self._create(self.path, chunk, settings)
+
+    def restore(self, chunk: int, settings: Mapping[str, Any]) -> None:
+        """Write the template of a store again, over what is left of it; chunks that the run has written stay.
+
+        Parameters
+        ----------
+        chunk, settings
+            As for `create`.
+        """
+        with TemporaryDirectory(prefix=f".{self.path.name}.", suffix=".partial", dir=self.path.parent) as folder:
+            fresh = Path(folder) / self.path.name
+            self._create(fresh, chunk, settings)
+            for file in sorted(path for path in fresh.rglob("*") if path.is_file()):
+                place = self.path / file.relative_to(fresh)
+                if not place.parent.resolve().is_relative_to(self.path):
+                    raise InputError(f"{place}: a link leads out of the store; expected a folder of its own")
+                place.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(place)
+
+    def _create(self, path: Path, chunk: int, settings: Mapping[str, Any]) -> None:
         create(
-            self.path,
+            path,
             self.schema,
             sizes=self.sizes,
             coords=self.coords,

@@ -6,13 +6,14 @@ from the beginning of the session to its last finished chunk: time that passed s
 
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lensdask.compute.runs.chunks import Chunks, Quarantine
 from lensdask.compute.runs.journal import AT_WORK, is_locked, journal_path
 from lensdask.compute.runs.journal_format import Session, read_lines, sessions_with
+from lensdask.compute.runs.verify import lost_at_a_glance
 from lensdask.errors import InputError
 
 __all__ = ["RunStatus", "find_journals", "refuse_running", "require_finished", "status"]
@@ -54,6 +55,8 @@ class RunStatus:
     """Seconds that they worked, without the time between them."""
     updated: float | None
     """Time of the last word in the journal, seconds since 1970; none before the first session."""
+    damage: str | None = None
+    """What is wrong with the store, none if nothing at a glance; finished chunks that are lost count as left."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the same in plain JSON values."""
@@ -154,7 +157,22 @@ def status(path: str | os.PathLike[str]) -> RunStatus:
     # Before the journal is read: a run that ends meanwhile is not taken for one that was killed.
     running = is_locked(journal)
     header, done, sessions = _read(journal)
-    return _status(journal, running, header, done, sessions)
+    # Of a run at work, chunks are being replaced.
+    lost, damage = (set(), None) if running else _lost(journal, header, done)
+    return replace(_status(journal, running, header, done - lost, sessions), damage=damage)
+
+
+def _lost(journal: Path, header: dict[str, Any], done: set[int]) -> tuple[set[int], str | None]:
+    """Return the chunks of a run that are not in its store, if it has one, and what is wrong with that."""
+    store = journal.with_name(journal.name.removesuffix(_SUFFIX))
+    if not store.exists():
+        return (done, f"{store} is gone") if header.get("store") and done else (set(), None)
+    try:
+        lost, damage = lost_at_a_glance(store, header["chunk"], done)
+    except InputError as error:
+        return set(), str(error)
+    more = f", and {len(damage) - 1} more" * (len(damage) > 1)
+    return set(lost), next((f"{file} {reason}{more}" for file, reason in damage.items()), None)
 
 
 def _read(journal: Path) -> tuple[dict[str, Any], set[int], list[Session]]:

@@ -1,0 +1,99 @@
+"""Whether every chunk that a store should have is there, at a glance or read to the last bit."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import zarr
+
+from lensdask.data.checked import BLOSC_HEADER, blosc_length
+from lensdask.data.checksums import is_checked
+from lensdask.data.regions import chunk_file, chunk_start
+from lensdask.data.store import arrays_of, chunked, open_group
+from lensdask.errors import InputError
+
+__all__ = ["StoredChunk", "stored_chunks"]
+
+_CHECKSUM = 4
+"""Bytes of one."""
+
+_LACKING = 2**64 - 1
+"""Place of an inner chunk that a shard does not have."""
+
+
+@dataclass(frozen=True)
+class StoredChunk:
+    """What a store keeps in one file: a chunk of an array, or a shard."""
+
+    file: Path
+    """Where."""
+    start: int | None
+    """Where it starts, as `lensdask.data.write_chunk` counts; None in an array that is written with the template."""
+    place: tuple[int, ...]
+    """Its number along each dimension."""
+    array: "zarr.Array[Any]" = field(repr=False)
+    """What it is a part of."""
+
+    def glance(self) -> str | None:
+        """Return what is wrong with the length of the file, like "is missing"; None for nothing.
+
+        Arrays without checksums, of an older lensdask, may lack chunks.
+        """
+        if not is_checked([codec.to_dict() for codec in self.array.metadata.codecs]):
+            return None
+        try:
+            with self.file.open("rb") as file:
+                is_whole = _shard_is_whole(file, self.array) if self.array.shards else _chunk_is_whole(file)
+        except FileNotFoundError:
+            return "is missing"
+        return None if is_whole else "is cut off"
+
+    def read(self) -> str | None:
+        """Return what is wrong with the chunk, which is read; None for nothing."""
+        if reason := self.glance():
+            return reason
+        steps = self.array.shards or self.array.chunks
+        region = tuple(slice(n * step, (n + 1) * step) for n, step in zip(self.place, steps, strict=True))
+        try:
+            self.array[region]
+        except InputError:
+            return "is damaged"
+        return None
+
+
+def stored_chunks(path: Path) -> Iterator[StoredChunk]:
+    """Give all chunks that a store should have: first of the arrays that are written with the template.
+
+    Raises
+    ------
+    InputError
+        It is no store of lensdask, or its metadata are damaged.
+    """
+    group, schema = open_group(path, "r")
+    arrays = arrays_of(path, group)
+    by_chunk = chunked(arrays, schema)
+    for name, array in sorted(arrays.items(), key=lambda item: item[0] in by_chunk):
+        steps = array.shards or array.chunks
+        for place in np.ndindex(*(-(-n // step) for n, step in zip(array.shape, steps, strict=True))):
+            start = chunk_start(array, schema, place) if name in by_chunk else None
+            yield StoredChunk(chunk_file(path, name, array, place), start, place, array)
+
+
+def _chunk_is_whole(file: IO[bytes]) -> bool:
+    header = file.read(BLOSC_HEADER)
+    return len(header) == BLOSC_HEADER and blosc_length(header) + _CHECKSUM == file.seek(0, 2)
+
+
+def _shard_is_whole(file: IO[bytes], array: "zarr.Array[Any]") -> bool:
+    """Compare the length of a shard with what its index, the last in it, says of the places of its inner chunks."""
+    count = math.prod(shard // chunk for shard, chunk in zip(array.shards or (), array.chunks, strict=True))
+    size, length = file.seek(0, 2), 16 * count + _CHECKSUM
+    if size < length:
+        return False
+    file.seek(size - length)
+    places = np.frombuffer(file.read(16 * count), "<u8").reshape(count, 2)
+    ends = places[places[:, 0] != _LACKING].sum(axis=1)
+    return int(ends.max(initial=0)) + length == size
