@@ -201,7 +201,7 @@ def _words(count: int, reasons: Mapping[str, Mapping[str, npt.NDArray[np.bool_]]
     """Return how many rows are left out, why, and in which columns."""
     lost, parts = 0, []
     for why, columns in reasons.items():
-        number = np.count_nonzero(np.logical_or.reduce(list(columns.values())))
+        number = int(np.count_nonzero(np.logical_or.reduce(list(columns.values()))))
         lost += number
         if number:
             where = ", ".join(name for name, rows in columns.items() if rows.any())
