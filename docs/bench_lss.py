@@ -14,8 +14,8 @@ Dask, store and journal. Two workers are {speedup} times as fast as one, two suc
 one; the ratio of the two is {of_limit}. Of the time of two workers {share} is more than the two processes take."""
 
 MEMORY = """The command on two workers, start and end of Python included; memory is the peak of a process. That of a
-worker holds the tiles that it has read as well, at most 2 GiB of them, here all of a small store. It is {growth} times
-as large for eight times as many mosaics."""
+worker holds the tiles that it has read as well, at most 2 GiB of them, here all of a small store, and keeps what it
+frees for the next arrays. It is {growth} times as large for {factor:g} times as many mosaics."""
 
 SUMMARIES = """As many summaries as Kacprzak & Fluri 2022 have, in tasks of {chunk} that return random rows at once: all
 that is left is the run itself on two workers, with its store and journal. A row, the parameters and their summaries, is
@@ -75,7 +75,9 @@ def workers_section(part: dict[str, Any], title: str, text: str, unit: str) -> s
 
 def memory_section(part: dict[str, Any]) -> str:
     """Return the table of the command at a growing number of mosaics."""
-    title, text = "## Memory of `lensdask lss predict --workers 2`", MEMORY.format(growth=f"{part['growth']:.2f}")
+    few, many = map(int, part["runs"])
+    text = MEMORY.format(growth=f"{part['growth']:.2f}", factor=many / few)
+    title = "## Memory of `lensdask lss predict --workers 2`"
     return "\n\n".join([title, about(part), text, _growing(part["runs"])])
 
 
