@@ -52,7 +52,7 @@ LENSES = Schema(
         "seed": Attribute("whole number", "1", "seed of the simulation, None if it is not known", unknown=True),
     },
     unit_dim="lens",
-    chunk=512,
+    chunk=1024,
 )
 """Images of strong lenses of known class, with what they were drawn from where that is known."""
 

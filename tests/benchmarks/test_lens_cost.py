@@ -10,12 +10,13 @@ from lens_oracle import imaging_of, lenses_of
 from loops import compared, in_turns, options, plain_loop
 
 from lensdask.compute import start_cluster
+from lensdask.data import LENSES
 from lensdask.stronglens.lenses import SimulateLenses, simulate_run
 from lensdask.stronglens.simulation.imaging import lensed_images
 from lensdask.stronglens.simulation.presets import CLASSES, PRESETS, SIGNALS, SURVEYS, Signal
 
 IMAGES, COMPARED, REPEATS = 16, 4, 7
-MANY, PER_TASK, FIRST = 12_288, 256, 48
+MANY, PER_TASK, FIRST = 16_384, LENSES.chunk, 48
 """Images of a run, of a task of it, and of a first call, for which a process prepares what it keeps."""
 EUCLID = SURVEYS["euclid"]
 # lenstronomy has no line of mass: what it can do is a hundred points.
@@ -74,7 +75,7 @@ def test_two_workers_simulate_as_fast_as_two_processes(tmp_path, record):
             "2 processes, no Dask": partial(loop, 2),
         }
         for client in (one, two):
-            with_store(client, 4 * PER_TASK)  # workers import, and compile
+            with_store(client, 2 * PER_TASK)  # workers import, and compile
         seconds = in_turns(ways)
     found = {"samples": MANY, "tasks": MANY // PER_TASK, "seconds": seconds} | compared(*seconds.values())
     record("lens-runs", found)
