@@ -42,7 +42,7 @@ class StoredChunk:
 
         Arrays without checksums, of an older lensdask, may lack chunks.
         """
-        if not is_checked([codec.to_dict() for codec in self.array.metadata.codecs]):
+        if not is_checked(self.array.metadata.to_dict().get("codecs")):
             return None
         try:
             with self.file.open("rb") as file:
