@@ -6,7 +6,8 @@ From one scale factor to the next, momenta are known at the middle m of a step a
 
 with the factors of `lensdask.sky.nbody.growth_factors`. Where displacements are small this is linear growth exactly,
 for steps of any length. The mesh does not resolve haloes: today, with cells of 1 Mpc / h, power is 3 % below that of
-halofit at 0.3 h / Mpc and 9 % from 0.4 to 0.7 h / Mpc, and the densest peaks are lower than they are.
+halofit at 0.3 h / Mpc and 9 % from 0.4 to 0.7 h / Mpc, and the densest peaks are lower than they are; where particles
+are shown, `lensdask.sky.nbody.descent` makes up for it.
 """
 
 from collections.abc import Iterator, Sequence

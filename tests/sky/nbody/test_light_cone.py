@@ -41,6 +41,13 @@ def test_tiles_depend_on_their_numbers_alone(tiles):
         assert abs(np.corrcoef(found[0, 2, 3].ravel(), tiles[7, 2, 3].ravel())[0, 1]) < 0.5
 
 
+def test_particles_are_shown_displaced(tiles, monkeypatch):
+    monkeypatch.setattr(lightcone, "descended", lambda positions, _: positions)
+    moved = nbody_tiles([7, 2], COSMOLOGY, **SETTINGS)
+    assert np.abs(tiles[[7, 2]] - moved)[:, 2].max() > 1e-3
+    assert np.corrcoef(tiles[[7, 2], 2].ravel(), moved[:, 2].ravel())[0, 1] > 0.98
+
+
 def test_torch_makes_the_same_tiles(tiles, monkeypatch):
     monkeypatch.setattr(start, "held_on", lambda array, _: torch.from_numpy(array))
     found = nbody_tiles([7, 2], COSMOLOGY, **SETTINGS)
