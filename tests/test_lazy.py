@@ -13,7 +13,10 @@ from astropy.table import Table
 import lensdask
 from lensdask.lazy import lazy_names
 
-LAZY = ("lensdask", *(f"lensdask.{name}" for name in ("compute", "lss", "maps", "massmap", "shear", "sky", "stronglens")))
+LAZY = (
+    "lensdask",
+    *(f"lensdask.{name}" for name in ("compute", "lss", "maps", "massmap", "shear", "sky", "stronglens")),
+)
 
 
 @pytest.mark.parametrize("package", LAZY)
