@@ -1,6 +1,6 @@
 """The one exception that means "your input is at fault, and here is how to mend it", and checks of single values."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sized
 from math import inf, isfinite
 from numbers import Integral, Real
 
@@ -52,7 +52,18 @@ def check_number(
     known = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
     if not (known and above < value < below and least <= value <= most):  # type: ignore[operator]  # known is a Real
         wanted = _range(above, least, below, most, "whole number" if whole else "number")
-        raise InputError(f"{name}: {value}; expected {wanted}" + f" ({meaning})" * bool(meaning))
+        raise InputError(f"{name}: {_brief(value)}; expected {wanted}" + f" ({meaning})" * bool(meaning))
+
+
+_SHOWN = 4
+"""Values of a list that a message shows."""
+
+
+def _brief(value: object) -> str:
+    """Return a value for a message; of a long array or list, how many values it has."""
+    # An array without dimensions has no length.
+    is_several = isinstance(value, Sized) and not isinstance(value, str) and getattr(value, "shape", True)
+    return f"{len(value)} values" if is_several and len(value) > _SHOWN else str(value)
 
 
 def _range(above: float, least: float, below: float, most: float, kind: str) -> str:

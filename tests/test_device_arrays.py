@@ -10,7 +10,7 @@ from lensdask.shear import make_stamps, measure
 from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.shapes.resmooth import Grid, make_resmoother, resmooth
 
-N, COUNT = 32, 6
+N, COUNT = 40, 6
 
 
 def gaussian(fwhm=4.0, e1=0.1):

@@ -19,6 +19,7 @@ from lensdask.shear.calibration.selection import Selection
 from lensdask.shear.calibration.shape_sums import check_selected, shape_noise
 from lensdask.shear.runs import blocks_and_tasks
 from lensdask.shear.shapes.estimator import find_estimator
+from lensdask.shear.shapes.measurement import check_width
 from lensdask.shear.simulation.catsim import MAGNITUDE_LIMIT
 from lensdask.shear.simulation.observation import Observation
 from lensdask.shear.simulation.simulated import galaxy_source
@@ -155,6 +156,8 @@ def compare(
     if not names or not selections or len(set(names)) < len(names):
         raise InputError(f"estimators: {', '.join(names) or 'none'}; expected distinct ones, and at least one cut")
     chosen = tuple(find_estimator(name) for name in estimators)
+    for one in chosen:
+        check_width(one, observation.size, observation.pixel_scale)
     per_block, chunk = blocks_and_tasks(galaxies, galaxies_per_task)
     source = galaxy_source(catalogue, magnitude_limit)
     task = CompareEstimators(observation, source, seed, chosen, tuple(selections), per_block)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lensdask.compute import Chunks, NewStore, RunOptions, RunResult, refer_to, run
+from lensdask.compute import Chunks, NewStore, RunOptions, RunResult, refer_to, require_finished, run
 from lensdask.data import SHAPES, STAMPS
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
@@ -15,6 +15,7 @@ from lensdask.shear.calibration.selection import Selection
 from lensdask.shear.imaging import imaging_of_observation
 from lensdask.shear.results import BiasRun, write_results
 from lensdask.shear.shapes.estimator import find_estimator
+from lensdask.shear.shapes.measurement import check_width
 from lensdask.shear.simulation.catsim import MAGNITUDE_LIMIT
 from lensdask.shear.simulation.observation import Observation, four_shears
 from lensdask.shear.simulation.simulated import galaxy_source
@@ -120,14 +121,16 @@ def measure_run(
     Raises
     ------
     InputError
-        The input is no store of stamps, the output exists, or the estimator is unknown.
+        The input is no store of stamps or not finished, the output exists, or the estimator is unknown.
     """
     stamps = open_store(stamps_path)
     if stamps.attrs["schema"] != STAMPS.name:
         raise InputError(f"{stamps_path}: a store of {stamps.attrs['schema']}; expected one of stamps")
+    require_finished(stamps_path, "lensdask shear simulate")
     if path.resolve() == stamps_path.resolve():
         raise InputError(f"{path} is both input and output; expected two different stores")
     chosen = find_estimator(estimator)
+    check_width(chosen, stamps.sizes["x"], stamps.attrs["pixel_scale"])
     task = MeasureStamps(refer_to(stamps_path, stamps), chosen, stamps.attrs["seed"] or 0)
     store = NewStore(
         path,
@@ -197,6 +200,7 @@ def run_bias(
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory} is a file; expected a directory for the results")
     observation, chosen = observation or Observation(), find_estimator(estimator)
+    check_width(chosen, observation.size, observation.pixel_scale)
     per_block, chunk = blocks_and_tasks(galaxies, galaxies_per_task)
     source = galaxy_source(catalogue, magnitude_limit)
     task = MeasureBias(observation, source, seed, chosen, selection, per_block)

@@ -18,7 +18,7 @@ from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.shapes.resmooth import make_resmoother, resmooth
 from lensdask.shear.simulation.observation import draw_psf, noise_of
 
-N, SCALE = 32, 0.2
+N, SCALE = 40, 0.2
 ELLIPTICAL = gaussian_correlation(N, SCALE, 0.5, 0.4, 0.2)
 """The kernel has its long axis near x."""
 
@@ -194,7 +194,7 @@ def waves() -> np.ndarray:
 
 
 REFUSED = {
-    "shape": (np.ones((N, 3)), r"shape \(32, 3\); expected numbers of shape \(32, 32\)"),
+    "shape": (np.ones((N, 3)), r"shape \(40, 3\); expected numbers of shape \(40, 40\)"),
     "centred": (np.fft.fftshift(ELLIPTICAL), r"at lag \(0, 0\), element \[0, 0\]; expected 1 there"),
     "covariance": (0.36 * ELLIPTICAL, r"0.36 at lag \(0, 0\)"),
     "one-sided": (broken(_0_3=0.5), "expected point symmetry"),

@@ -20,17 +20,18 @@ import xarray as xr
 
 from lensdask.arrays import Array, held_on, like, to_numpy, to_torch
 from lensdask.compute import batches_that_fit, cached_model, choose_device, torch_settings
-from lensdask.data import SHAPES, STAMPS, common_attributes
+from lensdask.data import SHAPES, STAMPS, common_attributes, load_card
+from lensdask.errors import InputError
 from lensdask.shear.imaging import Imaging, imaging_of_stamps
 from lensdask.shear.noise import draw_renoise
-from lensdask.shear.shapes.d4cnn import D4CNN, build_d4cnn
+from lensdask.shear.pixels import check_pixels
+from lensdask.shear.shapes.d4cnn import D4CNN, D4CNNConfig, build_d4cnn
 from lensdask.shear.shapes.estimator import Estimator, find_estimator
 from lensdask.shear.shapes.fpfs import FPFS, fpfs_shapes, make_moments
 from lensdask.shear.shapes.resmooth import make_resmoother, resmooth
 from lensdask.shear.shapes.response import shapes_with_response
-from lensdask.shear.stamps import check_finite
 
-__all__ = ["COLUMNS", "PART", "measure", "measure_parts", "measure_stamps"]
+__all__ = ["COLUMNS", "PART", "check_width", "measure", "measure_parts", "measure_stamps"]
 
 Float64 = npt.NDArray[np.float64]
 Columns = Callable[..., torch.Tensor]
@@ -82,6 +83,7 @@ def _network_columns(imaging: Imaging, chosen: Estimator, device: str) -> Column
     network = cached_model(build_d4cnn, chosen.weights, str(chosen.sha256), device)
     if not isinstance(network, D4CNN):
         raise TypeError(f"{chosen.weights} is no D4CNN")
+    _refuse_narrow(imaging.psf.shape[-1] * imaging.pixel_scale, chosen, network.config)
     prepare = partial(
         make_resmoother,
         pixel_scale=imaging.pixel_scale,
@@ -96,6 +98,29 @@ def _network_columns(imaging: Imaging, chosen: Estimator, device: str) -> Column
         return shapes_with_response(network, resmooth(images, of_batch(*psf), second)).T.double()
 
     return columns
+
+
+def check_width(chosen: Estimator, size: int, pixel_scale: float) -> None:
+    """Refuse stamps smaller than what a network sees, which it would see repeated; only its card is loaded.
+
+    With zeros around them galaxies would end where the stamp ends: m is -4 % with stamps of 0.6 of the width.
+
+    Raises
+    ------
+    InputError
+        They are.
+    """
+    if chosen.path is not None:
+        _refuse_narrow(size * pixel_scale, chosen, D4CNNConfig(**load_card(chosen.weights)["config"]))
+
+
+def _refuse_narrow(width: float, chosen: Estimator, config: D4CNNConfig) -> None:
+    seen = config.grid.points * config.grid.spacing
+    # Rounding leaves a stamp of the very width of the grid.
+    if width < seen * (1 - 1e-6):
+        raise InputError(
+            f"stamps: {width:.3g} arcsec wide, and {chosen.name} sees {seen:.3g}; expected larger stamps, or fpfs"
+        )
 
 
 def _shape_columns(imaging: Imaging, chosen: Estimator, device: str) -> Columns:
@@ -140,16 +165,16 @@ def measure_stamps(
     Raises
     ------
     InputError
-        Pixels are not finite.
+        Pixels are not those of an image of the sky, see `lensdask.shear.pixels.check_pixels`.
     """
     if not len(ids):
         return np.empty((*images.shape[:-2], len(COLUMNS)))
 
-    def finite(part: slice) -> Array:
-        check_finite(images[part], ids[part], "stamps")
+    def checked(part: slice) -> Array:
+        check_pixels(images[part], ids[part], "stamps", imaging.noise_sigma)
         return images[part]
 
-    return measure_parts(finite, ids, imaging, [chosen], seed=seed, device=device)[0]
+    return measure_parts(checked, ids, imaging, [chosen], seed=seed, device=device)[0]
 
 
 def measure_parts(
@@ -272,6 +297,7 @@ def measure(stamps: xr.Dataset, estimator: str | Path = "d4cnn", *, device: str 
     """
     STAMPS.validate(stamps)
     chosen = find_estimator(estimator)
+    check_width(chosen, stamps.sizes["x"], stamps.attrs["pixel_scale"])
     config = {"estimator": chosen.sha256 or chosen.name, "stamps": stamps.attrs["configuration_hash"]}
     packed = _packed_columns(stamps, chosen, device)
     shapes = xr.Dataset({name: packed.isel(column=i) for i, name in enumerate(COLUMNS)})
