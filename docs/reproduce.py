@@ -11,6 +11,8 @@ from typing import Any
 
 from lensdask.compute import RunOptions
 from lensdask.compute.results import number
+from lensdask.data import load_card
+from lensdask.massmap.method import SHIPPED_WEIGHTS
 from lensdask.reproduce import EXPERIMENTS, Job, run_experiment
 from lensdask.reproduce.experiment import identity
 from lensdask.reproduce.tables import markdown
@@ -62,6 +64,11 @@ MAPS_IN_README = (
 METHODS = ("truth", "Wiener", "KS93 1.6'", "KS93", "H21", "Cha", "MIU²Net")
 """Its columns, by the names in the experiments."""
 
+CARDS = {"KS93 1.6'": ("h21", "ks93")} | {
+    m: (n, "network") for m, n in (("H21", "h21"), ("Cha", "cha"), ("MIU²Net", "miu2net"))
+}
+"""Columns whose first row was measured on other fields too: the network whose card tells, and its name there."""
+
 
 GAINS_IN_README = ("figure of merit", "omega_m", "s8", "a_ia", "eta_ia", "b_g", "r_g", "eta_b")
 """Rows of the table of large-scale structure: what is measured from both probes."""
@@ -112,10 +119,21 @@ def methods_table() -> str:
         rows = {
             r.get("series"): r for r in _result(name)["rows"] if r["quantity"] == quantity and "x" not in r and "n" in r
         }
+        if (name, quantity) == MAPS_IN_README[0][1:]:
+            rows |= {method: _with_fields_of_card(rows[method], *CARDS[method]) for method in CARDS}
         cells = [_cell(rows[method]) if method in rows else "" for method in METHODS]
-        counts = {f"{r['n']:,}" for r in rows.values() if "n" in r}
-        lines.append(f"| {what} | {' | '.join(cells)} | {', '.join(counts)} |")
+        counts = sorted({r["n"] for r in rows.values()})
+        lines.append(f"| {what} | {' | '.join(cells)} | {', '.join(f'{n:,}' for n in counts)} |")
     return "\n".join(lines)
+
+
+def _with_fields_of_card(row: dict[str, Any], network: str, label: str) -> dict[str, Any]:
+    """Return the mean of a ratio over the fields of an experiment and those of which a card tells."""
+    measured = load_card(SHIPPED_WEIGHTS[network])["measured"]
+    ratio, n, other = measured["rmse / wiener"][label], row["n"], measured["fields"]
+    mean = (n * row["measured"] + other * ratio["value"]) / (n + other)
+    error = math.hypot(n * row["error"], other * ratio["error"]) / (n + other)
+    return row | {"measured": mean, "error": error, "n": n + other}
 
 
 def _cell(row: dict[str, Any]) -> str:
