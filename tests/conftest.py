@@ -1,8 +1,13 @@
 """What all tests share: tests of the GPU run where there is one, and say so where there is none; who runs which."""
 
+import hypothesis
 import pytest
 
 pytest_plugins = ("field_fixtures", "tile_fixtures")
+
+# A machine may be busy with other things: no test is about the time that an example takes.
+hypothesis.settings.register_profile("lensdask", deadline=None)
+hypothesis.settings.load_profile("lensdask")
 
 
 def pytest_addoption(parser):
