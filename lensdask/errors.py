@@ -46,13 +46,17 @@ def check_number(
     Raises
     ------
     InputError
-        It is something else.
+        It is something else, or larger than the 64 bits that a computer has for it.
     """
     # Python takes True for a number.
     known = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
     if not (known and above < value < below and least <= value <= most):  # type: ignore[operator]  # known is a Real
         wanted = _range(above, least, below, most, "whole number" if whole else "number")
-        raise InputError(f"{name}: {_brief(value)}; expected {wanted}" + f" ({meaning})" * bool(meaning))
+    elif isinstance(value, Integral) and abs(int(value)) >= (2**63 if whole else 2**1023):
+        wanted = f"a number below 2^{63 if whole else 1023}"
+    else:
+        return
+    raise InputError(f"{name}: {_brief(value)}; expected {wanted}" + f" ({meaning})" * bool(meaning))
 
 
 _SHOWN = 4

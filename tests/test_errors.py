@@ -16,7 +16,8 @@ from lensdask.errors import InputError, check_choice, check_number, check_seed
         (np.float32(0.5), {"above": 0, "below": 1}),
         (np.int64(3), {"least": 3, "most": 3, "whole": True}),
         (Fraction(1, 2), {"above": 0}),
-        (10**400, {"above": 0, "whole": True}),
+        (2**63 - 1, {"above": 0, "whole": True}),
+        (1e307, {"above": 0}),
     ],
 )
 def test_numbers_in_their_range_pass(value, ends):
@@ -35,6 +36,8 @@ def test_numbers_in_their_range_pass(value, ends):
         (2.0, {"least": 1, "whole": True}, "x: 2.0; expected a whole number of at least 1"),
         (True, {"least": 0}, "x: True; expected a number of at least 0"),
         ("1", {"above": 0, "meaning": "arcmin"}, "x: 1; expected a positive number (arcmin)"),
+        (10**23, {"least": 1, "whole": True}, "x: 100000000000000000000000; expected a number below 2^63"),
+        (10**400, {}, f"x: {10**400}; expected a number below 2^1023"),
         ([0.8, 0.9], {"above": 0}, "x: [0.8, 0.9]; expected a positive number"),
     ],
 )

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # SLURM: the job that leads a run. It starts the scheduler, asks for the GPU workers (workers.sh), and runs lensdask:
 #
-#   sbatch run.sh RUN_DIR --galaxies 40000000 --estimator d4cnn
+#   sbatch run.sh shear bias RUN_DIR --galaxies 40000000 --estimator d4cnn
 #
-# Submit it from the folder that holds both scripts, with lensdask on the PATH and DASK_CONFIG exported
-# (../make_certificates.py). RUN_DIR and lensdask itself must be on a file system that all nodes see.
+# and likewise any other command of lensdask that takes --cluster. Submit it from the folder that holds both scripts, with
+# lensdask on the PATH and DASK_CONFIG exported (../make_certificates.py). That folder, what the command reads and writes,
+# and lensdask itself must be on a file system that all nodes see.
 #SBATCH --job-name=lensdask
 #SBATCH --nodes=1
 #SBATCH --ntasks=1
@@ -19,12 +20,10 @@
 set -euo pipefail
 
 : "${DASK_CONFIG:?expected the dask.yaml that make_certificates.py wrote}"
-run=$(realpath -m "${1:?expected RUN_DIR and the options of lensdask shear bias}")
-shift
-mkdir -p "$run"
+: "${1:?expected a command of lensdask and its arguments, such as shear bias RUN_DIR --galaxies N}"
 
-# Beside the results: it holds addresses, and is of no use tomorrow. One left by an earlier job would mislead.
-scheduler_file=$run.scheduler.json
+# It holds addresses, and is of no use tomorrow. One left by this job before it was requeued would mislead.
+scheduler_file=$PWD/lensdask-$SLURM_JOB_ID.scheduler.json
 rm -f "$scheduler_file"
 
 # SLURM names each node as the others reach it. The dashboard stays on loopback, since it asks for no certificate.
@@ -48,5 +47,6 @@ done
 
 # --resume starts a run that is not there, and continues one that was cut off; results are bit-identical. In the background,
 # because bash handles signals only between commands and while it waits.
-lensdask shear bias "$run" --cluster "$scheduler_file" --device cuda --resume "$@" &
+[[ " $* " == *" --device "* ]] || set -- "$@" --device cuda
+lensdask "$@" --cluster "$scheduler_file" --resume &
 wait "$!"

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from lensdask.compute import RunOptions, start_cluster
+from lensdask.places import local_path
 from lensdask.shear.cost import milliseconds_per_galaxy
 from lensdask.shear.runs import run_bias
 from lensdask.shear.simulation.observation import Observation
@@ -33,6 +34,7 @@ def run_demo(directory: Path, *, galaxies: int, workers: int | None) -> dict[str
         ``results``, the content of each ``result.json``; ``ms_per_galaxy`` by estimator; ``quarantined``, the number of
         chunks that were given up.
     """
+    directory = local_path(directory, "a directory of results")
     # Exchanged noise: with independent noise this number of galaxies would not tell m from 0.
     noisy, noiseless = Observation(noise="exchanged"), Observation(noise_sigma=0.0)
     fewer = max(400, galaxies // NOISELESS_SHARE // 2 * 2)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lensdask.cli.options import AsJson, Galaxies, Running, Seed, Workers, with_groups
-from lensdask.cli.root import app, finish
+from lensdask.cli.root import app, finish, unmeasured
 
 __all__ = ["demo", "reproduce", "status", "verify"]
 
@@ -30,13 +30,12 @@ def demo(
     plot_bias(report["results"], picture)
     if as_json:
         print(json.dumps(report, indent=2))
-        finish(report["quarantined"])
-        return
-    print_results(report["results"])
-    for name, cost in report["ms_per_galaxy"].items():
-        print(f"{name}: {cost:.3f} ms per galaxy (one 64 x 64 stamp) for shape, flux and responses on one core")
-    print(f"picture: {picture}")
-    finish(report["quarantined"])
+    else:
+        print_results(report["results"])
+        for name, cost in report["ms_per_galaxy"].items():
+            print(f"{name}: {cost:.3f} ms per galaxy (one 64 x 64 stamp) for shape, flux and responses on one core")
+        print(f"picture: {picture}")
+    finish(report["quarantined"], [name for one in report["results"] for name in unmeasured(one["rows"])])
 
 
 def _list_experiments(wanted: bool) -> None:
@@ -84,7 +83,7 @@ def reproduce(
     if report is not None and not report.exists():
         why = f"{experiment} computes in this process, on no cluster, unless a line above says otherwise"
         print(f"no performance report: {why}", file=sys.stderr)
-    finish(result["run"]["quarantined"])
+    finish(result["run"]["quarantined"], unmeasured(result["rows"]))
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lensdask.cli.options import AsJson, Device, Overwrite, Seed
+from lensdask.cli.root import finish, unmeasured
 
 if TYPE_CHECKING:
     from lensdask.lss.inference.infer import Inference
@@ -88,9 +89,7 @@ def infer(
     else:
         _print(found)
         print(f"pictures: {', '.join(map(str, pictures))}")
-    if any(row["measured"] is None for row in found.result["rows"]):
-        print("lensdask: some results are not finite", file=sys.stderr)
-        raise typer.Exit(1)
+    finish(0, unmeasured(found.result["rows"]))
 
 
 @contextmanager

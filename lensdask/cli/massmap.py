@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lensdask.cli.options import AsJson, Fields, MassMethod, Overwrite, Running, Seed, SkyAndSurvey, with_groups
-from lensdask.cli.root import finish, in_flags, report_store
+from lensdask.cli.root import finish, in_flags, report_store, unmeasured
 from lensdask.cli.training import Config, Model, Training, train_and_report
 from lensdask.errors import InputError
 
@@ -232,7 +232,7 @@ def evaluate(
     else:
         print_evaluation(result)
         print(f"pictures: {', '.join(map(str, pictures))}")
-    finish(result["run"]["quarantined"])
+    finish(result["run"]["quarantined"], unmeasured(result["rows"]))
 
 
 def _draw(result: dict[str, Any], out_dir: Path, mass: list[Path], truth: Path) -> tuple[Path, ...]:

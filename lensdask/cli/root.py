@@ -3,8 +3,11 @@
 import errno
 import json
 import re
+import signal
 import sys
-from collections.abc import Collection
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,26 +20,82 @@ if TYPE_CHECKING:
 
     from lensdask.compute import RunResult
 
-__all__ = ["app", "finish", "in_flags", "report_store"]
+__all__ = ["app", "finish", "in_flags", "report_store", "unmeasured"]
+
+_NAMED = 5
+"""Results that are named."""
+
+
+_FILE_URL = re.compile(r"(?<![^=])file://.*")
+
+
+def _as_path(url: re.Match[str]) -> str:
+    """Return the path of a ``file://…``, which may be all of a word or the value in it."""
+    from lensdask.places import located
+
+    return str(located(url.group()))
 
 
 class _Commands(typer.core.TyperGroup):
     """Commands whose mistakes are told in one line."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse empty words, as a shell leaves of a variable that is not set: pathlib takes them for this folder."""
+        for before, word in zip(("", *args), args, strict=False):
+            option, equals, value = word.partition("=")
+            if not word or (option.startswith("--") and equals and not value):
+                place = option or (before if before.startswith("--") else "an argument")
+                print(f"lensdask: {place} is empty; expected a value", file=sys.stderr)
+                raise typer.Exit(2)
+        # Options are paths to pathlib, which makes one slash of two; other URLs are told apart by what opens them.
+        parsed: list[str] = super().parse_args(ctx, [_FILE_URL.sub(_as_path, word) for word in args])
+        return parsed
+
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; bad input exits with 2, what came from outside with 3, an interruption with 130."""
+        """Run a command; bad input exits with 2, what came from outside with 3, an interruption with 130 or 143."""
+        stopped_by: list[int] = []
         try:
-            return super().invoke(ctx)
+            with _terminable(stopped_by):
+                return super().invoke(ctx)
         except InputError as error:
             message, code = str(error), 2
         except BrokenPipeError:
             raise  # click ends quietly when a pager or head has read enough
         except OSError as error:
             message, code = _told(error), 3 if _is_outside(error) else 2
+        except MemoryError as error:
+            message, code = f"not enough memory ({error}); expected smaller numbers or a larger machine", 2
         except KeyboardInterrupt as interrupt:
-            message, code = str(interrupt) or "interrupted", 130
+            message, code = _advice(interrupt), 128 + (stopped_by or [signal.SIGINT])[0]
         print(f"lensdask: {in_flags(message, _options(self))}", file=sys.stderr)
         raise typer.Exit(code)
+
+
+@contextmanager
+def _terminable(stopped_by: list[int]) -> Iterator[None]:
+    """Have SIGTERM, which batch systems and ``timeout`` send, stop a command as Ctrl-C does; note it in a list."""
+
+    def stop(number: int, _frame: object) -> None:
+        stopped_by.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python has signals in the main thread alone
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _advice(interrupt: BaseException | None) -> str:
+    """Return what an interrupted run said on how to continue: the last of several interrupts knows nothing of it."""
+    while interrupt is not None:
+        if isinstance(interrupt, KeyboardInterrupt) and str(interrupt):
+            return str(interrupt)
+        interrupt = interrupt.__context__
+    return "interrupted"
 
 
 def _options(group: Any) -> set[str]:
@@ -100,15 +159,37 @@ def root(version: Version = False) -> None:
     """Gravitational-lensing measurement with neural networks.
 
     Exit codes: 0 done, 1 finished but for chunks that were given up, 2 bad input, 3 stopped from outside (full disk,
-    lost scheduler), 130 interrupted. After 1, 3 and 130 continue with --resume.
+    lost scheduler), 130 interrupted, 143 terminated. After 1, 3, 130 and 143 continue with --resume.
     """
 
 
-def finish(quarantined: int) -> None:
-    """Exit with 1 if chunks were given up."""
+def finish(quarantined: int, not_finite: Collection[str] = ()) -> None:
+    """Exit with 1 if chunks were given up, or results are not finite.
+
+    Parameters
+    ----------
+    quarantined
+        Number of these chunks.
+    not_finite
+        Names of these results.
+    """
     if quarantined:
         print(f"{quarantined} chunks failed; retry them with --resume", file=sys.stderr)
+    if not_finite:
+        named = ", ".join(list(not_finite)[:_NAMED]) + ", …" * (len(not_finite) > _NAMED)
+        print(f"lensdask: results that are not finite: {named}", file=sys.stderr)
+    if quarantined or not_finite:
         raise typer.Exit(1)
+
+
+def unmeasured(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the rows of a result file that have no number; a curve may lack some of its points."""
+    known: dict[str, bool] = {}
+    for row in rows:
+        series = row.get("series", "")
+        name = f"curves of {series}" if "x" in row else f"{series}: {row['quantity']}".removeprefix(": ")
+        known[name] = known.get(name, False) or row["measured"] is not None
+    return [name for name, is_known in known.items() if not is_known]
 
 
 def report_store(path: "Path", result: "RunResult", unit: str, as_json: bool) -> None:
@@ -131,4 +212,4 @@ def report_store(path: "Path", result: "RunResult", unit: str, as_json: bool) ->
         from lensdask.cli.terminal import print_store
 
         print_store(path, result, unit)
-    finish(len(result.quarantined))
+    finish(len(result.quarantined), [f"of {result.not_finite} {unit}"] if result.not_finite else ())

@@ -16,7 +16,7 @@ from lensdask.cli.options import (
     Simulation,
     with_groups,
 )
-from lensdask.cli.root import finish, report_store
+from lensdask.cli.root import finish, report_store, unmeasured
 from lensdask.cli.training import Config, Model, Training, train_and_report
 from lensdask.errors import InputError
 
@@ -95,7 +95,11 @@ def bias(
     bootstrap: Annotated[int, typer.Option(help="Bootstrap resamplings; the paper uses 20.")] = 1000,
     galaxies_per_task: Annotated[
         int | None,
-        typer.Option(help="Galaxies per task. Default: set by the size of the run. Never changes the result."),
+        typer.Option(
+            help="Galaxies per task, rounded up to whole blocks of the bootstrap, 1/400 of the run or 2048 galaxies "
+            "each. More make fewer files and less for the scheduler to do; fewer lose less to a fault, and share the "
+            "work better. Default: set by the size of the run. Never changes the result."
+        ),
     ] = None,
     seed: Seed = 0,
     running: Running,
@@ -127,7 +131,7 @@ def bias(
     else:
         print_results([result])
         print(f"picture: {picture}")
-    finish(len(outcome.run.quarantined))
+    finish(len(outcome.run.quarantined), unmeasured(result["rows"]))
 
 
 @shear.command()

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lensdask.cli.options import AsJson, Overwrite, Running, Seed, with_groups
-from lensdask.cli.root import finish, report_store
+from lensdask.cli.root import finish, report_store, unmeasured
 from lensdask.cli.training import Model, Training, train_and_report
 
 __all__ = ["stronglens"]
@@ -239,7 +239,9 @@ def evaluate(
     else:
         print_scores(result)
         print(f"picture: {picture}")
-    finish(result["run"]["quarantined"])
+    # Of a class or a range of masses without lenses there is no score.
+    overall = [row for row in result["rows"] if row["series"] == "all lenses"]
+    finish(result["run"]["quarantined"], unmeasured(overall))
 
 
 def _draw(result: dict[str, Any], out_dir: Path, predictions: Path, lenses: Path) -> Path:

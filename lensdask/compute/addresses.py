@@ -5,15 +5,16 @@ certificates, and leaves its event loop to the garbage collector, which may then
 """
 
 import ipaddress
-import json
 import os
 import re
 import socket
 import ssl
 from pathlib import Path
 
+import dask
 from distributed.security import Security
 
+from lensdask.data.files import read_json
 from lensdask.errors import InputError
 
 __all__ = ["is_loopback", "knock", "scheduler_address"]
@@ -111,7 +112,7 @@ def _client_context(address: str) -> ssl.SSLContext:
         context = Security().get_connection_args("client")["ssl_context"]
     except OSError as error:
         # OpenSSL does not say which file; the configuration does.
-        detail = getattr(error, "reason", None) or error.strerror or str(error)
+        detail = _missing_file() or getattr(error, "reason", None) or error.strerror or str(error)
         raise InputError(
             f"cluster {address}: the certificates in Dask's configuration (distributed.comm.tls) cannot be read: "
             f"{detail}; {_ADVICE}"
@@ -121,6 +122,15 @@ def _client_context(address: str) -> ssl.SSLContext:
             f"cluster {address}: Dask's configuration (distributed.comm.tls) has no certificates; {_ADVICE}"
         )
     return context
+
+
+def _missing_file() -> str:
+    """Name a file of the configuration that is not there, by its entry; not where it would be, which is nobody's."""
+    for entry in ("ca-file", "client.cert", "client.key"):
+        file = dask.config.get(f"distributed.comm.tls.{entry}")
+        if file and not Path(file).exists():
+            return f"{entry}, {Path(file).name}: No such file"
+    return ""
 
 
 def _what_failed(error: ssl.SSLError) -> str:
@@ -133,12 +143,11 @@ def _what_failed(error: ssl.SSLError) -> str:
 
 
 def _read_scheduler_file(path: Path) -> str:
+    expected = "local, threads, cuda, tcp://…, tls://… or the path of a scheduler file"
+    if not path.exists():
+        raise InputError(f"cluster {os.fspath(path)!r}: no such scheduler file; expected {expected}")
+    content = read_json(path, expected)
     try:
-        return str(json.loads(path.read_text())["address"])
-    except OSError as error:
-        raise InputError(
-            f"cluster {os.fspath(path)!r}: no such scheduler file; expected local, threads, cuda, "
-            "tcp://…, tls://… or the path of one"
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"cluster {os.fspath(path)!r} is not a scheduler file") from error
+        return str(content["address"])
+    except (KeyError, TypeError) as error:
+        raise InputError(f"cluster {os.fspath(path)!r} is not a scheduler file; expected {expected}") from error

@@ -19,7 +19,7 @@ from lensdask.compute.addresses import is_loopback, knock, scheduler_address
 from lensdask.compute.devices import count_cuda_devices
 from lensdask.errors import InputError, check_number
 
-__all__ = ["idle_gpus", "quiet_client", "set_up_workers", "settle_device", "start_cluster"]
+__all__ = ["check_workers", "idle_gpus", "quiet_client", "set_up_workers", "settle_device", "start_cluster"]
 
 # Dask's own default lets dashboards listen on every interface, whatever the host; and the workers'
 # too, if they are threads that talk without sockets, hence the protocol.
@@ -46,6 +46,9 @@ _WATCH_SELDOM = {
 # A worker that dies is started again by its nanny. Dask looks again 15 s after a death and closes the nanny for good if
 # the worker is not there at that moment: because it died once more, or because it takes so long to start.
 _NEVER_CLOSE_NANNIES = {"distributed.deploy.lost-worker-timeout": "365 days"}
+
+_MOST_WORKERS = 4096
+"""More threads or processes than the cores of any machine only fill its memory."""
 
 _OF_CORES = ("local", "threads")
 """Clusters started here with a worker or thread for each core."""
@@ -113,8 +116,7 @@ def start_cluster(cluster: str = "local", *, workers: int | None = None, insecur
     InputError
         The cluster cannot be started or reached, or would be reached unencrypted.
     """
-    if workers is not None:
-        check_number("workers", workers, least=1, whole=True)
+    check_workers(workers)
     if cluster in ("local", "threads", "cuda"):
         client = _start(cluster, workers)
     else:
@@ -125,6 +127,18 @@ def start_cluster(cluster: str = "local", *, workers: int | None = None, insecur
         client.close()
         raise
     return client
+
+
+def check_workers(workers: int | None) -> None:
+    """Refuse a number of workers that no machine starts.
+
+    Raises
+    ------
+    InputError
+        It is one.
+    """
+    if workers is not None:
+        check_number("workers", workers, least=1, most=_MOST_WORKERS, whole=True)
 
 
 def set_up_workers(client: distributed.Client, *, ignore_interrupt: bool = False) -> None:
@@ -217,6 +231,11 @@ def _connect(cluster: str, workers: int | None, insecure: bool) -> distributed.C
         raise InputError(f"workers applies to clusters that lensdask starts; {cluster} has its own")
     if address.startswith("tcp:") and not is_loopback(address) and not insecure:
         raise InputError(f"cluster {address} is another machine without encryption; use tls://… or insecure=True")
+    if address.startswith("tcp:") and dask.config.get("distributed.comm.require-encryption"):
+        raise InputError(
+            f"cluster {address}: Dask's configuration (distributed.comm.require-encryption) allows no unencrypted "
+            "connection; use tls://…, or unset DASK_CONFIG"
+        )
     try:
         knock(address, _CONNECT_SECONDS)
         # A client that fails to connect would stay Dask's default scheduler for the whole process.

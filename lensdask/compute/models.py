@@ -15,6 +15,7 @@ from lensdask.compute.runs.task import NOT_IDENTITY
 from lensdask.data import SCHEMAS, check_unchanged, load_card, load_into
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
+from lensdask.places import located
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +69,7 @@ class StoreReference:
     """A store by its place and its content: small enough to travel with every task."""
 
     path: str = field(metadata=NOT_IDENTITY)
-    """Directory of the store."""
+    """Directory of the store, or its URL."""
     hash: str
     """Its attribute ``configuration_hash``."""
 
@@ -80,8 +81,9 @@ class StoreReference:
         InputError
             It is no store of lensdask, or another one than was referred to.
         """
+        place = located(self.path)
         try:
-            written = (Path(self.path) / "zarr.json").stat().st_mtime_ns
+            written = 0 if isinstance(place, str) else (place / "zarr.json").stat().st_mtime_ns
         except FileNotFoundError:
             written = 0
         found = _opened(self.path, written)
@@ -111,7 +113,8 @@ class StoreReference:
 
 def refer_to(path: Path, store: "xr.Dataset") -> StoreReference:
     """Return the reference to a store that is open here."""
-    return StoreReference(str(path.resolve()), store.attrs["configuration_hash"])
+    place = located(path)
+    return StoreReference(place if isinstance(place, str) else str(place.resolve()), store.attrs["configuration_hash"])
 
 
 @lru_cache(maxsize=16)

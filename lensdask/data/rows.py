@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from lensdask.data.files import refuse_devices
 from lensdask.errors import InputError
 
 __all__ = ["read_rows"]
@@ -34,6 +35,7 @@ def read_rows(path: str | Path, columns: int, what: str) -> npt.NDArray[np.float
         The file cannot be read, or its rows are others.
     """
     expected = f"expected a text file with {what} in each row"
+    refuse_devices(path, f"a text file with {what} in each row")
     try:
         with warnings.catch_warnings():
             # Of an empty file, which is told below.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lensdask.data.files import read_whole, write_whole
+from lensdask.data.files import read_json, read_whole, write_whole
 from lensdask.errors import InputError
 
 if TYPE_CHECKING:
@@ -61,11 +61,7 @@ def load_card(path: PathLike) -> dict[str, Any]:
         The card is missing, is not JSON, or lacks an entry.
     """
     card_path = _card_path(Path(path))
-    text = read_whole(card_path, "the card of the weights")
-    try:
-        card = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{card_path} is not JSON; expected the card of the weights") from error
+    card = read_json(card_path, "the card of the weights")
     _check_card(card_path, card)
     if not isinstance(card.get("sha256"), str):
         raise InputError(f"{card_path} has no 'sha256'; expected that of {Path(path).name}")

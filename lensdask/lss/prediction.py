@@ -208,5 +208,6 @@ def predict_run(
         {"sample": range(samples)},
         _attributes(found, Path(compressor), dataset, split, seed),
         optional=("power",),
+        measured=("theta_summary",),
     )
     return run(task, Chunks(samples, chunk, "samples"), store, options, label="predict")

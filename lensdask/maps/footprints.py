@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
+from lensdask.data.files import refuse_devices
 from lensdask.errors import InputError
 from lensdask.maps.tangent import tangent_plane
 from lensdask.sky.readers import header_scale, sky_coordinates
@@ -42,6 +43,7 @@ def read_footprint(path: str | Path, pixel_scale: float) -> npt.NDArray[np.bool_
 
 def _of_file(path: str | Path, pixel_scale: float) -> tuple[npt.NDArray[np.bool_], fits.Header]:
     """Return a footprint, which others share, and its header."""
+    refuse_devices(path, "a FITS or .npy map of 0 and 1")
     try:
         changed = Path(path).stat().st_mtime_ns
     except OSError as error:

@@ -41,6 +41,7 @@ from lensdask.maps.statistics.metrics import (
     smoothed,
 )
 from lensdask.massmap.runs import open_maps
+from lensdask.places import local_path
 
 __all__ = ["evaluate"]
 
@@ -136,6 +137,7 @@ def evaluate(
     InputError
         A store is not what it should be, is unfinished, or of other fields; or the output exists.
     """
+    directory = local_path(directory, "a directory of results")
     if directory.exists() and (not directory.is_dir() or (directory / "zarr.json").exists()):
         raise InputError(f"{directory}: not a directory for results; expected OUT_DIR after the stores")
     task, labels, known = _compared(maps, truth, smoothing)

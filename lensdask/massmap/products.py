@@ -36,6 +36,9 @@ _PADDING = 1.5
 _SOLVED = 1e-5
 """Residual of the normal equations above which a Wiener map is not one; 1e-6 is asked for."""
 
+_MOST = 100_000
+"""Realisations of the noise: then its error is 0.2 %."""
+
 _BATCH = {"cpu": 1, "cuda": 8}
 """Fields in a call of a network; a guess for GPUs."""
 
@@ -54,7 +57,7 @@ class Products:
 
     def __post_init__(self) -> None:
         """Refuse what has no standard deviation."""
-        check_number("noise_realisations", self.noise_realisations, least=0, whole=True)
+        check_number("noise_realisations", self.noise_realisations, least=0, most=_MOST, whole=True)
         if self.noise_realisations == 1:
             raise InputError("noise_realisations: 1; expected 0 for no map of significance, or at least 2")
 

@@ -144,6 +144,7 @@ def reconstruct_run(
         coords={name: maps[name].values for name in ("field", "ra", "dec", "y", "x") if name in maps.coords},
         attributes=mass_attributes(maps, chosen),
         optional=products.names,
+        measured=("kappa",),
     )
     chunks = Chunks(maps.sizes["field"], maps.chunksizes["field"][0], "fields")
     return run(task, chunks, store, options, label=f"reconstruct {chosen.label}")

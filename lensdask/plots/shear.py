@@ -76,7 +76,7 @@ def _label(result: dict[str, Any]) -> str:
 def _draw(axes: Axes, place: int, rows: dict[str, dict[str, Any]], quantity: str) -> None:
     for component, colour in zip((1, 2), _COLOURS, strict=True):
         row = rows.get(f"{quantity}{component}")
-        if row is None:
+        if row is None or row["measured"] is None or row["error"] is None:
             continue
         height = place + 0.16 * (2 * component - 3)
         axes.errorbar(

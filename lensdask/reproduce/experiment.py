@@ -27,6 +27,7 @@ from lensdask.compute import (
 )
 from lensdask.data import load_card
 from lensdask.errors import InputError
+from lensdask.places import local_path
 
 __all__ = ["SIZES", "Experiment", "Job", "Outcome", "conduct", "identity", "on_cluster"]
 
@@ -48,6 +49,12 @@ class Job:
     """Cluster, device, resumption."""
     study: Path | None = None
     """Directory of what the experiments of a paper share; each has its own among its parts when none."""
+
+    def __post_init__(self) -> None:
+        """Refuse URLs."""
+        object.__setattr__(self, "directory", local_path(self.directory, "a directory of results"))
+        if self.study is not None:
+            object.__setattr__(self, "study", local_path(self.study, "a study"))
 
     def trains(self, network: Path) -> bool:
         """Whether a network is among what is trained for the experiment, and does not come with the package."""

@@ -45,14 +45,14 @@ class Imaging:
         return Noise(self.noise_sigma, self.noise_correlation, self.noise_of_pairs)
 
 
-def imaging_of_observation(observation: Observation, ids: npt.NDArray[np.int64], seed: int) -> Imaging:
+def imaging_of_observation(observation: Observation, ids: npt.NDArray[np.int64] | range, seed: int) -> Imaging:
     """Return what the measurement must know of the simulated images of galaxies."""
     noise, several = noise_of(observation), observation.psfs > 1
     return Imaging(
         psf=draw_psfs(observation, seed) if several else draw_psf(observation),
         pixel_scale=observation.pixel_scale,
         noise_sigma=noise.sigma,
-        psf_index=psf_index(ids, observation) if several else None,
+        psf_index=psf_index(np.asarray(ids), observation) if several else None,
         noise_correlation=noise.correlation,
         noise_of_pairs=noise.of_pairs,
     )

@@ -9,7 +9,8 @@ import numpy as np
 from lensdask.compute import Chunks, NewStore, RunOptions, RunResult, refer_to, require_finished, run
 from lensdask.data import SHAPES, STAMPS
 from lensdask.data import open as open_store
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_number
+from lensdask.places import local_path
 from lensdask.shear.calibration.estimate import Bias, bias_of_sums
 from lensdask.shear.calibration.selection import Selection
 from lensdask.shear.imaging import imaging_of_observation
@@ -20,7 +21,7 @@ from lensdask.shear.simulation.catsim import MAGNITUDE_LIMIT
 from lensdask.shear.simulation.observation import Observation, four_shears
 from lensdask.shear.simulation.simulated import galaxy_source
 from lensdask.shear.tasks import MeasureBias, MeasureStamps, SimulateStamps
-from lensdask.stats import block_length
+from lensdask.stats import MOST_RESAMPLINGS, block_length
 
 __all__ = ["BiasRun", "blocks_and_tasks", "measure_run", "run_bias", "simulate_run"]
 
@@ -82,7 +83,7 @@ def simulate_run(
 
 def _stamps_store(path: Path, task: SimulateStamps, count: int) -> NewStore:
     """Return the store of simulated stamps to write."""
-    observation, ids = task.observation, np.arange(count)
+    observation, ids = task.observation, range(count)
     shears, imaging = four_shears(observation.shear), imaging_of_observation(observation, ids, task.seed)
     attributes = {
         "pixel_scale": observation.pixel_scale,
@@ -138,6 +139,7 @@ def measure_run(
         sizes={dim: stamps.sizes[dim] for dim in ("galaxy", "shear") if dim in stamps.dims},
         coords={name: stamps[name].values for name in ("galaxy", "g1", "g2") if name in stamps.coords},
         attributes={"estimator": chosen.name},
+        measured=tuple(SHAPES.variables),
     )
     chunks = Chunks(stamps.sizes["galaxy"], stamps.chunksizes["galaxy"][0], "galaxies")
     return run(task, chunks, store, options, label="measure")
@@ -152,6 +154,8 @@ def blocks_and_tasks(galaxies: int, per_task: int | None = None) -> tuple[int, i
     per_block = 2 * block_length(_even(galaxies) // 2)
     if per_task is None:
         per_task = max(min(_TASK, galaxies // 32), galaxies // _TASKS)
+    else:
+        check_number("galaxies_per_task", per_task, least=1, whole=True)
     return per_block, -(-max(per_task, 1) // per_block) * per_block
 
 
@@ -195,8 +199,8 @@ def run_bias(
     InputError
         The output exists, or an input is not acceptable.
     """
-    if replicas < 2:
-        raise InputError(f"bootstrap: {replicas} resamplings; expected at least 2")
+    check_number("bootstrap", replicas, least=2, most=MOST_RESAMPLINGS, whole=True, meaning="resamplings")
+    directory = local_path(directory, "a directory of results")
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory} is a file; expected a directory for the results")
     observation, chosen = observation or Observation(), find_estimator(estimator)
@@ -211,6 +215,7 @@ def run_bias(
         sizes={"galaxy": galaxies, "shear": 4},
         coords={"galaxy": range(galaxies), "g1": shears[:, 0], "g2": shears[:, 1]},
         attributes={"estimator": chosen.name},
+        measured=tuple(SHAPES.variables),
         beside=tuple(directory / name for name in ("result.json", "run.json", "bias.png")),
     )
     done = run(task, Chunks(galaxies, chunk, "galaxies"), store, options, label=f"bias {chosen.name}")

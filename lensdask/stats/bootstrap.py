@@ -8,14 +8,17 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_number
 from lensdask.random import Stream, generator
 
-__all__ = ["Statistic", "bootstrap_error", "delta_error"]
+__all__ = ["MOST_RESAMPLINGS", "Statistic", "bootstrap_error", "delta_error"]
 
 Float64 = npt.NDArray[np.float64]
 Statistic = Callable[[Float64], Float64]
 """From totals, shape (..., k), to numbers, shape (..., q)."""
+
+MOST_RESAMPLINGS = 1_000_000
+"""Then the error of an error is 0.07 %."""
 
 _AT_ONCE = 50
 
@@ -40,8 +43,9 @@ def bootstrap_error(table: Float64, statistic: Statistic, *, seed: int, replicas
         Fewer than two blocks or resamplings.
     """
     blocks = len(table)
-    if replicas < 2 or blocks < 2:
-        raise InputError(f"bootstrap: {replicas} resamplings of {blocks} blocks; expected at least 2 of each")
+    check_number("bootstrap", replicas, least=2, most=MOST_RESAMPLINGS, whole=True)
+    if blocks < 2:
+        raise InputError(f"bootstrap: {replicas} resamplings of {blocks} blocks; expected at least 2 of these")
     rng = generator(seed, Stream.BOOTSTRAP, 0)
     values = []
     for start in range(0, replicas, _AT_ONCE):

@@ -273,7 +273,7 @@ def simulate_run(
     """
     task, name = _task(preset, survey, signal, classes, size, noise, angle, seed)
     sizes = {"lens": _checked(images), "y": size, "x": size}
-    coords = {"lens": np.arange(images, dtype=np.int64)}
+    coords = {"lens": range(images)}
     optional = tuple(one for one in PARAMETERS if not LENSES.variables[one].required)
     store = NewStore(path, LENSES, sizes, coords, task.attributes(name), optional=optional)
     return run(task, Chunks(images, chunk, "lenses"), store, options, label=f"simulate {task.preset.name} lenses")

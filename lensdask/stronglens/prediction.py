@@ -254,6 +254,7 @@ def classify_run(
         {"lens": dataset["lens"].values, **names},
         _attributes(found, dataset),
         optional=COLUMNS[found.task],
+        measured=COLUMNS[found.task],
     )
     for line in found.differences(dataset.attrs):
         warn(line)

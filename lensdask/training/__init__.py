@@ -9,12 +9,13 @@ from lensdask.training.cards import (
 )
 from lensdask.training.checkpoint import Checkpoint
 from lensdask.training.reading import read_ahead
-from lensdask.training.recipe import find_recipe, recipe_names, recipe_of_file
+from lensdask.training.recipe import MOST_EXAMPLES, find_recipe, recipe_names, recipe_of_file
 from lensdask.training.to_file import AnyRecipe, Examples, Lesson, Trained, train_to_file
 from lensdask.training.trainer import Batch, Check, History, Objective, TrainingConfig, regression, train
 from lensdask.training.weights import FoundWeights, find_weights, weights_file
 
 __all__ = [
+    "MOST_EXAMPLES",
     "AnyRecipe",
     "Architectures",
     "Batch",

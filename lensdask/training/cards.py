@@ -1,12 +1,14 @@
 """From a network to the part of a card that describes it, and back."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from lensdask.data import load_card, load_into
 from lensdask.errors import InputError
@@ -19,13 +21,53 @@ Architectures = Mapping[str, tuple[type[Any], Callable[[Any], N]]]
 """Dataclass of the configuration, and what makes a network of it, by the name that cards have for the architecture."""
 
 
+_MOST_WEIGHTS = 1_000_000_000
+"""Of a network that is no mistake; the largest of the published ones has 30 million."""
+
+_FACTORIES = {torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn}
+"""What makes the weights of layers."""
+
+
 def _name_of(config: Any, architectures: Architectures[N]) -> str:
     return next(name for name, (kind, _) in architectures.items() if isinstance(config, kind))
 
 
 def network_of_config(config: Any, architectures: Architectures[N]) -> N:
-    """Return an untrained network of a configuration, one of those in `architectures`."""
-    return architectures[_name_of(config, architectures)][1](config)
+    """Return an untrained network of a configuration, one of those in `architectures`.
+
+    Raises
+    ------
+    InputError
+        It is too large.
+    """
+    return _made(architectures[_name_of(config, architectures)][1], config)
+
+
+class _Modest(TorchFunctionMode):
+    """Refuses a network, before any memory is taken for it, whose weights together are more than `_MOST_WEIGHTS`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._weights = 0
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Count what layers ask for."""
+        if function in _FACTORIES and args:
+            self._weights += math.prod(args[0] if isinstance(args[0], Sequence) else args)
+            if self._weights > _MOST_WEIGHTS:
+                raise MemoryError(f"more than {_MOST_WEIGHTS} weights")
+        return function(*args, **(kwargs or {}))
+
+
+def _made(make: Callable[[Any], N], config: Any) -> N:
+    try:
+        with _Modest():
+            return make(config)
+    except (MemoryError, OverflowError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"network: cannot be made ({reason}); expected a smaller one") from error
 
 
 def describe_network(config: Any, architectures: Architectures[N]) -> dict[str, Any]:
@@ -46,7 +88,7 @@ def build_from_card(card: Mapping[str, Any], architectures: Architectures[N]) ->
     Raises
     ------
     InputError
-        The card describes none of them.
+        The card describes none of them, or one that is too large.
     """
     name, settings = card["architecture"], card["config"]
     if name not in architectures:
@@ -57,7 +99,7 @@ def build_from_card(card: Mapping[str, Any], architectures: Architectures[N]) ->
     # JSON has no tuples.
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
     try:
-        return make(config(**values))
+        return _made(make, config(**values))
     except (TypeError, AttributeError) as error:
         raise InputError(f"card of the weights: config does not describe a {name} network: {error}") from error
 

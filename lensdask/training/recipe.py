@@ -2,21 +2,25 @@
 
 import dataclasses
 import os
-import tomllib
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lensdask.data.files import read_toml
 from lensdask.errors import InputError
+from lensdask.places import local_path
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["check_output", "find_recipe", "recipe_names", "recipe_of_file"]
+__all__ = ["MOST_EXAMPLES", "check_output", "find_recipe", "recipe_names", "recipe_of_file"]
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 """Recipes that come with the package."""
+
+MOST_EXAMPLES = 1_000_000_000
+"""In an epoch: more take years."""
 
 T = TypeVar("T", bound="DataclassInstance")
 
@@ -76,7 +80,7 @@ def recipe_of_file(
     InputError
         The file cannot be read, has a setting that does not exist, or one that cannot be.
     """
-    content = _read_toml(path)
+    content = read_toml(path, "a TOML file")
     for old, new in (renamed or {}).items():
         if old in content:
             message = f"{path}: [{old}] is now [{new}]; the old name goes with the next release"
@@ -102,20 +106,6 @@ def _network(table: Any, networks: Mapping[str, Mapping[str, "DataclassInstance"
     if base not in bases:
         raise InputError(f"{where}: base {base!r}; expected {', '.join(bases)}")
     return _replaced(bases[base], settings, where)
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    """Return the content of a TOML file.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read.
-    """
-    try:
-        return tomllib.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: {error}; expected a TOML file") from error
 
 
 def _replaced(base: T, values: Any, where: str) -> T:
@@ -172,6 +162,7 @@ def check_output(path: Path, overwrite: bool) -> None:
     InputError
         The name is not that of a file of weights, the file exists, or its directory cannot be written to.
     """
+    local_path(path, "weights")
     if path.suffix != ".safetensors":
         raise InputError(f"{path}: suffix {path.suffix!r}; expected .safetensors")
     if path.exists() and not overwrite:

@@ -367,7 +367,7 @@ MISTAKES = {
     "scheduler not there": ([*BIAS, "--cluster", "tcp://127.0.0.1:1"], r"tcp://127\.0\.0\.1:1"),
     "scheduler unencrypted": ([*BIAS, "--cluster", "tcp://192.0.2.1:8786"], "--insecure"),
     "scheduler file missing": ([*BIAS, "--cluster", "nowhere.json"], "no such scheduler file"),
-    "scheduler file damaged": ([*BIAS, "--cluster", "not-json.scheduler"], "not a scheduler file"),
+    "scheduler file damaged": ([*BIAS, "--cluster", "not-json.scheduler"], "not JSON"),
     "no workers": ([*BIAS, "--workers", "0"], "workers"),
     "measure nothing": (["shear", "measure", "nowhere.zarr", "new.zarr", "--estimator", "fpfs"], "nowhere.zarr"),
     "measure a folder": (["shear", "measure", "plain", "new.zarr", "--estimator", "fpfs"], "not a store"),

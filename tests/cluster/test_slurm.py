@@ -97,7 +97,7 @@ def start(cluster, folder, environment, *arguments):
 
 
 def test_a_run_over_tls(cluster, tmp_path, environment, check_results):
-    arguments = ("run", "--galaxies", "16", "--estimator", "fpfs", "--device", "cpu", "--json")
+    arguments = ("shear", "bias", "run", "--galaxies", "16", "--estimator", "fpfs", "--device", "cpu", "--json")
     done = start(cluster, tmp_path, environment, *arguments)
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads(done.stdout)["run"]["objects"] == 16
@@ -111,7 +111,7 @@ def test_a_run_over_tls(cluster, tmp_path, environment, check_results):
     listening = re.findall(r"(?:Start Nanny at: '|Listening to: +|dashboard at: +)(\S+)", log)
     assert len(listening) >= 3
     assert all(re.match(r"tls://127\.0\.0\.1:|127\.0\.0\.1:", address) for address in listening)
-    assert not (tmp_path / "run.scheduler.json").exists()
+    assert not list(tmp_path.glob("*.scheduler.json"))
 
 
 # The last one is told, as SLURM tells the script, that its time is nearly over.
@@ -122,7 +122,7 @@ def test_a_run_that_ends_early_leaves_no_workers(cluster, tmp_path, environment,
     (tmp_path / "bin" / "lensdask").write_text(f"#!/usr/bin/env bash\n{lensdask}\n")
     (tmp_path / "bin" / "lensdask").chmod(0o755)
     (tmp_path / "bin" / "srun").write_text("#!/usr/bin/env bash\necho $$ >pid\nexec sleep 60\n")
-    done = start(cluster, tmp_path, environment, "run", "--galaxies", "16")
+    done = start(cluster, tmp_path, environment, "shear", "bias", "run", "--galaxies", "16")
     assert done.returncode == code
     log = tmp_path / "scontrol.log"
     assert (log.read_text() if log.exists() else "") == requeued
@@ -133,6 +133,23 @@ def test_a_run_that_ends_early_leaves_no_workers(cluster, tmp_path, environment,
 
 def test_without_certificates(cluster, tmp_path, environment):
     del environment["DASK_CONFIG"]
-    done = start(cluster, tmp_path, environment, "run", "--galaxies", "16")
+    done = start(cluster, tmp_path, environment, "shear", "bias", "run", "--galaxies", "16")
     assert done.returncode != 0
     assert "expected the dask.yaml" in done.stderr
+
+
+def test_any_command_runs(cluster, tmp_path, environment):
+    """The command comes as it is given, with the cluster and GPUs."""
+    (tmp_path / "bin" / "lensdask").write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$@" >arguments\n')
+    (tmp_path / "bin" / "lensdask").chmod(0o755)
+    given = ["massmap", "simulate", "my maps.zarr", "--fields", "8"]
+    assert start(cluster, tmp_path, environment, *given).returncode == 0
+    scheduler = str(tmp_path / "lensdask-7.scheduler.json")
+    expected = [*given, "--device", "cuda", "--cluster", scheduler, "--resume"]
+    assert (tmp_path / "arguments").read_text().splitlines() == expected
+
+
+def test_without_a_command(cluster, tmp_path, environment):
+    done = start(cluster, tmp_path, environment)
+    assert done.returncode != 0
+    assert "expected a command of lensdask" in done.stderr

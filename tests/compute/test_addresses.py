@@ -81,7 +81,8 @@ def test_knock_over_tls(certificates):
         (("expired", "ours"), ("ours", "expired"), r"it does not accept our certificate \(certificate expired\)"),
         (None, ("ours", "ours"), "it does not speak TLS"),
         (("ours", "ours"), ("ours", "ours", "theirs"), "cannot be read: KEY_VALUES_MISMATCH"),
-        (("ours", "ours"), ("ours", "missing"), "cannot be read: No such file"),
+        (("ours", "ours"), ("ours", "missing"), "cannot be read: client.cert, cert.pem: No such file"),
+        (("ours", "ours"), ("ours", "ours", "missing"), "cannot be read: client.key, key.pem: No such file"),
         (("ours", "ours"), None, "has no certificates"),
     ],
 )

@@ -142,7 +142,8 @@ def test_insecure_is_tried(monkeypatch):
         ('{"address": "tcp://127.0.0.1:1"}', "no scheduler at tcp://127.0.0.1:1"),
         ('{"address": "tcp://10.1.2.3:8786"}', "without encryption"),
         ("{}", "is not a scheduler file"),
-        ("text", "is not a scheduler file"),
+        ("text", r"is not JSON .*; expected local, .* or the path of a scheduler file"),
+        ("[" * 100_000, "is not JSON .brackets nested too deeply"),
     ],
 )
 def test_bad_scheduler_file(monkeypatch, tmp_path, content, message):

@@ -378,7 +378,7 @@ def test_bad_recipes_are_refused_in_one_line(tmp_path: Path, content, message) -
 
 def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.toml", tmp_path):
-        with pytest.raises(InputError, match=f"^{re.escape(str(path))}: .*; expected a TOML file$"):
+        with pytest.raises(InputError, match=f"^{re.escape(str(path))} cannot be read .*; expected a TOML file$"):
             read_recipe(path)
 
 

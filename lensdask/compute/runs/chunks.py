@@ -3,9 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_number
 
 __all__ = ["Chunks", "Quarantine"]
+
+_MOST = 10_000_000
+"""Chunks of a run: this process keeps a kilobyte or so for each."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,11 @@ class Chunks:
     def __post_init__(self) -> None:
         if self.size < 1 or self.length < 1:
             raise InputError(f"run over {self.size} objects in chunks of {self.length}; expected at least 1")
+        check_number(self.unit, self.size, whole=True)
+        if self.count > _MOST:
+            raise InputError(
+                f"{self.unit}: {self.size} in {self.count:.3g} chunks of {self.length}; expected {_MOST} chunks at most"
+            )
 
     @property
     def count(self) -> int:

@@ -29,18 +29,24 @@ from lensdask.compute.results import run_record
 from lensdask.compute.runs.attempts import Event, attempt_all, is_disk_full
 from lensdask.compute.runs.chunks import Chunks, Quarantine
 from lensdask.compute.runs.executors import Direct, Executor
-from lensdask.compute.runs.journal import Journal, fingerprint
+from lensdask.compute.runs.journal import AT_WORK, Journal, fingerprint, is_locked
 from lensdask.compute.runs.journal_format import Sums
+from lensdask.compute.runs.lazy import computing_here
 from lensdask.compute.runs.options import RunOptions, cluster_of
 from lensdask.compute.runs.output import IfExists, NewStore, refuse_existing
 from lensdask.compute.runs.progress import Progress
-from lensdask.compute.runs.task import Task
+from lensdask.compute.runs.task import Table, Task
 from lensdask.compute.runs.verify import lost_at_a_glance, restore_if_damaged
 from lensdask.compute.runs.window import Window
 from lensdask.data import remove, sweep_partial, write_chunk
 from lensdask.errors import InputError
+from lensdask.places import local_path
 
 __all__ = ["RunResult", "run"]
+
+
+_NOT_FINITE = "not_finite"
+"""Name among the sums of a chunk; it is there only if there are any such objects."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,11 @@ class RunResult:
     sessions: int
     wall_s_of_sessions: float
 
+    @property
+    def not_finite(self) -> int:
+        """Objects of the whole run with a result that is not finite."""
+        return sum(int(sums[_NOT_FINITE]) for sums in self.sums if sums and _NOT_FINITE in sums)
+
     def record(self) -> dict[str, Any]:
         """Return the entry "run" of a result file: this call, and how many sessions there were in what time."""
         sessions = {"sessions": self.sessions, "wall_s_of_sessions": self.wall_s_of_sessions}
@@ -90,6 +101,7 @@ class _Job:
     chunks: Chunks
     device: str
     store: Path | None
+    measured: tuple[str, ...]
     code: Code
 
     def __call__(self, number: int) -> Sums | None:
@@ -97,13 +109,22 @@ class _Job:
         self.code.require()
         start, stop = self.chunks.bounds(number)
         # Here, in the thread that computes: workers may have several.
-        with torch_settings():
+        with torch_settings(), computing_here():
             table, sums = self.task(start, stop, choose_device(self.device))
         if self.store is not None:
             if table is None:
                 raise InputError(f"{self.store}: the task returned no rows to write")
             write_chunk(self.store, start, table)
+            sums = _with_failures(sums, table, self.measured)
         return sums and {name: np.asarray(v, dtype=np.float64) for name, v in sums.items()}
+
+
+def _with_failures(sums: Sums | None, table: Table, measured: tuple[str, ...]) -> Sums | None:
+    """Return the sums of a chunk, and the number of its objects that have a variable without any finite number."""
+    failed = np.zeros(len(next(iter(table.values()))), dtype=bool)
+    for name in measured:
+        failed |= ~np.isfinite(table[name]).reshape(len(failed), -1).any(axis=1)
+    return {**(sums or {}), _NOT_FINITE: np.array(failed.sum())} if failed.any() else sums
 
 
 def run(
@@ -138,13 +159,20 @@ def run(
     """
     options = options or RunOptions()
     journal, store = (output.journal, output.path) if isinstance(output, NewStore) else (output, None)
+    journal = local_path(journal, "the journal of a run")
     # Before a cluster is started: a mistake in the command should not cost seconds.
     if options.is_here:
         choose_device(options.device)
+    if journal.exists() and is_locked(journal):
+        # Whether it was begun a second ago or is resumed: nobody is told to replace what another computes.
+        raise InputError(f"{journal}: {AT_WORK}")
     refuse_existing(journal, store, options.if_exists)
+    if isinstance(output, NewStore):
+        output.require_room(chunks.unit)
     with cluster_of(options) as client:
         code = Code.of(type(task).__module__)
-        job = _Job(task, chunks, settle_device(options.device, client), store, code)
+        measured = output.measured if isinstance(output, NewStore) else ()
+        job = _Job(task, chunks, settle_device(options.device, client), store, measured, code)
         with quiet_client(), Journal(journal) as book, _continuable(book, job, label):
             _prepare(book, job, output, label, options.if_exists)
             if isinstance(output, NewStore) and output.path.exists():

@@ -9,7 +9,7 @@ from typing import get_args
 
 import distributed
 
-from lensdask.compute.clusters import idle_gpus, set_up_workers, start_cluster
+from lensdask.compute.clusters import check_workers, idle_gpus, set_up_workers, start_cluster
 from lensdask.compute.devices import DEVICE_NAMES
 from lensdask.compute.report import check_report, performance_reported
 from lensdask.compute.runs.output import IfExists
@@ -46,8 +46,7 @@ class RunOptions:
         check_choice("device", self.device, DEVICE_NAMES)
         check_choice("if_exists", self.if_exists, get_args(IfExists))
         check_number("attempts", self.attempts, least=1, whole=True)
-        if self.workers is not None:
-            check_number("workers", self.workers, least=1, whole=True)
+        check_workers(self.workers)
         if self.performance_report is not None:
             check_report(self.performance_report)
             if self.cluster is None:

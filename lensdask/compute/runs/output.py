@@ -1,14 +1,20 @@
 """Where a run keeps what it makes: a store with its journal beside it, or a journal alone."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+import numpy as np
+
+from lensdask.compute.room import require_disk
 from lensdask.compute.runs.journal import journal_path
 from lensdask.data import Schema, configuration_hash, create, require_store
+from lensdask.data.template import layout_from_sizes
 from lensdask.errors import InputError
+from lensdask.places import local_path
 
 __all__ = ["IfExists", "NewStore", "refuse_existing"]
 
@@ -34,16 +40,44 @@ class NewStore:
     """Variables without the unit dimension, whole."""
     optional: tuple[str, ...] = ()
     """Names of further variables that it holds, among those that a dataset may lack."""
+    measured: tuple[str, ...] = ()
+    """Names of variables in which each object has a finite number; how many objects have none is told."""
     beside: tuple[Path, ...] = ()
     """Files that describe the store; removed when it is made anew."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", self.path.resolve())
+        # A run renames and locks files, which no object store can.
+        object.__setattr__(self, "path", local_path(self.path, "what a run writes").resolve())
 
     @property
     def journal(self) -> Path:
         """File of the journal."""
         return journal_path(self.path)
+
+    def require_room(self, unit: str) -> None:
+        """Refuse a store that its disk cannot hold.
+
+        Parameters
+        ----------
+        unit
+            What its objects are, in the plural, for the message.
+
+        Raises
+        ------
+        InputError
+            It cannot.
+        """
+        layout = layout_from_sizes(self.schema, self.sizes, self.fixed, self.optional)
+        # Other numbers, labels and masks, compress to next to nothing.
+        floats = {
+            name: v for name, v in self.schema.variables.items() if name in layout and v.dtype.startswith("float")
+        }
+        size = sum(
+            np.dtype(v.dtype).itemsize * math.prod(self.sizes[dim] for dim in layout[name])
+            for name, v in floats.items()
+        )
+        what = f"{self.path.name}, {self.sizes[self.schema.unit_dim]} {unit}"
+        require_disk(self.path, size, what, replaces=self.path.exists())
 
     def create(self, chunk: int, settings: Mapping[str, Any]) -> None:
         """Write the template.

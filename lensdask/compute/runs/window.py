@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import distributed
 from distributed.client import ClosedClientError
 
+from lensdask.compute.room import in_bytes
 from lensdask.compute.runs.executors import Outcome
 from lensdask.compute.runs.journal_format import Sums
 
@@ -32,6 +33,14 @@ _RESTART_SECONDS = 30
 
 _ANSWER_SECONDS = 60
 """How long to wait for all workers before a run begins with those that answered."""
+
+_MEMORY = "worker-restart-memory"
+"""Dask's name for the news that a nanny has killed its worker for that."""
+
+_TOLD = 3
+"""Workers killed for their memory that are told of."""
+
+_ALL_LOST = "; those that were there left or died: of too little memory, perhaps"
 
 _LOST = 'the scheduler was lost; continue with if_exists="resume"'
 
@@ -105,6 +114,8 @@ class Window:
         self._failed_on: dict[int, str] = {}
         self._in_a_row: Counter[str] = Counter()
         self._restart_may_help = True
+        self._out_of_memory = 0
+        client.subscribe_topic(_MEMORY, self._tell_of_memory)
 
     @property
     def pending(self) -> int:
@@ -179,6 +190,7 @@ class Window:
         """Cancel what has not begun; a chunk that is being computed is finished, and not heard of any more."""
         # A scheduler that was lost has nothing in flight.
         with suppress(OSError, ClosedClientError):
+            self._client.unsubscribe_topic(_MEMORY)
             self._client.cancel(list(self._flights))
         self._flights.clear()
 
@@ -232,15 +244,27 @@ class Window:
         with _asking_the_scheduler(self._client):
             workers: dict[str, int] = self._client.nthreads()
             if not workers and self._workers != {}:
-                self._say(f"waiting for workers at {self._client.scheduler_info()['address']}")
+                lost = "" if self._workers is None else _ALL_LOST
+                self._say(f"waiting for workers at {self._client.scheduler_info()['address']}{lost}")
         self._workers, self._counted = workers, now
         self._rescue(workers)
+
+    def _tell_of_memory(self, event: tuple[float, dict[str, Any]]) -> None:
+        """Say that a worker was killed for its memory; a few times, as it may go on for hours."""
+        self._out_of_memory += 1
+        if self._out_of_memory <= _TOLD:
+            _, worker = event
+            self._say(
+                f"worker {worker['worker']} had filled its memory ({in_bytes(worker['rss'])}) and was started again; "
+                "give workers more, or take fewer"
+            )
 
     def _rescue(self, workers: dict[str, int]) -> None:
         """Submit again what only workers may compute that have all left: it would wait for ever."""
         flights = self._flights.items()
         stranded = [future for future, (_, allowed) in flights if allowed and allowed.isdisjoint(workers)]
-        with _asking_the_scheduler(self._client):
-            self._client.cancel(stranded)
+        if stranded:
+            with _asking_the_scheduler(self._client):
+                self._client.cancel(stranded)
         for future in stranded:
             self.submit(self._flights.pop(future).chunk)

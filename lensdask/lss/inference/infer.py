@@ -24,6 +24,7 @@ from lensdask.lss.inference.training import LikelihoodRecipe, fit_likelihood, li
 from lensdask.lss.inference.trust.accuracy import Accuracy, measure_accuracy
 from lensdask.lss.inference.trust.mocks import MockPosteriors, run_mocks
 from lensdask.lss.inference.trust.novelty import Novelty, Score
+from lensdask.places import local_path
 
 __all__ = ["Inference", "infer"]
 
@@ -119,6 +120,7 @@ def infer(
         the training range, results exist, or the chain is too short to say anything.
     """
     began, tell = time.perf_counter(), report or (lambda _stage, _done, _total: None)
+    directory = local_path(directory, "a directory of results")
     _check_directory(directory, overwrite=overwrite, resume=resume)
     inputs = read_inputs(
         summaries,

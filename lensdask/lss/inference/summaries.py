@@ -12,6 +12,7 @@ import xarray as xr
 from lensdask.compute import require_finished
 from lensdask.data import LSS_SUMMARIES
 from lensdask.data import open as open_store
+from lensdask.data.files import refuse_devices
 from lensdask.errors import InputError
 from lensdask.lss.compressor import sky_warning
 from lensdask.lss.inference.prior import COSMOLOGY, Prior, sigma8_of
@@ -259,6 +260,7 @@ def read_observation(path: Path, names: tuple[str, ...]) -> Observation:
         The file cannot be read, lacks the array, or has other parameters.
     """
     expected = f"expected a .npz file with the array 'theta_summary' of {len(names)} numbers: {', '.join(names)}"
+    refuse_devices(path, "a .npz file")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}

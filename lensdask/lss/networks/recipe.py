@@ -10,7 +10,7 @@ from lensdask.lss.networks.architectures import BASES, Config
 from lensdask.lss.networks.cnn import CnnConfig
 from lensdask.lss.networks.hybrid import HYBRID_SMALL
 from lensdask.lss.parameters import PROBES
-from lensdask.training import TrainingConfig, find_recipe, recipe_of_file
+from lensdask.training import MOST_EXAMPLES, TrainingConfig, find_recipe, recipe_of_file
 
 __all__ = ["TILE_PIXELS", "Cross", "Recipe", "read_recipe", "recipe_for"]
 
@@ -48,7 +48,7 @@ class Recipe:
         """Refuse what cannot train, and fit the network to the model."""
         check_choice("cross", self.cross, get_args(Cross))
         for name in ("mosaics", "validation"):
-            check_number(name, getattr(self, name), least=2, whole=True)
+            check_number(name, getattr(self, name), least=2, most=MOST_EXAMPLES, whole=True)
         check_number("clip_percentile", self.clip_percentile, least=0, most=100)
         check_seed(self.seed)
         fitted = replace(self.network, maps=PROBES[self.model.probe], parameters=len(self.model.parameters))

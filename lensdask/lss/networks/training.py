@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lensdask.compute import StoreReference, torch_settings
+from lensdask.compute.room import require_memory
 from lensdask.data import load_card
 from lensdask.errors import InputError
 from lensdask.lss.kept_spectra import open_spectra
@@ -64,6 +65,8 @@ def _power_of(start: Path, recipe: Recipe) -> PowerNetwork | None:
 
 def _kept(mosaics: Mosaics, recipe: Recipe) -> Callable[[int], Iterable[Batch]]:
     """Return the function that gives the mosaics of the first epoch in every epoch, each time in another order."""
+    each = sum(part.nbytes for part in mosaics.batch(FIRST_TRAINING, 1))
+    require_memory(float(each * recipe.mosaics), f"training, {recipe.mosaics} mosaics")
     whole = [torch.cat(parts) for parts in zip(*mosaics.batches(FIRST_TRAINING, recipe.mosaics, 64), strict=True)]
 
     def batches(epoch: int) -> Iterator[Batch]:

@@ -20,6 +20,10 @@ of the galaxies in a pixel; the footprint; and the E and B modes (Kaiser & Squir
 much empty sky beside the field. The E mode gathers what the shear of the whole field tells of a pixel."""
 
 
+_LARGEST = 4096
+"""Of channels and kernels; beyond it is a mistake."""
+
+
 class NetworkConfig(Protocol):
     """What the configurations of all networks have."""
 
@@ -75,8 +79,8 @@ def check_network(config: NetworkConfig, sizes: tuple[int, ...], fractions: tupl
     count_channels(config.inputs)
     for name in ("input_scale", "output_scale"):
         check_number(f"network: {name}", getattr(config, name), above=0)
-    if not sizes or min(sizes) < 1:
-        raise InputError(f"network: sizes {sizes}; expected channels and kernels of at least 1")
+    if not sizes or min(sizes) < 1 or max(sizes) > _LARGEST:
+        raise InputError(f"network: sizes {sizes}; expected channels and kernels of at least 1 and at most {_LARGEST}")
     if not all(0 <= fraction < 1 for fraction in fractions):
         raise InputError(f"network: dropout or slope among {fractions}; expected numbers from 0 to below 1")
 

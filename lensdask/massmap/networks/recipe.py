@@ -11,7 +11,7 @@ from lensdask.massmap.networks.cha import CHA_PAPER, CHA_SMALL
 from lensdask.massmap.networks.h21 import H21_LIKE, H21_SMALL
 from lensdask.massmap.networks.miu2net import MIU2NET_PAPER, MIU2NET_SMALL
 from lensdask.sky.simulate import SkyConfig
-from lensdask.training import TrainingConfig, find_recipe, recipe_of_file
+from lensdask.training import MOST_EXAMPLES, TrainingConfig, find_recipe, recipe_of_file
 
 __all__ = ["BASES", "Recipe", "read_recipe"]
 
@@ -60,7 +60,7 @@ class Recipe:
         check_number("exponent", self.exponent, least=0, most=100)
         check_number("ring_weight", self.ring_weight, least=0, most=1e6)
         for name in ("fields", "validation"):
-            check_number(name, getattr(self, name), least=1, whole=True)
+            check_number(name, getattr(self, name), least=1, most=MOST_EXAMPLES, whole=True)
         check_seed(self.seed)
 
 

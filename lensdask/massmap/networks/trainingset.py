@@ -21,6 +21,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from lensdask.arrays import Array, index_like
+from lensdask.compute.room import require_memory
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
 from lensdask.maps.fields import ShearMaps, shear_maps
@@ -93,6 +94,11 @@ class SimulatedFields:
     """Whether every epoch has skies of its own. Else they are made once and kept: 12 bytes per pixel."""
     device: str = "cpu"
     """Where skies are made, "cpu" or "cuda"."""
+
+    def __post_init__(self) -> None:
+        """Refuse what memory cannot hold: the order of the fields, and skies that are kept."""
+        each = 8.0 + (0 if self.fresh else 12 * self.sky.size**2)
+        require_memory(each * self.count, f"training, {self.count} fields of {self.sky.size} x {self.sky.size} pixels")
 
     @property
     def pixel_scale(self) -> float:

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import dask
-
 from lensdask.compute import NOT_IDENTITY, Chunks, Device, RunOptions, StoreReference, Task, run
 from lensdask.errors import InputError
 from lensdask.stronglens.nets.recipe import Recipe
@@ -35,9 +33,7 @@ class Training:
                 store.open()
         fits = None if self.fits is None else self.fits.path
         settings: dict[str, Any] = {"device": device, "overwrite": True, "resume": True}
-        # Chunks are read here: a worker of a cluster would ask the others, which are busy for minutes.
-        with dask.config.set(scheduler="synchronous"):
-            train(self.weights, self.recipe, lenses=self.lenses.path, fits=fits, **settings)
+        train(self.weights, self.recipe, lenses=self.lenses.path, fits=fits, **settings)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from lensdask.errors import InputError, check_choice, check_number, check_seed
 from lensdask.shear.networks.score import ScoreConfig
 from lensdask.shear.shapes.d4cnn import PAPER, SMALL, D4CNNConfig
 from lensdask.shear.simulation.catsim import MAGNITUDE_LIMIT
-from lensdask.training import TrainingConfig, find_recipe, recipe_of_file
+from lensdask.training import MOST_EXAMPLES, TrainingConfig, find_recipe, recipe_of_file
 
 __all__ = ["Recipe", "read_recipe"]
 
@@ -51,7 +51,7 @@ class Recipe:
             # One per cent of a loss that passes through zero means nothing.
             raise InputError("label: 'score' with the schedule 'plateau'; expected [training] schedule = 'cosine'")
         for name in ("galaxies", "validation"):
-            check_number(name, getattr(self, name), least=1, whole=True)
+            check_number(name, getattr(self, name), least=1, most=MOST_EXAMPLES, whole=True)
         check_number("magnitude_limit", self.magnitude_limit)
         if len(self.signal_to_noise) != 2 or not 0 < self.signal_to_noise[0] <= self.signal_to_noise[1] < np.inf:
             raise InputError(f"signal_to_noise: {self.signal_to_noise}; expected two positive numbers in order")

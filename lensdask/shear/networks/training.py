@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lensdask.compute.room import require_memory
 from lensdask.shear.networks.recipe import Recipe
 from lensdask.shear.networks.score import ScoreSet, make_score_set, score_objective
 from lensdask.shear.networks.trainingset import TrainingSet, make_training_set
 from lensdask.shear.shapes.d4cnn import ARCHITECTURES
 from lensdask.shear.simulation.catsim import CatSim, MockCatSim, read_catsim
+from lensdask.shear.simulation.observation import Observation
 from lensdask.training import Batch, Examples, History, Lesson, Objective, Trained, regression, train_to_file
 
 __all__ = ["train"]
@@ -27,8 +29,10 @@ VALIDATION_EPOCH = 2**61
 def _training_sets(
     recipe: Recipe, source: MockCatSim | CatSim
 ) -> tuple[TrainingSet | ScoreSet, TrainingSet | ScoreSet]:
+    count, side = recipe.galaxies + recipe.validation, Observation().size
+    require_memory(4.0 * count * side**2, f"training, {count} galaxies")
     # One member of each pair: the other one is the same galaxy.
-    ids = 2 * (FIRST_PAIR + np.arange(recipe.galaxies + recipe.validation))
+    ids = 2 * (FIRST_PAIR + np.arange(count))
     options: dict[str, Any] = {
         "grid": recipe.network.grid,
         "kernel_fwhm": recipe.network.kernel_fwhm,

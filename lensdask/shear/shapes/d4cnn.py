@@ -34,6 +34,10 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": nn.functional.gelu
 """Activations by name."""
 
 
+_LARGEST = 4096
+"""Of channels, kernels and grids; beyond it is a mistake."""
+
+
 @dataclass(frozen=True)
 class D4CNNConfig:
     """Architecture of a D4CNN and the images it expects."""
@@ -71,10 +75,11 @@ class D4CNNConfig:
             check_number(f"network: {name}", getattr(self, name), above=0, meaning="arcsec")
         check_number("network: residual", self.residual)
         numbers = (*self.channels, *self.strides, self.kernel_size, self.hidden, self.grid_points)
-        if not self.channels or len(self.channels) != len(self.strides) or min(numbers) < 1:
+        for number in numbers:
+            check_number("network: a size", number, least=1, most=_LARGEST, whole=True)
+        if not self.channels or len(self.channels) != len(self.strides):
             raise InputError(
-                f"network: channels {self.channels}, strides {self.strides}; expected as many of one as of the other, "
-                "and all sizes at least 1"
+                f"network: channels {self.channels}, strides {self.strides}; expected as many of one as of the other"
             )
         check_choice("network: activation", self.activation, ACTIVATIONS)
         if self.kernel_size % 2 == 0 or self.grid_points % (2 * math.prod(self.strides)):

@@ -23,13 +23,13 @@ itself. For ``format = "maps"`` a table says where the map of each field and bin
 where {bin} is 1 to 4: lensing convergence, that of intrinsic alignment of amplitude 1, and density contrast of matter.
 """
 
-import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from lensdask.data.files import read_toml
 from lensdask.errors import InputError, check_choice, check_number
 from lensdask.sky.cosmology import Cosmology
 from lensdask.sky.fullsky.healpix import Order
@@ -80,13 +80,9 @@ def read_description(path: str | Path) -> Description:
     InputError
         It cannot be read, or says something else than is asked for.
     """
-    file = Path(path).resolve()
+    content = read_toml(path, "a TOML file that describes simulations")
     try:
-        content = tomllib.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: {error}; expected a TOML file that describes simulations") from error
-    try:
-        return _description(content, file.parent)
+        return _description(content, Path(path).resolve().parent)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 

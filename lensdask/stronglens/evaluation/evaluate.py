@@ -26,7 +26,9 @@ from lensdask.compute import (
 )
 from lensdask.data import open as open_store
 from lensdask.errors import InputError, check_number, check_seed
+from lensdask.places import local_path
 from lensdask.random import Stream, generator
+from lensdask.stats import MOST_RESAMPLINGS
 from lensdask.stronglens.evaluation.metrics import expected_calibration_error
 from lensdask.stronglens.evaluation.scores import Judged, reliability, roc_curve, score_names, scores
 from lensdask.stronglens.nets.loss import CLASSES
@@ -148,9 +150,10 @@ def evaluate(
         A store is not what it should be, is unfinished, or of other lenses; the network learned from these lenses;
         there are too few; or the output exists.
     """
+    directory = local_path(directory, "a directory of results")
     if directory.exists() and (not directory.is_dir() or (directory / "zarr.json").exists()):
         raise InputError(f"{directory}: not a directory for results; expected OUT_DIR after the stores")
-    check_number("resamplings", resamplings, least=2, whole=True)
+    check_number("resamplings", resamplings, least=2, most=MOST_RESAMPLINGS, whole=True)
     known = open_lenses(lenses)
     found = _predictions_of(predictions, known)
     judged, task = judged_lenses(found, known), found.attrs["task"]

@@ -1,13 +1,12 @@
 """Which lenses, which substructure, which survey: the presets, as data."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from math import inf
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
-from lensdask.data.files import read_whole
+from lensdask.data.files import read_toml
 from lensdask.errors import InputError, check_choice, check_number
 from lensdask.stronglens.simulation.masses import DistanceKind
 
@@ -297,10 +296,7 @@ def find_signal(signal: str | Path | Signal) -> Signal:
         return signal
     if Path(signal).suffix != ".toml":
         return _named("signal", str(signal), SIGNALS, " or a TOML file")
-    try:
-        table = tomllib.loads(read_whole(signal, "a TOML file of numbers").decode())
-    except ValueError as error:
-        raise InputError(f"{signal}: {str(error).splitlines()[0]}; expected a TOML file") from error
+    table = read_toml(signal, "a TOML file of numbers")
     known = [field.name for field in fields(Signal)]
     for name in table:
         if name not in known:
