@@ -66,8 +66,9 @@ _SHOWN = 4
 def _brief(value: object) -> str:
     """Return a value for a message; of a long array or list, how many values it has."""
     # An array without dimensions has no length.
-    is_several = isinstance(value, Sized) and not isinstance(value, str) and getattr(value, "shape", True)
-    return f"{len(value)} values" if is_several and len(value) > _SHOWN else str(value)
+    if isinstance(value, str) or not isinstance(value, Sized) or getattr(value, "shape", None) == ():
+        return str(value)
+    return f"{len(value)} values" if len(value) > _SHOWN else str(value)
 
 
 def _range(above: float, least: float, below: float, most: float, kind: str) -> str:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 from typing import Any, Literal, TypeGuard
 
@@ -14,7 +14,7 @@ import xarray as xr
 from lensdask.errors import InputError
 from lensdask.fourier import coordinates
 
-__all__ = ["Attribute", "Schema", "Variable", "implied_coordinates"]
+__all__ = ["Attribute", "Schema", "UserColumn", "Variable", "implied_coordinates"]
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,31 @@ class Variable:
     formerly: str | None = None
 
     @property
-    def description(self) -> dict[str, str]:
+    def description(self) -> dict[str, Any]:
         """Units and meaning as attributes of an array, in memory and in stores."""
         return {"units": self.units, "long_name": self.meaning}
 
     def dims_among(self, present: Collection[str]) -> tuple[str, ...]:
         """Return the dimensions, without the optional ones that are not in `present`."""
         return tuple(d for d in self.dims if d in present or d not in self.optional_dims)
+
+
+@dataclass(frozen=True)
+class UserColumn(Variable):
+    """What a user attached to the elements of the unit dimension, such as a redshift; it travels unchanged.
+
+    Parameters
+    ----------
+    attributes
+        Those that the user gave it.
+    """
+
+    attributes: Mapping[str, str | float | bool | None] = field(default_factory=dict)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The attributes."""
+        return dict(self.attributes)
 
 
 Kind = Literal["text", "number", "whole number", "list of text", "list of numbers"]
@@ -127,6 +145,8 @@ class Schema:
     inner_chunks
         Lengths, by dimension, of the chunks that can be read alone within one that is written; for stores that are read
         at random.
+    takes_columns
+        Whether users may attach columns of their own along `unit_dim`.
     """
 
     name: str
@@ -139,6 +159,7 @@ class Schema:
     compressor: Literal["lz4", "zstd"] = "lz4"
     outer_dims: tuple[str, ...] = ()
     inner_chunks: Mapping[str, int] = field(default_factory=dict)
+    takes_columns: bool = False
 
     def validate(self, dataset: xr.Dataset) -> None:
         """Check that a dataset is what the schema says; values are not looked at.
@@ -149,11 +170,45 @@ class Schema:
             One line: what is wrong, in which variable, and what was expected.
         """
         self.check_attributes(dataset.attrs)
-        self._check_names(dataset)
-        for name, variable in (*self.variables.items(), *self.coords.items()):
+        known = self.with_columns_of(dataset)
+        known._check_names(dataset)
+        for name, variable in (*known.variables.items(), *known.coords.items()):
             if name in dataset.variables:
                 array = dataset[name]
-                self.check_array(name, variable, tuple(map(str, array.dims)), array.dtype)
+                known.check_array(name, variable, tuple(map(str, array.dims)), array.dtype)
+
+    def columns_of(self, dataset: xr.Dataset) -> xr.Dataset:
+        """Return the columns that a user attached to a dataset, coordinates and variables."""
+        own = {*self.variables, *self.coords} if self.takes_columns else set(dataset.variables)
+        return dataset.drop_vars([n for n, v in dataset.variables.items() if n in own or v.dims != (self.unit_dim,)])
+
+    def with_columns_of(self, dataset: xr.Dataset) -> "Schema":
+        """Return a schema that has the columns that a user attached to a dataset beside its own.
+
+        Raises
+        ------
+        InputError
+            A column holds something else than numbers, truth values or text, or has an attribute that is no JSON value.
+        """
+        columns = self.columns_of(dataset)
+        declared = {str(name): self._column(str(name), array) for name, array in columns.variables.items()}
+        coords = {name: column for name, column in declared.items() if name in columns.coords}
+        variables = {name: column for name, column in declared.items() if name not in coords}
+        return replace(self, coords={**self.coords, **coords}, variables={**self.variables, **variables})
+
+    def _column(self, name: str, array: xr.Variable) -> UserColumn:
+        where = f"{self.name} dataset: column {name!r}"
+        is_text = array.dtype.kind in "UT" or (
+            array.dtype.kind == "O" and all(isinstance(v, str) for v in array.values)
+        )
+        if not is_text and (array.dtype.kind not in "biuf" or array.dtype.itemsize > 8):
+            raise InputError(f"{where} is {array.dtype}; expected numbers, truth values or text")
+        attributes = {str(k): v.item() if isinstance(v, np.generic) else v for k, v in array.attrs.items()}
+        if odd := [k for k, v in attributes.items() if not isinstance(v, str | float | int | None)]:
+            raise InputError(f"{where}: attribute {odd[0]!r} is {attributes[odd[0]]!r}; expected text or a number")
+        # With its byte order.
+        dtype = "str" if is_text else array.dtype.str
+        return UserColumn((self.unit_dim,), dtype, "", "", required=False, attributes=attributes)
 
     def check_attributes(self, attributes: Mapping[str, object]) -> None:
         """Check the names of the attributes, and the schema's own name and version.

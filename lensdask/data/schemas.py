@@ -77,6 +77,7 @@ STAMPS = Schema(
     },
     unit_dim="galaxy",
     chunk=1024,
+    takes_columns=True,
 )
 """Postage stamps of galaxies, simulated at one or more shears or real."""
 
@@ -104,6 +105,7 @@ SHAPES = Schema(
     attributes=COMMON | {"estimator": Attribute("text", "1", "name of the estimator")},
     unit_dim="galaxy",
     chunk=16384,
+    takes_columns=True,
 )
 """Shapes measured on stamps, with their responses to shear."""
 

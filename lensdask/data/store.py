@@ -20,7 +20,7 @@ import zarr
 from lensdask.data.checked import checked_arrays
 from lensdask.data.checksums import SEAL, check_seal, configuration_hash
 from lensdask.data.regions import chunk_parts, chunk_region, dims_of, refuse_links, write_unit
-from lensdask.data.schema import Schema
+from lensdask.data.schema import Schema, UserColumn
 from lensdask.data.schemas import SCHEMAS
 from lensdask.data.template import layout_from_sizes, write_template
 from lensdask.errors import InputError
@@ -160,9 +160,10 @@ def write(dataset: xr.Dataset, path: PathLike, *, chunk: int | None = None, over
         raise InputError(f"dataset to write: its schema is {name!r}; expected {' or '.join(SCHEMAS)}")
     schema = SCHEMAS[name]
     schema.validate(dataset)
+    columns, schema = schema.columns_of(dataset), schema.with_columns_of(dataset)
     unit, step = schema.unit_dim, schema.chunk if chunk is None else chunk
     layout = {str(name): tuple(map(str, v.dims)) for name, v in dataset.data_vars.items()}
-    whole = {name: dataset[name].values for name, dims in layout.items() if unit not in dims}
+    whole = {name: dataset[name].values for name, dims in layout.items() if unit not in dims or name in columns}
     with _staged(Path(path), overwrite) as staging:
         write_template(
             staging,
@@ -205,21 +206,25 @@ def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
     try:
         dataset = schema.renamed(dataset, str(path))
         schema.validate(dataset)
+        schema = schema.with_columns_of(dataset)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     for name, coordinate in dataset.coords.items():
         if schema.unit_dim not in coordinate.dims or schema.outer_dims:
             dataset[name] = coordinate.load()
-        if schema.coords[str(name)].dtype == "str":
+    for name, variable in (*schema.variables.items(), *schema.coords.items()):
+        if variable.dtype == "str" and (name in dataset.coords or isinstance(variable, UserColumn)):
             # Of text of any length xarray cannot make missing values.
-            dataset[name] = coordinate.copy(data=np.array(coordinate.values.tolist(), dtype=str))
+            dataset[name] = dataset[name].copy(data=np.array(dataset[name].values.tolist(), dtype=str))
     return schema.described(dataset)
 
 
 def _read_dataset(path: Path, chunks: dict[str, int]) -> xr.Dataset:
     try:
         with checked_arrays():
-            dataset: xr.Dataset = xr.open_zarr(path, consolidated=False, zarr_format=3, chunks=chunks)
+            dataset: xr.Dataset = xr.open_zarr(
+                path, consolidated=False, zarr_format=3, chunks=chunks, decode_times=False
+            )
     except InputError:
         raise
     except ValueError as error:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import galsim
 import numpy as np
@@ -42,7 +43,7 @@ def read_psf(psf: Array | galsim.Image | Sequence[galsim.Image], pixel_scale: fl
     InputError
         They are no real numbers, or of another pixel scale.
     """
-    images = psf if isinstance(psf, list | tuple) else [psf]
+    images: Sequence[Any] = psf if isinstance(psf, list | tuple) else [psf]
     if not all(isinstance(image, galsim.Image) for image in images):
         return real_array(psf, "psf").astype(np.float64)
     for image in images:

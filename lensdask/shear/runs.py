@@ -16,7 +16,7 @@ from lensdask.shear.calibration.selection import Selection
 from lensdask.shear.imaging import imaging_of_observation
 from lensdask.shear.results import BiasRun, write_results
 from lensdask.shear.shapes.estimator import find_estimator
-from lensdask.shear.shapes.measurement import check_width
+from lensdask.shear.shapes.measurement import check_width, travelling_columns
 from lensdask.shear.simulation.catsim import MAGNITUDE_LIMIT
 from lensdask.shear.simulation.observation import Observation, four_shears
 from lensdask.shear.simulation.simulated import galaxy_source
@@ -130,16 +130,17 @@ def measure_run(
     require_finished(stamps_path, "lensdask shear simulate")
     if path.resolve() == stamps_path.resolve():
         raise InputError(f"{path} is both input and output; expected two different stores")
-    chosen = find_estimator(estimator)
+    chosen, columns = find_estimator(estimator), travelling_columns(stamps)
     check_width(chosen, stamps.sizes["x"], stamps.attrs["pixel_scale"])
     task = MeasureStamps(refer_to(stamps_path, stamps), chosen, stamps.attrs["seed"] or 0)
     store = NewStore(
         path,
-        SHAPES,
+        SHAPES.with_columns_of(columns),
         sizes={dim: stamps.sizes[dim] for dim in ("galaxy", "shear") if dim in stamps.dims},
-        coords={name: stamps[name].values for name in ("galaxy", "g1", "g2") if name in stamps.coords},
+        coords={n: stamps[n].values for n in ("galaxy", "g1", "g2", *columns.coords) if n in stamps.coords},
         attributes={"estimator": chosen.name},
         measured=tuple(SHAPES.variables),
+        fixed={str(name): column.values for name, column in columns.data_vars.items()},
     )
     chunks = Chunks(stamps.sizes["galaxy"], stamps.chunksizes["galaxy"][0], "galaxies")
     return run(task, chunks, store, options, label="measure")

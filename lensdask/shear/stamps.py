@@ -1,7 +1,7 @@
 """Datasets of stamps from anybody's arrays and PSF."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import galsim
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from lensdask.arrays import Array, to_numpy
-from lensdask.data import STAMPS, common_attributes
+from lensdask.data import SHAPES, STAMPS, common_attributes
 from lensdask.errors import InputError, check_number
 from lensdask.shear.noise import check_correlation
 from lensdask.shear.pixels import check_pixels, check_rounding, real_array
@@ -30,6 +30,7 @@ def make_stamps(
     galaxy: Array | None = None,
     psf_index: Array | None = None,
     noise_correlation: Array | None = None,
+    columns: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """Make a dataset of stamps of any survey's arrays.
 
@@ -56,6 +57,9 @@ def make_stamps(
     noise_correlation
         Correlation function of the noise, shape (n, n), 1 at lag (0, 0), which is element [0, 0]; negative lags last,
         in the order of `numpy.fft.ifft2`. White noise when not given. Coadds have correlated noise.
+    columns
+        What else is known of the galaxies, such as redshift, ra, dec or patch: numbers, truth values or text by name,
+        each of shape (galaxy,). They become coordinates, which shapes and stores keep; nothing is computed from them.
 
     Returns
     -------
@@ -89,6 +93,7 @@ def make_stamps(
         correlation = real_array(noise_correlation, "noise_correlation").astype(np.float64)
         check_correlation(correlation, pixels.shape[-1])
         variables["noise_correlation"] = (("lag_y", "lag_x"), correlation)
+    coords |= _user_columns(columns or {}, len(ids))
     check_pixels(pixels, ids, "images", noise_sigma)
     check_rounding(pixels, noise_sigma)
     settings = {"pixel_scale": float(pixel_scale), "noise_sigma": float(noise_sigma), "seed": None}
@@ -128,3 +133,24 @@ def _check_psf_index(index: npt.NDArray[Any], psf: npt.NDArray[np.float64], coun
             f"psf_index: {index.min()} to {index.max()} with PSFs of shape {psf.shape}; expected 0 to k - 1, (k, n, n)"
         )
     return index.astype(np.int64)
+
+
+def _user_columns(columns: Mapping[str, Any], count: int) -> dict[str, tuple[str, npt.NDArray[Any]]]:
+    own = (*STAMPS.variables.items(), *STAMPS.coords.items(), *SHAPES.variables.items())
+    taken = {name for name, _ in own} | {dim for _, variable in own for dim in variable.dims}
+    found = {}
+    for name, column in columns.items():
+        if name in taken:
+            raise InputError(f"columns: {name!r} is a name of lensdask; expected another")
+        if np.ma.isMaskedArray(column):
+            raise InputError(f"columns: {name!r} is masked; expected a value for every galaxy")
+        values = to_numpy(column)
+        if values.shape != (count,):
+            raise InputError(
+                f"columns: {name!r} has shape {values.shape}; expected {(count,)}, one value for each galaxy"
+            )
+        # Text of tables is bytes or Python's.
+        is_text = values.dtype.kind == "S" or (values.dtype.kind == "O" and all(isinstance(v, str) for v in values))
+        found[name] = ("galaxy", values.astype(str) if is_text else values)
+    STAMPS.with_columns_of(xr.Dataset(coords=found))
+    return found

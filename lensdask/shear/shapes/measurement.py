@@ -31,7 +31,7 @@ from lensdask.shear.shapes.fpfs import FPFS, fpfs_shapes, make_moments
 from lensdask.shear.shapes.resmooth import make_resmoother, resmooth
 from lensdask.shear.shapes.response import shapes_with_response
 
-__all__ = ["COLUMNS", "PART", "check_width", "measure", "measure_parts", "measure_stamps"]
+__all__ = ["COLUMNS", "PART", "check_width", "measure", "measure_parts", "measure_stamps", "travelling_columns"]
 
 Float64 = npt.NDArray[np.float64]
 Columns = Callable[..., torch.Tensor]
@@ -288,7 +288,7 @@ def measure(stamps: xr.Dataset, estimator: str | Path = "d4cnn", *, device: str 
     Returns
     -------
     Dataset
-        Of the shapes schema.
+        Of the shapes schema, with the columns that a user attached to the stamps.
 
     Raises
     ------
@@ -296,12 +296,28 @@ def measure(stamps: xr.Dataset, estimator: str | Path = "d4cnn", *, device: str 
         The estimator or the dataset is not acceptable.
     """
     STAMPS.validate(stamps)
+    columns = travelling_columns(stamps)
     chosen = find_estimator(estimator)
     check_width(chosen, stamps.sizes["x"], stamps.attrs["pixel_scale"])
     config = {"estimator": chosen.sha256 or chosen.name, "stamps": stamps.attrs["configuration_hash"]}
-    packed = _packed_columns(stamps, chosen, device)
+    packed = _packed_columns(stamps.drop_vars(columns.variables), chosen, device)
     shapes = xr.Dataset({name: packed.isel(column=i) for i, name in enumerate(COLUMNS)})
+    shapes = shapes.assign_coords(columns.coords).assign(columns.data_vars)
     return SHAPES.described(shapes.assign_attrs(common_attributes(SHAPES, config), estimator=chosen.name))
+
+
+def travelling_columns(stamps: xr.Dataset) -> xr.Dataset:
+    """Return the columns that a user attached to stamps, such as redshifts, to go with their shapes.
+
+    Raises
+    ------
+    InputError
+        A column has the name of what is measured.
+    """
+    columns = STAMPS.columns_of(stamps)
+    if taken := sorted(set(map(str, columns.variables)) & {*SHAPES.variables, *SHAPES.coords}):
+        raise InputError(f"stamps: column {taken[0]!r} has the name of what is measured; expected another name")
+    return columns
 
 
 def _packed_columns(stamps: xr.Dataset, chosen: Estimator, device: str) -> xr.DataArray:
