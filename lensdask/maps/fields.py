@@ -156,8 +156,8 @@ def _filled(maps: ShearMaps) -> ShearMaps:
         return maps
     check_same_shape(**maps._asdict())
     hidden = np.logical_or.reduce([np.ma.getmaskarray(array) for array in maps[:-1]])
-    found = [np.where(hidden, 0, np.ma.getdata(array)) for array in maps[:-1]]
-    return ShearMaps(*found, np.ma.filled(maps.mask, 0))
+    g1, g2, weight, error = (np.where(hidden, 0, np.ma.getdata(array)) for array in maps[:-1])
+    return ShearMaps(g1, g2, weight, error, np.ma.filled(maps.mask, 0))
 
 
 def shear_dataset(
