@@ -45,8 +45,9 @@ def test_table_has_every_network_at_equal_compute(results, script):
 
 
 def test_text_has_gains_and_signal_to_noise(results, script):
-    curve, information = (results(f"enn.{name}")[0] for name in ("learning_curve", "information"))
-    text = script.lenses_text(curve, information)
+    names = ("learning_curve", "information", "rotation")
+    curve, information, rotation = (results(f"enn.{name}")[0] for name in names)
+    text = script.lenses_text(curve, information, rotation)
     assert max(map(len, text.splitlines())) <= 128
     euclid, hst = (
         row_of(information, "physical: CDM", f"median S/N of substructure, {survey}")["measured"]
@@ -54,7 +55,9 @@ def test_text_has_gains_and_signal_to_noise(results, script):
     )
     gain = row_of(curve, "best equivariant - ResNet50, equal compute", "accuracy")
     auc = row_of(curve, "lens-net, subhaloes of CDM", "AUC of CDM against none")
+    turned = {r["x"]: r for r in rotation["rows"] if (r["series"], r["quantity"]) == ("ResNet50", "accuracy")}
     for expected in (
+        f"ResNet50 {interval(turned[0.0])} and {interval(turned[45.0])}, ",
         f"{euclid:.2g} and {hst:.2g} for CDM, ",
         f"best equivariant - ResNet50: {interval(gain)} from {gain['x']} images",
         f"AUC of {interval(auc)}",
