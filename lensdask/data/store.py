@@ -24,6 +24,7 @@ from lensdask.data.schema import Schema, UserColumn
 from lensdask.data.schemas import SCHEMAS
 from lensdask.data.template import layout_from_sizes, write_template
 from lensdask.errors import InputError
+from lensdask.places import local_path
 from lensdask.version import code_version
 
 __all__ = [
@@ -164,7 +165,7 @@ def write(dataset: xr.Dataset, path: PathLike, *, chunk: int | None = None, over
     unit, step = schema.unit_dim, schema.chunk if chunk is None else chunk
     layout = {str(name): tuple(map(str, v.dims)) for name, v in dataset.data_vars.items()}
     whole = {name: dataset[name].values for name, dims in layout.items() if unit not in dims or name in columns}
-    with _staged(Path(path), overwrite) as staging:
+    with _staged(local_path(path, "a store"), overwrite) as staging:
         write_template(
             staging,
             schema,
@@ -198,7 +199,7 @@ def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
         Nothing is at the path, it is no store of lensdask, its schema or version is unknown, or it is damaged. What is
         read later raises the same for a chunk that is damaged, or missing where that would pass for data.
     """
-    path = Path(path)
+    path = local_path(path, "a store")
     group, schema = open_group(path, "r")
     units = {write_unit(array, schema.unit_dim) for array in chunked(arrays_of(path, group), schema).values()}
     chunks = {} if schema.outer_dims else {schema.unit_dim: max(units, default=-1)}

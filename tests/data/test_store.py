@@ -272,3 +272,22 @@ def test_a_store_of_the_last_release_is_read_with_a_warning(tmp_path):
     with pytest.warns(DeprecationWarning, match="'error' is now 'measurement_error'"):
         found = data.open(path)
     np.testing.assert_array_equal(found["measurement_error"], maps["measurement_error"])
+
+
+@pytest.mark.parametrize("url", ["memory://there", "s3://bucket/there", "gs://bucket/there", "https://host/there", ""])
+def test_no_store_is_behind_a_url(tmp_path, monkeypatch, store, url):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    known = data.open(store)
+    expected = f"{url}: a store cannot be behind a URL" if url else "the path is empty"
+    for call in (lambda: data.open(url), lambda: data.write(known, url)):
+        with pytest.raises(InputError, match=expected):
+            call()
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_url_of_this_machine_is_a_path(tmp_path, monkeypatch, store):
+    monkeypatch.chdir(tmp_path)
+    data.write(data.open(f"file://{store}"), f"file://{tmp_path}/a%20copy.zarr")
+    assert data.open(tmp_path / "a copy.zarr").identical(data.open(store))
+    assert not (tmp_path / "file:").exists()
