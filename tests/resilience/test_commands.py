@@ -107,9 +107,12 @@ def test_a_full_disk(here, monkeypatch, capfd, undisturbed_bias):
 
 
 def test_a_full_disk_under_the_results(here, monkeypatch, capfd):
-    few = ("shear", "bias", "run", "--galaxies", 4, "--estimator", "fpfs", *THREADS)
+    few, write = ("shear", "bias", "run", "--galaxies", 4, "--estimator", "fpfs", *THREADS), Path.write_text
 
     def full(self, text):
+        # The store finds room yet.
+        if self.name == "zarr.json":
+            return write(self, text)
         self.write_bytes(text[:10].encode())
         raise OSError(errno.ENOSPC, "No space left on device")
 
