@@ -42,7 +42,7 @@ PSF = np.ones((2, 2)) / 4
         (Method, {"name": "ks93:-1", "kind": "ks93", "scale": -1}, "method ks93:-1: scale: -1; expected a number of"),
         (Products, {"noise_realisations": 2.5}, "noise_realisations: 2.5; expected a whole number"),
         (RunOptions, {"device": "tpu"}, "device: 'tpu'; expected auto, cpu or cuda"),
-        (RunOptions, {"workers": 0}, "workers: 0; expected a whole number of at least 1"),
+        (RunOptions, {"workers": 0}, "workers: 0; expected a whole number from 1 to 4096"),
         (RunOptions, {"if_exists": "append"}, "if_exists: 'append'; expected refuse, resume or overwrite"),
     ],
 )

@@ -99,14 +99,13 @@ class CheckedPipeline(BatchedCodecPipeline):
             raise InputError(f"{chunk.name} is damaged ({reason}); expected the chunk as it was written") from error
 
 
-register_pipeline(CheckedPipeline)
-
 _LOCK = threading.Lock()
 
 
 @contextmanager
 def checked_arrays() -> Iterator[None]:
     """Let arrays that are opened or made in a ``with`` block read and write checked chunks, wherever they travel."""
+    register_pipeline(CheckedPipeline)
     name = f"{CheckedPipeline.__module__}.{CheckedPipeline.__qualname__}"
     # Chunks that are all fill value are written too, so that one that is not there was lost.
     settings = {"codec_pipeline.path": name, "array.write_empty_chunks": True}

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
 import numpy as np
@@ -188,7 +189,8 @@ class Schema:
         Raises
         ------
         InputError
-            A column holds something else than numbers, truth values or text, or has an attribute that is no JSON value.
+            A column holds something else than numbers, truth values or text, has an attribute that is no JSON value, or
+            a name that cannot be that of a folder.
         """
         columns = self.columns_of(dataset)
         declared = {str(name): self._column(str(name), array) for name, array in columns.variables.items()}
@@ -198,6 +200,9 @@ class Schema:
 
     def _column(self, name: str, array: xr.Variable) -> UserColumn:
         where = f"{self.name} dataset: column {name!r}"
+        # An array is the folder of its name, in the store and nowhere else.
+        if name != Path(name).name or name in ("", "..", "zarr.json"):
+            raise InputError(f"{where}; expected the plain name of a folder")
         is_text = array.dtype.kind in "UT" or (
             array.dtype.kind == "O" and all(isinstance(v, str) for v in array.values)
         )

@@ -270,7 +270,7 @@ def test_recipes_of_the_papers() -> None:
 BAD_RECIPES = [
     ("loss = 'mse'", "loss: 'mse'; expected cha or miu2net"),
     ("start = 'cold'", "start: 'cold'; expected random or wiener"),
-    ("fields = 0", "fields: 0; expected a whole number of at least 1"),
+    ("fields = 0", "fields: 0; expected a whole number from 1 to 1e"),
     ("seed = -1", "seed: -1; expected a whole number"),
     ("exponent = -1.0", "exponent: -1.0; expected a number from 0 to 100"),
     ("[network]\narchitecture = 'unet'", r"\[network\]: architecture 'unet'; expected cha, h21, miu2net$"),

@@ -386,8 +386,8 @@ BAD_RECIPES = {
     "seed": ({"seed": -1}, r"^seed: -1; expected"),
     "large_seed": ({"seed": 2**63}, r"^seed: 9223372036854775808; expected"),
     "label": ({"label": "shear"}, r"^label: 'shear'; expected distortion, fpfs or score"),
-    "no_galaxies": ({"galaxies": 0}, r"^galaxies: 0; expected a whole number of at least 1"),
-    "no_validation": ({"validation": 0}, r"^validation: 0; expected a whole number of at least 1"),
+    "no_galaxies": ({"galaxies": 0}, r"^galaxies: 0; expected a whole number from 1 to 1e"),
+    "no_validation": ({"validation": 0}, r"^validation: 0; expected a whole number from 1 to 1e"),
     **{
         f"signal_to_noise_{i}": ({"signal_to_noise": value}, r"^signal_to_noise: .*; expected two positive numbers")
         for i, value in enumerate([(), (5.0,), (5.0, 10.0, 20.0), (0.0, 5.0), (-1.0, 5.0), (9.0, 5.0), (5.0, np.nan)])

@@ -111,7 +111,7 @@ def check_width(chosen: Estimator, size: int, pixel_scale: float) -> None:
         They are.
     """
     if chosen.path is not None:
-        _refuse_narrow(size * pixel_scale, chosen, D4CNNConfig(**load_card(chosen.weights)["config"]))
+        _refuse_narrow(size * pixel_scale, chosen, build_d4cnn(load_card(chosen.weights)).config)
 
 
 def _refuse_narrow(width: float, chosen: Estimator, config: D4CNNConfig) -> None:
