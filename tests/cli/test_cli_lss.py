@@ -43,7 +43,7 @@ def made(tile_store, tmp_path_factory):
 def test_from_tiles_to_constraints(made, tmp_path, capfd, monkeypatch):
     summaries = lensdask.open(made / "summaries.zarr")
     assert summaries.sizes == {"sample": 1200, "parameter": 7, "feature": 32}
-    options = ("--observation", 7, "--mocks", 0, "--epochs", 2, "--steps", 800, "--device", "cpu", "--json")
+    options = ("--observation", 7, "--mocks", 0, "--epochs", 2, "--steps", 2000, "--device", "cpu", "--json")
     capfd.readouterr()
     assert call(monkeypatch, "lss", "infer", made / "summaries.zarr", tmp_path / "out", *options) == 0
     result = json.loads(capfd.readouterr().out)
