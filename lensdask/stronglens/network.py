@@ -22,7 +22,9 @@ from lensdask.training import find_weights, weights_file
 
 __all__ = ["COLUMNS", "SHIPPED_WEIGHTS", "LensNetwork", "find_network", "networks"]
 
-SHIPPED_WEIGHTS = {path.stem: path for path in sorted((Path(__file__).parent / "weights").glob("*.safetensors"))}
+_WEIGHTS = Path(__file__).parent / "weights"
+
+SHIPPED_WEIGHTS = {name: _WEIGHTS / f"{name}.safetensors" for name in sorted(p.stem for p in _WEIGHTS.glob("*.json"))}
 """Files of the networks that come with the package, by name."""
 
 Float32 = npt.NDArray[np.float32]
