@@ -15,7 +15,7 @@ from lensdask.compute.runs.task import NOT_IDENTITY
 from lensdask.data import SCHEMAS, check_unchanged, load_card, load_into
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
-from lensdask.places import located
+from lensdask.places import local_path
 
 if TYPE_CHECKING:
     import torch
@@ -69,7 +69,7 @@ class StoreReference:
     """A store by its place and its content: small enough to travel with every task."""
 
     path: str = field(metadata=NOT_IDENTITY)
-    """Directory of the store, or its URL."""
+    """Directory of the store."""
     hash: str
     """Its attribute ``configuration_hash``."""
 
@@ -81,9 +81,8 @@ class StoreReference:
         InputError
             It is no store of lensdask, or another one than was referred to.
         """
-        place = located(self.path)
         try:
-            written = 0 if isinstance(place, str) else (place / "zarr.json").stat().st_mtime_ns
+            written = (local_path(self.path, "a store") / "zarr.json").stat().st_mtime_ns
         except FileNotFoundError:
             written = 0
         found = _opened(self.path, written)
@@ -113,8 +112,7 @@ class StoreReference:
 
 def refer_to(path: Path, store: "xr.Dataset") -> StoreReference:
     """Return the reference to a store that is open here."""
-    place = located(path)
-    return StoreReference(place if isinstance(place, str) else str(place.resolve()), store.attrs["configuration_hash"])
+    return StoreReference(str(local_path(path, "a store").resolve()), store.attrs["configuration_hash"])
 
 
 @lru_cache(maxsize=16)

@@ -47,10 +47,10 @@ def _task(preset: str, signal: str) -> SimulateLenses:
     return SimulateLenses(*found, CLASSES, 64, True, 0.0, 1)
 
 
-def _simulation(count: int, device: str) -> Stages:
+def _simulation(count: int, device: Device) -> Stages:
     """Yield the simulation of lenses of all classes, noise included, as a run does it."""
     for preset, signal in PRESETS:
-        yield f"simulation, {preset}", partial(_task(preset, signal).images, np.arange(count), device)  # type: ignore[arg-type]
+        yield f"simulation, {preset}", partial(_task(preset, signal).images, np.arange(count), device)
 
 
 def _networks(images: np.ndarray, device: str, tiny: bool) -> Stages:

@@ -24,9 +24,8 @@ SAMPLES, PER_TASK = 512, 8
 """Half a minute of one core in tasks of half a second: a whole mosaic is 6 x 6 tiles."""
 FIRST = 32
 """Samples of a first call, after which a process has read all tiles of the store."""
-FEW, MANY = 1024, 4096
-"""Samples of the command: of two default tasks for each of two workers, and of eight. Memory that is freed stays with a
-worker, for the next arrays: what it has is known after its first task or two."""
+FEW, MANY = 512, 4096
+"""Samples of the command: of a default task for each of two workers, and of eight times as many."""
 PAPER = 7_615_200
 """Samples of Kacprzak & Fluri 2022."""
 GB = 10**9

@@ -15,7 +15,7 @@ from lensdask.compute.runs.journal import AT_WORK, is_locked, journal_path
 from lensdask.compute.runs.journal_format import Session, read_lines, sessions_with
 from lensdask.compute.runs.verify import lost_at_a_glance
 from lensdask.errors import InputError
-from lensdask.places import located
+from lensdask.places import local_path
 
 __all__ = ["RunStatus", "find_journals", "refuse_running", "require_finished", "status"]
 
@@ -126,10 +126,7 @@ def require_finished(store: str | os.PathLike[str], command: str) -> None:
     InputError
         Chunks are missing.
     """
-    place = located(store)
-    if isinstance(place, str):
-        return  # whoever copied it there had it finished
-    journal = journal_path(place.absolute())
+    journal = journal_path(local_path(store, "a store").absolute())
     if not journal.is_file():
         return
     found = status(journal)
