@@ -24,8 +24,9 @@ SAMPLES, PER_TASK = 512, 8
 """Half a minute of one core in tasks of half a second: a whole mosaic is 6 x 6 tiles."""
 FIRST = 32
 """Samples of a first call, after which a process has read all tiles of the store."""
-FEW, MANY = 512, 4096
-"""Samples of the command: of a default task for each of two workers, and of eight times as many."""
+FEW, MANY = 1024, 4096
+"""Samples of the command: two default tasks for each of two workers, for a worker keeps the memory that it frees and
+takes new for 400 samples until what it keeps fits what comes; and four times as many."""
 PAPER = 7_615_200
 """Samples of Kacprzak & Fluri 2022."""
 GB = 10**9
