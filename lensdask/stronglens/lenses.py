@@ -75,7 +75,11 @@ class SimulateLenses(Task):
     def __call__(self, start: int, stop: int, device: Device) -> tuple[Table, None]:
         """Return images and parameters of some lenses."""
         ids = np.arange(start, stop, dtype=np.int64)
-        return {"image": self.images(ids, device), **self.table(ids)}, None
+        images, table = self._empty_images(ids), self._empty_table(ids)
+        for at, filled, drawn in self.drawn(ids, _BATCH[device]):
+            images[at] = self._seen(drawn, filled, device)[: len(at)]
+            _keep(drawn, table, at)
+        return {"image": images, "label": self.labels(ids), **table}, None
 
     def labels(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int8]:
         """Return the classes of some lenses."""
@@ -96,15 +100,14 @@ class SimulateLenses(Task):
                 filled = ids[at[np.minimum(np.arange(start, start + batch), len(at) - 1)]]
                 yield at[start : start + batch], filled, draw_class(filled, name, *settings)
 
-    def table(self, ids: npt.NDArray[np.int64]) -> Table:
+    def table(self, ids: Ids) -> Table:
         """Return labels and parameters of some lenses."""
-        table = {name: np.full(len(ids), np.nan, np.float32) for name in PARAMETERS}
+        table = self._empty_table(ids)
         for at, _, drawn in self.drawn(ids, _BATCH["cpu"]):
-            for name, values in drawn.parameters().items():
-                table[name][at] = values[: len(at)]
+            _keep(drawn, table, at)
         return {"label": self.labels(ids), **table}
 
-    def images(self, ids: npt.NDArray[np.int64], device: Device) -> npt.NDArray[np.float32]:
+    def images(self, ids: Ids, device: Device) -> npt.NDArray[np.float32]:
         """Return images of some lenses, shape (lens, y, x).
 
         Parameters
@@ -114,13 +117,20 @@ class SimulateLenses(Task):
         device
             "cpu" or "cuda".
         """
-        images = np.empty((len(ids), self.size, self.size), np.float32)
-        reference = held_on(np.zeros(1, np.float32), device)
+        images = self._empty_images(ids)
         for at, filled, drawn in self.drawn(ids, _BATCH[device]):
-            made = lensed_images(drawn.lenses, self.survey, self.size, reference)
-            seen = noisy(made, self.survey, filled, self.seed) if self.noise else self.preset.noiseless_scale * made
-            images[at] = to_numpy(seen)[: len(at)]
+            images[at] = self._seen(drawn, filled, device)[: len(at)]
         return images
+
+    def _empty_images(self, ids: Ids) -> npt.NDArray[np.float32]:
+        return np.empty((len(ids), self.size, self.size), np.float32)
+
+    def _empty_table(self, ids: Ids) -> Table:
+        return {name: np.empty(len(ids), np.float32) for name in PARAMETERS}
+
+    def _seen(self, drawn: Drawn, ids: Ids, device: Device) -> npt.NDArray[np.float32]:
+        made = lensed_images(drawn.lenses, self.survey, self.size, held_on(np.zeros(1, np.float32), device))
+        return to_numpy(noisy(made, self.survey, ids, self.seed) if self.noise else self.preset.noiseless_scale * made)
 
     def attributes(self, signal: str) -> dict[str, Any]:
         """Return the attributes of the images, beside the common ones.
@@ -139,6 +149,12 @@ class SimulateLenses(Task):
             "angle": self.angle,
             "seed": self.seed,
         }
+
+
+def _keep(drawn: Drawn, table: Table, at: npt.NDArray[np.intp]) -> None:
+    """Put parameters of lenses where they belong in a table."""
+    for name, values in drawn.parameters().items():
+        table[name][at] = values[: len(at)]
 
 
 def _task(
