@@ -12,13 +12,15 @@ Variance
     density of Heymans et al. (2012, MNRAS 427, 146).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from math import prod
 from numbers import Integral
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from lensdask.compute.room import require_memory
 from lensdask.data.catalogues.columns import number_in_unit, warn_of_catalogue
 from lensdask.errors import InputError
 from lensdask.maps.fields import ShearMaps, checked_pixel_scale, shear_dataset
@@ -26,7 +28,7 @@ from lensdask.maps.footprints import checked_footprint, covered
 from lensdask.maps.galaxies import Galaxies, checked_galaxies, on_plane, warn_of_density
 from lensdask.maps.tangent import near_side
 
-__all__ = ["bin_catalogue", "checked_shape", "pixel_means", "pixels_of"]
+__all__ = ["bin_catalogue", "checked_shape", "pixel_means", "pixels_of", "require_pixels"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -140,11 +142,37 @@ def checked_shape(shape: tuple[int, int]) -> tuple[int, int]:
     Raises
     ------
     InputError
-        They are not two whole numbers from 1 on.
+        They are not two whole numbers from 1 on, or so many that the memory does not hold them.
     """
     if len(shape) != 2 or not all(isinstance(side, Integral) and side > 0 for side in shape):
         raise InputError(f"shape: {tuple(shape)}; expected the pixels along y and x, whole numbers of at least 1")
-    return int(shape[0]), int(shape[1])
+    height, width = int(shape[0]), int(shape[1])
+    require_pixels((height, width), "shape: {} x {} pixels")
+    return height, width
+
+
+_PIXEL_BYTES = 72
+"""Memory that a pixel takes while shears are averaged, as measured on 4000 x 4000 pixels."""
+
+
+def require_pixels(sizes: Sequence[int], what: str) -> None:
+    """Refuse maps that the memory does not hold.
+
+    Parameters
+    ----------
+    sizes
+        Of their dimensions.
+    what
+        What they are, for the message, with a pair of braces for each size.
+
+    Raises
+    ------
+    InputError
+        The memory does not hold them.
+    """
+    # What every machine holds is not worth the import that tells its memory.
+    if prod(sizes) > _MOST_PIXELS:
+        require_memory(_PIXEL_BYTES * prod(sizes), what.format(*sizes))
 
 
 def _checked_centre(centre: tuple[float, float], unit: str) -> tuple[float, float]:

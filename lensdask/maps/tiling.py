@@ -18,7 +18,7 @@ from lensdask.data.catalogues.columns import number_in_unit, warn_of_catalogue
 from lensdask.errors import InputError, check_number
 from lensdask.maps.fields import ShearMaps, checked_pixel_scale, shear_dataset
 from lensdask.maps.galaxies import Galaxies, checked_galaxies, on_plane, warn_of_density
-from lensdask.maps.pixelisation import checked_shape, pixel_means, pixels_of
+from lensdask.maps.pixelisation import checked_shape, pixel_means, pixels_of, require_pixels
 from lensdask.maps.skyfields import SkyFields, around, sky_fields
 
 __all__ = ["tile_catalogue"]
@@ -156,6 +156,7 @@ def _fields(
 ) -> tuple[Int64, ShearMaps, npt.NDArray[np.float32]]:
     """Return ids, maps and counts of the fields."""
     sizes = len(catalogue.numbers), *shape
+    require_pixels(sizes, "shape: {} fields of {} x {} pixels")
     # As they are stored: a survey has thousands of fields.
     kinds = dict.fromkeys(ShearMaps._fields, np.float32) | {"mask": np.int8}
     made, counts = ShearMaps(**{name: np.zeros(sizes, kind) for name, kind in kinds.items()}), np.zeros(sizes, "f4")

@@ -35,7 +35,7 @@ class Imaging:
 
     def __post_init__(self) -> None:
         """Refuse what no image has; the noise refuses what is no noise."""
-        check_number("pixel_scale", self.pixel_scale, least=1e-3, meaning="arcsec")
+        check_number("pixel_scale", self.pixel_scale, least=1e-3, meaning="the side of a pixel in arcsec")
         check_number("noise_sigma", self.noise_sigma, least=0)
         check_choice("noise_of_pairs", self.noise_of_pairs, get_args(NoiseOfPairs))
 

@@ -78,7 +78,7 @@ def make_stamps(
     """
     pixels = _check_images(images)
     ids = _check_ids(np.arange(len(pixels)) if galaxy is None else to_numpy(galaxy), len(pixels))
-    check_number("pixel_scale", pixel_scale, above=0, meaning="arcsec")
+    check_number("pixel_scale", pixel_scale, least=1e-3, meaning="the side of a pixel in arcsec")
     check_number("noise_sigma", noise_sigma, least=0)
     response = read_psf(psf, pixel_scale)
     variables: dict[str, Any] = {"image": (("galaxy", "y", "x"), pixels)}

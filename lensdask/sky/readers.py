@@ -76,7 +76,7 @@ def read_convergence_map(
     if not file.is_file():
         raise InputError(f"{file}: there is no such file; expected a convergence map")
     if pixel_scale is not None:
-        check_number("pixel_scale", pixel_scale, above=0, meaning="arcmin")
+        check_number("pixel_scale", pixel_scale, least=1e-3, most=1e3, meaning="arcmin")
     values, scale = _READERS[kind](file, dataset)
     if values.ndim == 1:
         if patch is None or pixel_scale is None:

@@ -432,6 +432,12 @@ MISTAKES = {
     "shape of one side": ([*BIN, "--shape", "48"], "--shape: '48'; expected two whole numbers"),
     "shape of half pixels": ([*BIN, "--shape", "48,4.5"], "--shape: '48,4.5'; expected two whole numbers"),
     "shape without pixels": ([*BIN, "--shape", "0,48"], r"shape: \(0, 48\)"),
+    "shape without end": ([*BIN, "--shape", f"{10**9},{10**9}"], "shape: .* pixels: 72 EB; expected what fits into"),
+    "shape beyond numbers": ([*BIN, "--shape", f"{10**12},{10**24}"], "shape: .* pixels: 7.2e.13 YB; expected what"),
+    "tiles beyond memory": (
+        [*BIN[:4], "--pixel-scale", "0.001", "--tiles", "--shape", f"{10**6},{10**6}"],
+        "shape: 1000000 x 1000000 pixels: 72 TB; expected what fits into memory",
+    ),
     "centre of words": ([*BIN, "--centre", "north,pole"], "--centre: 'north,pole'; expected two numbers"),
     "centre of NaN": ([*BIN, "--centre", "150,nan"], r"centre: \(150.0, nan\)"),
     "centre beyond the pole": ([*BIN, "--centre", "0,150"], "dec: beyond the poles"),

@@ -204,6 +204,7 @@ def first(value: float) -> np.ndarray:
         ({"shape": (0, 5)}, r"shape: \(0, 5\); expected the pixels along y and x"),
         ({"shape": (5.0, 5)}, r"shape: \(5.0, 5\); expected"),
         ({"shape": (5,)}, r"shape: \(5,\); expected"),
+        ({"shape": (10**9, 10**9)}, "shape: 1000000000 x 1000000000 pixels: 72 EB; expected what fits into memory, "),
         ({"pixel_scale": 1e-3, "x": first(30.0)}, "pixels; expected 1e.08 at most, a shape of your own, or tiles"),
         ({"pixel_scale": 5.5e-5}, "pixel_scale: 5.5e-05; expected a number from 0.001 to 1000"),
         ({"pixel_scale": 1.0 * units.m}, "pixel_scale: in m; expected arcmin"),

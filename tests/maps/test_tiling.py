@@ -203,3 +203,11 @@ def test_bad_input_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message) as raised:
         tile_catalogue(**columns | {"pixel_scale": 2.0, "shape": (20, 20), "sigma_e": 0.3} | change)
     assert "\n" not in str(raised.value)
+
+
+def test_fields_that_the_memory_does_not_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lensdask.maps.pixelisation._MOST_PIXELS", 500)
+    monkeypatch.setattr("distributed.system.MEMORY_LIMIT", 1e5)
+    columns = {"ra": [10.0, 30.0, 50.0, 70.0], "dec": [5.0, 5.1, 5.2, 5.3], "g1": [0.1] * 4, "g2": [0.0] * 4}
+    with pytest.raises(InputError, match=r"shape: 4 fields of 20 x 20 pixels: 115 kB; expected what fits into memory"):
+        tile_catalogue(**columns, pixel_scale=2.0, shape=(20, 20), sigma_e=0.3)

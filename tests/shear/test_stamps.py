@@ -91,7 +91,11 @@ BAD_INPUTS = {
     "negative_noise": (lambda _, __: {"noise_sigma": -0.1}, r"noise_sigma: -0\.1; expected a number of at least 0"),
     "nan_noise": (lambda _, __: {"noise_sigma": float("nan")}, "noise_sigma: nan; expected"),
     "infinite_noise": (lambda _, __: {"noise_sigma": float("inf")}, "noise_sigma: inf; expected"),
-    "zero_pixel_scale": (lambda _, __: {"pixel_scale": 0.0}, r"pixel_scale: 0\.0; expected a positive number"),
+    "zero_pixel_scale": (
+        lambda _, __: {"pixel_scale": 0.0},
+        r"pixel_scale: 0\.0; expected a number of at least 0\.001",
+    ),
+    "pixel_scale_in_degrees": (lambda _, __: {"pixel_scale": 5.5e-5}, r"pixel_scale: 5\.5e-05; .*side.* in arcsec"),
     "repeated_ids": (lambda _, __: {"galaxy": ids_with(at3=50)}, "galaxy: ids repeat"),
     "negative_id": (lambda _, __: {"galaxy": ids_with(at3=-1)}, "galaxy: ids .*negative"),
     "too_few_ids": (lambda _, __: {"galaxy": np.arange(3)}, r"galaxy: int64 of shape \(3,\); expected 70"),

@@ -248,7 +248,7 @@ def test_a_map_must_be_finite_and_two_dimensional(tmp_path: Path, image: np.ndar
 @pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf])
 def test_pixels_have_a_side(tmp_path: Path, image: np.ndarray, scale: float) -> None:
     np.save(tmp_path / "map.npy", image)
-    with pytest.raises(InputError, match=r"^pixel_scale: .*; expected a positive number \(arcmin\)$"):
+    with pytest.raises(InputError, match=r"^pixel_scale: .*; expected a number from 0.001 to 1000 \(arcmin\)$"):
         read_convergence_map(tmp_path / "map.npy", pixel_scale=scale)
 
 

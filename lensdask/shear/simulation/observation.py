@@ -94,7 +94,8 @@ class Observation:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be observed."""
-        for name in ("pixel_scale", "psf_fwhm", "psf_beta"):
+        check_number("pixel_scale", self.pixel_scale, least=1e-3, meaning="the side of a pixel in arcsec")
+        for name in ("psf_fwhm", "psf_beta"):
             check_number(name, getattr(self, name), above=0)
         check_number("noise_sigma", self.noise_sigma, least=0, meaning="0 for noiseless stamps")
         check_number("noise_fwhm", self.noise_fwhm, least=0, meaning="0 for white noise")

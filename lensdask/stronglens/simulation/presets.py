@@ -56,8 +56,8 @@ class Survey:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be observed."""
-        for name in ("pixel_scale", "exposure"):
-            check_number(name, getattr(self, name), above=0)
+        check_number("pixel_scale", self.pixel_scale, least=1e-3, meaning="the side of a pixel in arcsec")
+        check_number("exposure", self.exposure, above=0)
         for name in ("psf_fwhm", "read_noise"):
             check_number(name, getattr(self, name), least=0)
         for name in ("zero_point", "sky"):
