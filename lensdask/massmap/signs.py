@@ -1,8 +1,10 @@
 """Whether the components of a shear have the signs that maps take them for.
 
 Mass is concentrated in haloes, so the E mode of the convergence has a tail to high values, and there is no B mode. With
-both signs reversed the map is that of the negative mass and looks as good; with one reversed the E mode is smeared and
-much of it becomes B mode. Neither is seen where noise hides the mass.
+both signs reversed, as in a catalogue with the other sign of g1 whose g2 was flipped instead, the map is that of the
+negative mass and looks as good, but for its skewness. With one reversed the E mode is smeared and half of it becomes B
+mode: both have the same variance, as noise has, so that this is not told; a map by each pair of signs shows which has
+the larger E mode. Nothing is seen where noise hides the mass.
 """
 
 from collections.abc import Callable, Iterator
