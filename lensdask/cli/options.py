@@ -26,6 +26,7 @@ __all__ = [
     "Galaxies",
     "MassMethod",
     "Overwrite",
+    "Recentre",
     "Running",
     "Seed",
     "Simulation",
@@ -51,6 +52,12 @@ Estimator = Annotated[
     ),
 ]
 """What measures."""
+
+Recentre = Annotated[
+    bool,
+    typer.Option("--recentre", help="Measure galaxies about their centroids, not about the middle of their stamps."),
+]
+"""Where galaxies are measured."""
 
 Fields = Annotated[int, typer.Option(help="Number of fields.")]
 """How many to simulate."""

@@ -11,6 +11,7 @@ from lensdask.cli.options import (
     Catalogue,
     Estimator,
     Galaxies,
+    Recentre,
     Running,
     Seed,
     Simulation,
@@ -70,13 +71,15 @@ def measure(
     shapes: Annotated[Path, typer.Argument(help="Store of shapes to write.")],
     *,
     estimator: Estimator = "d4cnn",
+    recentre: Recentre = False,
     running: Running,
     as_json: AsJson = False,
 ) -> None:
     """Measure ellipticities, fluxes and their shear responses."""
     from lensdask.shear.runs import measure_run
 
-    report_store(shapes, measure_run(stamps, shapes, estimator=estimator, options=running.options), "galaxies", as_json)
+    done = measure_run(stamps, shapes, estimator=estimator, recentre=recentre, options=running.options)
+    report_store(shapes, done, "galaxies", as_json)
 
 
 @shear.command()
@@ -86,6 +89,7 @@ def bias(
     *,
     galaxies: Galaxies,
     estimator: Estimator = "d4cnn",
+    recentre: Recentre = False,
     simulation: Simulation,
     magnitude_cut: Annotated[
         float | None,
@@ -114,6 +118,7 @@ def bias(
         run_dir,
         galaxies=galaxies,
         estimator=estimator,
+        recentre=recentre,
         observation=simulation.observation,
         catalogue=simulation.catalogue,
         magnitude_limit=simulation.magnitude_limit,

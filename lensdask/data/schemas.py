@@ -58,6 +58,13 @@ STAMPS = Schema(
             "correlation function of the noise, lag (0, 0) first and negative lags last; white noise without it",
             required=False,
         ),
+        "offset": Variable(
+            ("galaxy", "axis"),
+            "float64",
+            "pixel",
+            "place of the galaxy, (x, y) from the middle of its stamp; in the middle without it",
+            required=False,
+        ),
     },
     coords=_GALAXY_COORDS
     | {"psf_index": Variable(("galaxy",), "int64", "1", "which of the point-spread functions", required=False)},

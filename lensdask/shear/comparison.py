@@ -18,8 +18,8 @@ from lensdask.shear.calibration.estimate import Bias, bias_of_sums
 from lensdask.shear.calibration.selection import Selection
 from lensdask.shear.calibration.shape_sums import check_selected, shape_noise
 from lensdask.shear.runs import blocks_and_tasks
+from lensdask.shear.shapes.columns import check_width
 from lensdask.shear.shapes.estimator import find_estimator
-from lensdask.shear.shapes.measurement import check_width
 from lensdask.shear.simulation.catsim import MAGNITUDE_LIMIT
 from lensdask.shear.simulation.observation import Observation
 from lensdask.shear.simulation.simulated import galaxy_source

@@ -30,6 +30,8 @@ class Imaging:
     """Which of the PSFs each galaxy has, shape (galaxy,), where galaxies share a few of them."""
     noise_correlation: npt.NDArray[np.float64] | None = None
     """Correlation function of the noise, shape (n, n), lag (0, 0) first; white noise when none."""
+    offset: npt.NDArray[np.float64] | None = None
+    """Where each galaxy is, (x, y) in pixels from the middle of its stamp, shape (galaxy, 2); in the middle when none."""
     noise_of_pairs: NoiseOfPairs = "independent"
     """Whether the images were simulated with exchanged noise, which decides what the renoise is."""
 
@@ -66,6 +68,7 @@ def imaging_of_stamps(stamps: xr.Dataset) -> Imaging:
         noise_sigma=float(stamps.attrs["noise_sigma"]),
         psf_index=_on_host(stamps["psf_index"]) if "psf_index" in stamps.variables else None,
         noise_correlation=_on_host(stamps["noise_correlation"]) if "noise_correlation" in stamps else None,
+        offset=_on_host(stamps["offset"]).astype(np.float64) if "offset" in stamps else None,
         noise_of_pairs=STAMPS.attribute(stamps, "noise_of_pairs"),
     )
 

@@ -15,8 +15,9 @@ from lensdask.shear.calibration.estimate import Bias, bias_of_sums
 from lensdask.shear.calibration.selection import Selection
 from lensdask.shear.imaging import imaging_of_observation
 from lensdask.shear.results import BiasRun, write_results
+from lensdask.shear.shapes.columns import check_width
 from lensdask.shear.shapes.estimator import find_estimator
-from lensdask.shear.shapes.measurement import check_width, travelling_columns
+from lensdask.shear.shapes.measurement import check_places, travelling_columns
 from lensdask.shear.simulation.catsim import MAGNITUDE_LIMIT
 from lensdask.shear.simulation.observation import Observation, four_shears
 from lensdask.shear.simulation.simulated import galaxy_source
@@ -104,7 +105,12 @@ def _stamps_store(path: Path, task: SimulateStamps, count: int) -> NewStore:
 
 
 def measure_run(
-    stamps_path: Path, path: Path, *, estimator: str | Path = "d4cnn", options: RunOptions | None = None
+    stamps_path: Path,
+    path: Path,
+    *,
+    estimator: str | Path = "d4cnn",
+    recentre: bool = False,
+    options: RunOptions | None = None,
 ) -> RunResult:
     """Measure a store of stamps into a store of shapes.
 
@@ -116,6 +122,8 @@ def measure_run(
         Store to write, schema ``shapes``.
     estimator
         ``d4cnn``, ``fpfs``, or the path of a network.
+    recentre
+        Measure galaxies about their centroids, see `lensdask.shear.measure`.
     options
         Cluster, device, resumption.
 
@@ -130,7 +138,8 @@ def measure_run(
     require_finished(stamps_path, "lensdask shear simulate")
     if path.resolve() == stamps_path.resolve():
         raise InputError(f"{path} is both input and output; expected two different stores")
-    chosen, columns = find_estimator(estimator), travelling_columns(stamps)
+    chosen, columns = find_estimator(estimator, recentre=recentre), travelling_columns(stamps)
+    check_places(chosen, stamps)
     check_width(chosen, stamps.sizes["x"], stamps.attrs["pixel_scale"])
     task = MeasureStamps(refer_to(stamps_path, stamps), chosen, stamps.attrs["seed"] or 0)
     store = NewStore(
@@ -165,6 +174,7 @@ def run_bias(
     *,
     galaxies: int,
     estimator: str | Path = "d4cnn",
+    recentre: bool = False,
     observation: Observation | None = None,
     catalogue: Path | None = None,
     magnitude_limit: float = MAGNITUDE_LIMIT,
@@ -184,6 +194,8 @@ def run_bias(
         Number of galaxies, even.
     estimator
         ``d4cnn``, ``fpfs``, or the path of a network.
+    recentre
+        Measure galaxies about their centroids, see `lensdask.shear.measure`.
     observation, catalogue, magnitude_limit, seed
         Of the simulation, as in `simulate_run`.
     galaxies_per_task
@@ -204,7 +216,7 @@ def run_bias(
     directory = local_path(directory, "a directory of results")
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory} is a file; expected a directory for the results")
-    observation, chosen = observation or Observation(), find_estimator(estimator)
+    observation, chosen = observation or Observation(), find_estimator(estimator, recentre=recentre)
     check_width(chosen, observation.size, observation.pixel_scale)
     per_block, chunk = blocks_and_tasks(galaxies, galaxies_per_task)
     source = galaxy_source(catalogue, magnitude_limit)

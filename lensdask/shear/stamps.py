@@ -30,6 +30,7 @@ def make_stamps(
     galaxy: Array | None = None,
     psf_index: Array | None = None,
     noise_correlation: Array | None = None,
+    offset: Array | None = None,
     columns: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """Make a dataset of stamps of any survey's arrays.
@@ -57,6 +58,10 @@ def make_stamps(
     noise_correlation
         Correlation function of the noise, shape (n, n), 1 at lag (0, 0), which is element [0, 0]; negative lags last,
         in the order of `numpy.fft.ifft2`. White noise when not given. Coadds have correlated noise.
+    offset
+        Where each galaxy is, (x, y) in pixels from the geometric centre of its stamp, shape (galaxy, 2): it is measured
+        about that place. In the centre when not given. Of places that are not known better than by the pixels of a
+        detection, let `measure` find the centroid.
     columns
         What else is known of the galaxies, such as redshift, ra, dec or patch: numbers, truth values or text by name,
         each of shape (galaxy,). They become coordinates, which shapes and stores keep; nothing is computed from them.
@@ -93,6 +98,8 @@ def make_stamps(
         correlation = real_array(noise_correlation, "noise_correlation").astype(np.float64)
         check_correlation(correlation, pixels.shape[-1])
         variables["noise_correlation"] = (("lag_y", "lag_x"), correlation)
+    if offset is not None:
+        variables["offset"] = (("galaxy", "axis"), _check_offset(offset, pixels.shape))
     coords |= _user_columns(columns or {}, len(ids))
     check_pixels(pixels, ids, "images", noise_sigma)
     check_rounding(pixels, noise_sigma)
@@ -133,6 +140,20 @@ def _check_psf_index(index: npt.NDArray[Any], psf: npt.NDArray[np.float64], coun
             f"psf_index: {index.min()} to {index.max()} with PSFs of shape {psf.shape}; expected 0 to k - 1, (k, n, n)"
         )
     return index.astype(np.int64)
+
+
+def _check_offset(offset: Array, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    places = real_array(offset, "offset").astype(np.float64)
+    if places.shape != (shape[0], 2):
+        raise InputError(f"offset: shape {places.shape}; expected {(shape[0], 2)}, x and y of each galaxy in pixels")
+    outside = ~(np.abs(places) < shape[-1] / 2).all(axis=1)
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise InputError(
+            f"offset: {tuple(map(float, places[row]))} of galaxy {row}; expected a place in its stamp, "
+            f"less than {shape[-1] / 2:g} pixels from the centre"
+        )
+    return places
 
 
 def _user_columns(columns: Mapping[str, Any], count: int) -> dict[str, tuple[str, npt.NDArray[Any]]]:

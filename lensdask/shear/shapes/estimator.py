@@ -1,6 +1,6 @@
 """The estimators of the ellipticity, by name: FPFS with any settings, the shipped networks, anybody's weights."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,8 @@ class Estimator:
     """Its weighting constant."""
     kernel_fwhm: float | None = None
     """FWHM of the resmoothing kernel of a network, arcsec; that of its training when none."""
+    recentre: bool = False
+    """Whether galaxies are measured about their centroids instead of the middle of their stamps."""
 
     @property
     def weights(self) -> Path:
@@ -58,7 +60,7 @@ def estimators() -> list[str]:
     return ["fpfs", *SHIPPED_WEIGHTS]
 
 
-def find_estimator(name: str | Path) -> Estimator:
+def find_estimator(name: str | Path, *, recentre: bool = False) -> Estimator:
     """Return the estimator of a name.
 
     Parameters
@@ -68,6 +70,8 @@ def find_estimator(name: str | Path) -> Estimator:
         constant (flux at zero point 30); a network that comes with the package, ``d4cnn``, ``d4cnn-fpfs``,
         ``d4cnn-paper``, ``d4cnn-relu`` or ``cnn``; or the path of a network's weights. ``NETWORK:FWHM``, such as
         ``d4cnn:0.935``, resmooths with another kernel than the network was trained with (arcsec).
+    recentre
+        Whether it measures galaxies about their centroids.
 
     Raises
     ------
@@ -76,11 +80,11 @@ def find_estimator(name: str | Path) -> Estimator:
     """
     method, _, settings = str(name).partition(":")
     if method == "fpfs":
-        return _fpfs_estimator(str(name), settings)
+        return replace(_fpfs_estimator(str(name), settings), recentre=recentre)
     network, kernel_fwhm = _network_and_kernel(str(name))
     unknown = f"estimator {str(name)!r} is unknown; expected fpfs"
     found = find_weights(network, SHIPPED_WEIGHTS, build_d4cnn, unknown)
-    return Estimator(str(name), found.location, found.sha256, kernel_fwhm=kernel_fwhm)
+    return Estimator(str(name), found.location, found.sha256, kernel_fwhm=kernel_fwhm, recentre=recentre)
 
 
 def _network_and_kernel(name: str) -> tuple[str, float | None]:

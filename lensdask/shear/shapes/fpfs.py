@@ -23,12 +23,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from lensdask.arrays import Array, constant, like, namespace
+from lensdask.arrays import Array, constant, like, namespace, to_numpy
 from lensdask.errors import check_number
-from lensdask.fourier import centred_rfft2, half_plane, sample_plane, wave_numbers
-from lensdask.shear.shapes.resmooth import double_psf, truncated_inverse, turned_psf
+from lensdask.fourier import half_plane, sample_plane, wave_numbers
+from lensdask.shear.shapes.deconvolution import (
+    Places,
+    double_psf,
+    moved,
+    planes_of,
+    shifted,
+    truncated_inverse,
+    turned_psf,
+)
 
-__all__ = ["FPFS", "Moments", "fpfs_shapes", "make_moments"]
+__all__ = ["FPFS", "Moments", "fpfs_shapes", "make_moments", "sum_of"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -52,14 +60,17 @@ class FPFS:
 class Moments:
     """The linear map from pixels to the six moments, for the PSF and for the PSF turned by 90 degrees."""
 
-    plane: Array | None
-    """Weights in Fourier space, shape (6, galaxy, n, n // 2 + 1), where each stamp has its own PSF."""
-    plane90: Array | None
+    kernel: Array
+    """What makes of a stamp's plane ``F / P exp(-u/2)``: shape (n, n // 2 + 1); (galaxy, n, n // 2 + 1) where each stamp
+    has its own PSF; or (psf, n, n // 2 + 1)."""
+    kernel90: Array
     """The same for the turned PSF."""
     pixels: Float64 | None
     """Weights in real space, shape (n, n, 6), or (psf, n, n, 6), where stamps share PSFs."""
     pixels90: Float64 | None
     """The same for the turned PSF."""
+    pixel_scale: float
+    """Arcsec per pixel."""
     settings: FPFS
     """Scale and weighting constant that the moments are for."""
 
@@ -67,15 +78,21 @@ class Moments:
         """Return the moments of stamps that have one of several shared PSFs each, given by its index."""
         if self.pixels is None or self.pixels90 is None:
             raise ValueError("moments of one PSF per stamp; expected moments made with shared=True")
-        return replace(self, pixels=self.pixels[index], pixels90=self.pixels90[index])
+        arrays = {name: getattr(self, name)[index] for name in ("kernel", "kernel90", "pixels", "pixels90")}
+        return replace(self, **arrays)
 
 
-def _basis(n: int, pixel_scale: float, sigma: float) -> Float64:
-    """Return the six shapelet weights over the half plane, shape (6, n, n // 2 + 1)."""
+def _gaussian(n: int, pixel_scale: float, sigma: float) -> Float64:
+    k1, k2 = wave_numbers(n, pixel_scale)
+    return np.asarray(np.exp(-(k1**2 + k2**2) * sigma**2 / 2))
+
+
+def _polynomials(n: int, pixel_scale: float, sigma: float) -> Float64:
+    """Return the six w of the module's formulas over the half plane, shape (6, n, n // 2 + 1)."""
     k1, k2 = wave_numbers(n, pixel_scale)
     u = (k1**2 + k2**2) * sigma**2
     x, y = k1 * sigma, k2 * sigma
-    weights = np.stack(
+    return np.stack(
         [
             np.ones_like(u),
             1 - 2 * u + u**2 / 2,
@@ -85,19 +102,19 @@ def _basis(n: int, pixel_scale: float, sigma: float) -> Float64:
             4 * x * y * (x**2 - y**2) / np.sqrt(24),
         ]
     )
-    return weights * np.exp(-u / 2)
 
 
-def _plane_weights(psf: Array, pixel_scale: float, sigma: float) -> Array:
-    inverse = truncated_inverse(psf, pixel_scale)
-    basis = constant(_basis, psf.shape[-1], pixel_scale, sigma, reference=psf)
-    shape = 6, *(1,) * (psf.ndim - 2), *basis.shape[1:]
-    return namespace(psf).reshape(basis, shape) * inverse / pixel_scale**2
+def _weights(n: int, pixel_scale: float, sigma: float) -> Float64:
+    """Return what sums the six moments over the half plane, shape (n, n // 2 + 1, 6)."""
+    scaled = _polynomials(n, pixel_scale, sigma) * half_plane(n) / (n * pixel_scale) ** 2
+    return np.ascontiguousarray(np.moveaxis(scaled, 0, -1))
 
 
-def _pixel_weights(plane: npt.NDArray[np.complex128], pixel_scale: float) -> Float64:
+def _pixel_weights(kernel: Array, pixel_scale: float, sigma: float) -> Float64:
     """Return real-space weights: S(w) is linear in the pixels, and this is its matrix."""
-    n = plane.shape[-2]
+    n = kernel.shape[-2]
+    polynomials = _polynomials(n, pixel_scale, sigma) / pixel_scale**2
+    plane = polynomials.reshape(6, *(1,) * (kernel.ndim - 2), *polynomials.shape[1:]) * to_numpy(kernel)
     # Re sum_k F[image] W = sum_x image(x) F^-1[conj W](x) n²; the 1/n² of S is that of the inverse transform.
     pixels = np.asarray(sample_plane(np.conj(plane), pixel_scale, n, pixel_scale))
     return np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
@@ -120,35 +137,59 @@ def make_moments(psf: Array, *, pixel_scale: float, settings: FPFS | None = None
     """
     settings = settings or FPFS()
     psf = double_psf(psf)
-    plane = _plane_weights(psf, pixel_scale, settings.sigma)
-    plane90 = _plane_weights(turned_psf(psf), pixel_scale, settings.sigma)
+    gaussian = constant(_gaussian, psf.shape[-1], pixel_scale, settings.sigma, reference=psf)
+    kernels = [gaussian * truncated_inverse(p, pixel_scale) for p in (psf, turned_psf(psf))]
     if psf.ndim > 2 and not shared:
-        return Moments(plane, plane90, None, None, settings)
-    pixels, pixels90 = _pixel_weights(plane, pixel_scale), _pixel_weights(plane90, pixel_scale)
-    return Moments(None, None, pixels, pixels90, settings)
+        return Moments(*kernels, None, None, pixel_scale, settings)
+    pixels = [_pixel_weights(kernel, pixel_scale, settings.sigma) for kernel in kernels]
+    return Moments(*kernels, *pixels, pixel_scale, settings)
 
 
-def _project(images: Array, plane: Array, pixels: Array | None) -> Array:
-    """Return the six moments, shape (6, galaxy): one matrix product, or per-stamp Fourier sums."""
+def _project(images: Array, pixels: Array) -> Array:
+    """Return the six moments of stamps, shape (6, galaxy): one matrix product."""
     xp = namespace(images)
-    if pixels is not None:
-        # In double: single-precision products err to one side with the kernels of some processors, and c by 1e-7.
-        # A product for each row of pixels is too small for BLAS to share it out among threads, which may change bits.
-        images = xp.astype(images, xp.float64)
-        pixels = like(pixels, images)
-        if pixels.ndim > 3:
-            each = xp.matmul(images[:, :, None, :], pixels)
-            return xp.sum(each[:, :, 0, :], axis=1).T
-        rows = xp.matmul(xp.permute_dims(images, (1, 0, 2)), pixels)
-        return xp.sum(rows, axis=0).T
-    n = images.shape[-1]
-    spectrum = centred_rfft2(images) * like(half_plane(n) / n**2, images)
-    weights = like(plane, images)
-    real = xp.real(spectrum) * xp.real(weights) - xp.imag(spectrum) * xp.imag(weights)
-    return xp.sum(real, axis=(-2, -1), dtype=xp.float64)
+    # In double: single-precision products err to one side with the kernels of some processors, and c by 1e-7.
+    # A product for each row of pixels is too small for BLAS to share it out among threads, which may change bits.
+    images = xp.astype(images, xp.float64)
+    pixels = like(pixels, images)
+    if pixels.ndim > 3:
+        each = xp.matmul(images[:, :, None, :], pixels)
+        return xp.sum(each[:, :, 0, :], axis=1).T
+    rows = xp.matmul(xp.permute_dims(images, (1, 0, 2)), pixels)
+    return xp.sum(rows, axis=0).T
 
 
-def fpfs_shapes(images: Array, moments: Moments, renoise: Array | None = None) -> Array:
+def sum_of(plane: Array, weights: Array) -> Array:
+    """Return sums of half planes, shape (galaxy, n, m), times weights, shape (n, m, sum): shape (sum, galaxy)."""
+    xp = namespace(plane)
+    # As in `_project`.
+    rows = xp.matmul(xp.permute_dims(xp.real(plane), (1, 0, 2)), weights)
+    return xp.sum(rows, axis=0).T
+
+
+def _moments(
+    images: Array, moments: Moments, renoise: Array | None, places: Places | None
+) -> tuple[Array, Array, list[Array]]:
+    """Return the moments of V; those of D; and what shear adds to those of V at places, for g1 and g2."""
+    if moments.pixels is not None and places is None:
+        value = response = _project(images, moments.pixels)
+        if renoise is not None:
+            second = _project(renoise, moments.pixels90)
+            value, response = value + second, value - second
+        return value, response, []
+    images = namespace(images).astype(images, namespace(images).float64)
+    planes = planes_of(images, moments.kernel, moments.kernel90, renoise)
+    weights = constant(_weights, images.shape[-1], moments.pixel_scale, moments.settings.sigma, reference=images)
+    if places is None:
+        return sum_of(planes.value, weights), sum_of(planes.response, weights), []
+    planes = shifted(planes, places.position, moments.pixel_scale)
+    added = [sum_of(plane, weights) for plane in moved(planes, places, moments.pixel_scale)]
+    return sum_of(planes.value, weights), sum_of(planes.response, weights), added
+
+
+def fpfs_shapes(
+    images: Array, moments: Moments, renoise: Array | None = None, places: Places | None = None
+) -> Array:
     """Return ellipticity, flux and their shear responses.
 
     Parameters
@@ -159,6 +200,8 @@ def fpfs_shapes(images: Array, moments: Moments, renoise: Array | None = None) -
         From `make_moments`.
     renoise
         Independent noise with the variance of the image noise, same shape; none for noiseless images.
+    places
+        Where the galaxies are, about which they are measured; the middle of the stamp when none.
 
     Returns
     -------
@@ -166,17 +209,17 @@ def fpfs_shapes(images: Array, moments: Moments, renoise: Array | None = None) -
         Shape (9, galaxy): e1, e2, de1_dg1, de1_dg2, de2_dg1, de2_dg2, flux, dflux_dg1, dflux_dg2.
     """
     xp = namespace(images)
-    value = response = _project(images, moments.plane, moments.pixels)
-    if renoise is not None:
-        second = _project(renoise, moments.plane90, moments.pixels90)
-        value, response = value + second, value - second
+    value, response, added = _moments(images, moments, renoise, places)
     scale = value[0] + moments.settings.C
     e1, e2 = value[2] / scale, value[3] / scale
     m00, m40, m22c, m22s, m44c, m44s = response
-    trace = (m00 - m40) / 2**0.5
-    dm00 = (-(2**0.5) * m22c, -(2**0.5) * m22s)
-    cross = -(3**0.5) * m44s
-    de1 = [(d - e1 * s) / scale for d, s in zip((trace - 3**0.5 * m44c, cross), dm00, strict=True)]
-    de2 = [(d - e2 * s) / scale for d, s in zip((cross, trace + 3**0.5 * m44c), dm00, strict=True)]
+    trace, cross = (m00 - m40) / 2**0.5, -(3**0.5) * m44s
+    dm00 = [-(2**0.5) * m22c, -(2**0.5) * m22s]
+    dm22c, dm22s = [trace - 3**0.5 * m44c, cross], [cross, trace + 3**0.5 * m44c]
+    for a, extra in enumerate(added):
+        for derivative, k in ((dm00, 0), (dm22c, 2), (dm22s, 3)):
+            derivative[a] = derivative[a] + extra[k]
+    de1 = [(d - e1 * s) / scale for d, s in zip(dm22c, dm00, strict=True)]
+    de2 = [(d - e2 * s) / scale for d, s in zip(dm22s, dm00, strict=True)]
     area = 2 * np.pi * moments.settings.sigma**2
     return xp.stack([e1, e2, *de1, *de2, area * value[0], area * dm00[0], area * dm00[1]])

@@ -8,8 +8,7 @@ and response follow each other in batches of one size, and its table comes back 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +17,21 @@ import numpy.typing as npt
 import torch
 import xarray as xr
 
-from lensdask.arrays import Array, held_on, like, to_numpy, to_torch
-from lensdask.compute import batches_that_fit, cached_model, choose_device, torch_settings
-from lensdask.data import SHAPES, STAMPS, common_attributes, load_card
+from lensdask.arrays import Array, held_on, to_numpy, to_torch
+from lensdask.compute import batches_that_fit, choose_device, torch_settings
+from lensdask.data import SHAPES, STAMPS, common_attributes
 from lensdask.errors import InputError
 from lensdask.shear.imaging import Imaging, imaging_of_stamps
 from lensdask.shear.noise import draw_renoise
 from lensdask.shear.pixels import check_pixels
-from lensdask.shear.shapes.d4cnn import D4CNN, D4CNNConfig, build_d4cnn
+from lensdask.shear.shapes.centring import known_places
+from lensdask.shear.shapes.columns import Columns, check_width, fpfs_columns, place_columns, shape_columns
 from lensdask.shear.shapes.estimator import Estimator, find_estimator
-from lensdask.shear.shapes.fpfs import FPFS, fpfs_shapes, make_moments
-from lensdask.shear.shapes.resmooth import make_resmoother, resmooth
-from lensdask.shear.shapes.response import shapes_with_response
+from lensdask.shear.shapes.fpfs import FPFS
 
-__all__ = ["COLUMNS", "PART", "check_width", "measure", "measure_parts", "measure_stamps", "travelling_columns"]
+__all__ = ["COLUMNS", "PART", "check_places", "measure", "measure_parts", "measure_stamps", "travelling_columns"]
 
 Float64 = npt.NDArray[np.float64]
-Columns = Callable[..., torch.Tensor]
-"""From a batch of images, renoise and PSFs to columns."""
-
 COLUMNS = tuple(SHAPES.variables)
 """Columns of a table of shapes, in order."""
 
@@ -45,89 +40,6 @@ BATCH = {"cpu": 64, "cuda": 256}
 
 PART = {"cpu": 64, "cuda": 1024}
 """Galaxies that are simulated and measured together: of a chunk, no more are in memory as stamps. A guess for GPUs."""
-
-
-def _prepared(imaging: Imaging, *, own: Callable[..., Any], shared: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function from what a batch brings along, PSFs or their indices, to what was prepared of the PSFs."""
-    if imaging.psf.ndim > 2 and imaging.psf_index is None:
-        return own
-    prepared = shared(imaging.psf)
-    return (lambda: prepared) if imaging.psf_index is None else prepared.pick
-
-
-def _placed(prepared: Any, reference: Array) -> Any:
-    """Return what was prepared with its arrays, which are double precision and NumPy's, like a reference."""
-    arrays = {field.name: getattr(prepared, field.name) for field in fields(prepared)}
-    return replace(prepared, **{n: like(a, reference) for n, a in arrays.items() if isinstance(a, np.ndarray)})
-
-
-def _fpfs_columns(imaging: Imaging, settings: FPFS, device: str) -> Columns:
-    """Return a function from images and renoise to (stamp, 9) columns."""
-    # Products are in double precision, see `fpfs`. On the CPU those of NumPy take half the time of torch's.
-    on_host = device == "cpu"
-    reference = np.empty(0) if on_host else torch.empty(0, dtype=torch.float64, device=device)
-    prepare = partial(make_moments, pixel_scale=imaging.pixel_scale, settings=settings)
-    of_batch = _prepared(imaging, own=prepare, shared=lambda psf: _placed(prepare(psf, shared=True), reference))
-
-    def columns(images: torch.Tensor, renoise: torch.Tensor, *psf: Any) -> torch.Tensor:
-        first, second = (to_numpy(array) if on_host else array.double() for array in (images, renoise))
-        moments = of_batch(*map(to_numpy, psf) if on_host else psf)
-        shapes = fpfs_shapes(first, moments, second if imaging.noise_sigma > 0 else None)
-        return to_torch(shapes, device).T.double()
-
-    return columns
-
-
-def _network_columns(imaging: Imaging, chosen: Estimator, device: str) -> Columns:
-    """Return a function from images and renoise to (stamp, 6) columns."""
-    network = cached_model(build_d4cnn, chosen.weights, str(chosen.sha256), device)
-    if not isinstance(network, D4CNN):
-        raise TypeError(f"{chosen.weights} is no D4CNN")
-    _refuse_narrow(imaging.psf.shape[-1] * imaging.pixel_scale, chosen, network.config)
-    prepare = partial(
-        make_resmoother,
-        pixel_scale=imaging.pixel_scale,
-        fwhm=chosen.kernel_fwhm or network.config.kernel_fwhm,
-        grid=network.config.grid,
-    )
-    reference = torch.empty(0, device=device)
-    of_batch = _prepared(imaging, own=prepare, shared=lambda psf: _placed(prepare(psf), reference))
-
-    def columns(images: torch.Tensor, renoise: torch.Tensor, *psf: Any) -> torch.Tensor:
-        second = renoise if imaging.noise_sigma > 0 else None
-        return shapes_with_response(network, resmooth(images, of_batch(*psf), second)).T.double()
-
-    return columns
-
-
-def check_width(chosen: Estimator, size: int, pixel_scale: float) -> None:
-    """Refuse stamps smaller than what a network sees, which it would see repeated; only its card is loaded.
-
-    With zeros around them galaxies would end where the stamp ends: m is -4 % with stamps of 0.6 of the width.
-
-    Raises
-    ------
-    InputError
-        They are.
-    """
-    if chosen.path is not None:
-        _refuse_narrow(size * pixel_scale, chosen, build_d4cnn(load_card(chosen.weights)).config)
-
-
-def _refuse_narrow(width: float, chosen: Estimator, config: D4CNNConfig) -> None:
-    seen = config.grid.points * config.grid.spacing
-    # Rounding leaves a stamp of the very width of the grid.
-    if width < seen * (1 - 1e-6):
-        raise InputError(
-            f"stamps: {width:.3g} arcsec wide, and {chosen.name} sees {seen:.3g}; expected larger stamps, or fpfs"
-        )
-
-
-def _shape_columns(imaging: Imaging, chosen: Estimator, device: str) -> Columns:
-    """Return a function from images and renoise to columns, of which the first six are the estimator's shapes."""
-    if chosen.path is not None:
-        return _network_columns(imaging, chosen, device)
-    return _fpfs_columns(imaging, chosen.fpfs, device)
 
 
 def measure_stamps(
@@ -203,8 +115,8 @@ def measure_parts(
         What `measure_stamps` returns, for each estimator.
     """
     imaging, psf = _psf_of_galaxies(imaging)
-    flux = _fpfs_columns(imaging, FPFS(), device)
-    shapes = [None if _is_default(e) else _shape_columns(imaging, e, device) for e in estimators]
+    flux, centroids = fpfs_columns(imaging, FPFS(), device), place_columns(imaging, device)
+    shapes = [None if _is_default(e) else shape_columns(imaging, e, device) for e in estimators]
     tables = []
     with torch_settings():
         for start in range(0, len(ids), PART[device]):
@@ -212,8 +124,12 @@ def measure_parts(
             stamps = to_torch(draw(part), device)
             renoise = _renoise_of(ids[part], stamps, imaging, seed)
             batches = _batches(stamps, renoise, [p[part] for p in psf], device)
-            common = batches(flux)
-            tables.append([_table(common if of is None else batches(of), common) for of in shapes])
+            given = _given_places(imaging, part, stamps)
+            found: dict[bool, tuple[torch.Tensor, torch.Tensor]] = {}
+            for recentre in {e.recentre for e in estimators}:
+                places = batches(centroids, given) if recentre else given
+                found[recentre] = places, batches(flux, places)
+            tables.append([_table(batches, of, *found[e.recentre]) for e, of in zip(estimators, shapes, strict=True)])
     # Here, once, the host waits for the device.
     return [to_numpy(torch.cat(table)) for table in zip(*tables, strict=True)]
 
@@ -239,17 +155,26 @@ def _renoise_of(ids: npt.NDArray[np.int64], stamps: torch.Tensor, imaging: Imagi
     return to_torch(draw_renoise(held_on(ids, device), n, imaging.noise, seed), device)
 
 
+def _given_places(imaging: Imaging, part: slice, stamps: torch.Tensor) -> torch.Tensor:
+    """Return the table of the places of stamps that are known, shape (galaxy, ..., 10); without columns if none are."""
+    if imaging.offset is None:
+        return stamps.new_zeros((*stamps.shape[:-2], 0))
+    table = to_torch(known_places(imaging.offset[part] * imaging.pixel_scale), stamps.device)
+    return table.reshape(len(table), *[1] * (stamps.ndim - 3), -1).expand(*stamps.shape[:-2], -1)
+
+
 def _batches(
     stamps: torch.Tensor, renoise: torch.Tensor, psf: list[npt.NDArray[Any]], device: str
-) -> Callable[[Columns], torch.Tensor]:
-    """Return a function that gives the columns of stamps, shape (galaxy, ..., n, n), in batches of one size."""
+) -> Callable[[Columns, torch.Tensor], torch.Tensor]:
+    """Return a function that gives the columns of stamps, shape (galaxy, ..., n, n), at places, in batches of a size."""
     versions, n = stamps.shape[1:-2], stamps.shape[-1]
     count = versions.numel()
-    arrays: list[Array] = [stamps.reshape(-1, n, n).float(), renoise.repeat_interleave(count, 0)]
-    arrays += [_repeated(p, count, device) for p in psf]
+    pixels, second = stamps.reshape(-1, n, n).float(), renoise.repeat_interleave(count, 0)
+    own = [_repeated(p, count, device) for p in psf]
 
-    def columns(of: Columns) -> torch.Tensor:
-        table: torch.Tensor = batches_that_fit(of, tuple(arrays), BATCH[device])
+    def columns(of: Columns, places: torch.Tensor) -> torch.Tensor:
+        arrays: tuple[Array, ...] = pixels, second, places.reshape(len(pixels), -1), *own
+        table: torch.Tensor = batches_that_fit(of, arrays, BATCH[device])
         return table.reshape(len(stamps), *versions, table.shape[-1])
 
     return columns
@@ -263,8 +188,14 @@ def _repeated(own: npt.NDArray[Any], count: int, device: str) -> Array:
     return to_torch(own, device).repeat_interleave(count, 0)
 
 
-def _table(shapes: torch.Tensor, flux: torch.Tensor) -> torch.Tensor:
-    """Return a table of shapes: six columns of the estimator, those of the flux, and weight 1."""
+def _table(
+    batches: Callable[[Columns, torch.Tensor], torch.Tensor],
+    of: Columns | None,
+    places: torch.Tensor,
+    flux: torch.Tensor,
+) -> torch.Tensor:
+    """Return a table of shapes: six columns of the estimator, or those beside the flux; the flux; and weight 1."""
+    shapes = flux if of is None else batches(of, places)
     return torch.cat([shapes[..., :6], flux[..., 6:9], torch.ones_like(flux[..., :1])], dim=-1)
 
 
@@ -273,7 +204,9 @@ def as_table(columns: Float64) -> Mapping[str, npt.NDArray[np.float32]]:
     return {name: np.ascontiguousarray(columns[..., i], dtype=np.float32) for i, name in enumerate(COLUMNS)}
 
 
-def measure(stamps: xr.Dataset, estimator: str | Path = "d4cnn", *, device: str = "auto") -> xr.Dataset:
+def measure(
+    stamps: xr.Dataset, estimator: str | Path = "d4cnn", *, recentre: bool = False, device: str = "auto"
+) -> xr.Dataset:
     """Measure a dataset of stamps; lazily if it is lazy.
 
     Parameters
@@ -282,6 +215,9 @@ def measure(stamps: xr.Dataset, estimator: str | Path = "d4cnn", *, device: str 
         Dataset of the stamps schema: `make_stamps`, or `lensdask.open` of a store.
     estimator
         ``d4cnn``, ``fpfs``, or the path of a network.
+    recentre
+        Measure each galaxy about its centroid instead of the middle of its stamp, which it is seldom in; one without
+        a centroid within 1 arcsec is measured about the middle. See `lensdask.shear.shapes.centring`.
     device
         "auto", "cpu" or "cuda".
 
@@ -297,9 +233,11 @@ def measure(stamps: xr.Dataset, estimator: str | Path = "d4cnn", *, device: str 
     """
     STAMPS.validate(stamps)
     columns = travelling_columns(stamps)
-    chosen = find_estimator(estimator)
+    chosen = find_estimator(estimator, recentre=recentre)
     check_width(chosen, stamps.sizes["x"], stamps.attrs["pixel_scale"])
+    check_places(chosen, stamps)
     config = {"estimator": chosen.sha256 or chosen.name, "stamps": stamps.attrs["configuration_hash"]}
+    config |= {"recentre": True} if recentre else {}
     packed = _packed_columns(stamps.drop_vars(columns.variables), chosen, device)
     shapes = xr.Dataset({name: packed.isel(column=i) for i, name in enumerate(COLUMNS)})
     shapes = shapes.assign_coords(columns.coords).assign(columns.data_vars)
@@ -320,6 +258,22 @@ def travelling_columns(stamps: xr.Dataset) -> xr.Dataset:
     return columns
 
 
+_OWN = {"psf": ("y", "x"), "psf_index": (), "offset": ("axis",)}
+"""What a galaxy may have of its own, and its dimensions."""
+
+
+def check_places(chosen: Estimator, stamps: xr.Dataset) -> None:
+    """Refuse to look for the centroids of stamps whose places are known.
+
+    Raises
+    ------
+    InputError
+        They are to be looked for.
+    """
+    if chosen.recentre and "offset" in stamps.variables:
+        raise InputError("recentre: the stamps have the offsets of their galaxies; expected one of both")
+
+
 def _packed_columns(stamps: xr.Dataset, chosen: Estimator, device: str) -> xr.DataArray:
     """Return all columns in one array: with one output per column Dask's graph is seven times as large."""
     seed = stamps.attrs["seed"]
@@ -334,9 +288,9 @@ def _packed_columns(stamps: xr.Dataset, chosen: Estimator, device: str) -> xr.Da
     # apply_ufunc takes ids as data, not as the index that they are in the dataset.
     inputs = [_whole_stamps(stamps["image"]), stamps["galaxy"].copy()]
     core = [[*versions, "y", "x"], []]
-    each = [name for name in ("psf", "psf_index") if name in stamps and "galaxy" in stamps[name].dims]
+    each = [name for name in _OWN if name in stamps and "galaxy" in stamps[name].dims]
     inputs += [_whole_stamps(stamps[name]) for name in each]
-    core += [["y", "x"] if name == "psf" else [] for name in each]
+    core += [list(_OWN[name]) for name in each]
     # What every galaxy has of its own comes with the blocks; taking it from here would load all of it.
     options |= {"imaging": imaging_of_stamps(stamps.isel(galaxy=slice(0))), "each": each}
     packed: xr.DataArray = xr.apply_ufunc(

@@ -20,17 +20,21 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import is_array_api_obj
 
-from lensdask.arrays import Array, constant, like, namespace
+from lensdask.arrays import Array, constant, namespace
 from lensdask.conventions import FWHM_PER_SIGMA
-from lensdask.fourier import centred_rfft2, coordinates, sample_plane, wave_numbers
+from lensdask.fourier import coordinates, sample_plane, wave_numbers
+from lensdask.shear.shapes.deconvolution import (
+    Places,
+    double_psf,
+    moved,
+    planes_of,
+    shifted,
+    truncated_inverse,
+    turned_psf,
+)
 
-__all__ = ["Grid", "Resmoothed", "Resmoother", "make_resmoother", "resmooth", "truncated_inverse"]
-
-K_LIMIT = 3.0
-"""Wave numbers beyond ``K_LIMIT / pixel_scale`` are dropped: the Nyquist row has no Hermitian partner."""
-
+__all__ = ["Grid", "Resmoothed", "Resmoother", "make_resmoother", "resmooth"]
 
 class Grid(NamedTuple):
     """Square output grid centred on the origin."""
@@ -70,40 +74,6 @@ class Resmoother:
     def pick(self, index: npt.NDArray[np.int64]) -> "Resmoother":
         """Return the resmoother of stamps that have one of several PSFs each, given by its index."""
         return replace(self, kernel=self.kernel[index], kernel90=self.kernel90[index])
-
-
-def double_psf(psf: Array) -> Array:
-    """Return a PSF in double precision, an array of its own library and device; lists and the like become NumPy's."""
-    psf = psf if is_array_api_obj(psf) else np.asarray(psf)
-    xp = namespace(psf)
-    return xp.astype(psf, xp.float64)
-
-
-def turned_psf(psf: Array) -> Array:
-    """Return a PSF, shape (..., n, n), turned by 90 degrees."""
-    xp = namespace(psf)
-    return xp.matrix_transpose(xp.flip(psf, axis=-1))
-
-
-def _is_inside(n: int, pixel_scale: float) -> npt.NDArray[np.float64]:
-    """Return 1 for waves below the limit and 0 for the others, shape (n, n // 2 + 1)."""
-    return (np.hypot(*wave_numbers(n, pixel_scale)) < K_LIMIT / pixel_scale).astype(np.float64)
-
-
-def truncated_inverse(psf: Array, pixel_scale: float) -> Array:
-    """Return 1/P(k) inside ``K_LIMIT / pixel_scale`` and zero outside, complex128.
-
-    Parameters
-    ----------
-    psf
-        PSF image including the pixel, centred like the stamps, shape (..., n, n), double precision of any library.
-    pixel_scale
-        Arcsec per pixel.
-    """
-    inside = constant(_is_inside, psf.shape[-1], pixel_scale, reference=psf) > 0
-    xp, transfer = namespace(psf), centred_rfft2(psf)
-    safe = xp.where(inside, transfer, xp.ones_like(transfer))
-    return xp.where(inside, 1.0 / safe, xp.zeros_like(transfer))
 
 
 def _gaussian(n: int, pixel_scale: float, sigma: float) -> npt.NDArray[np.float64]:
@@ -146,12 +116,9 @@ def _multipliers(n: int, pixel_scale: float, sigma: float) -> npt.NDArray[np.com
     return np.stack([sigma**2 * (k1**2 - k2**2), sigma**2 * 2 * k1 * k2, -1j * k1 + 0 * k2, -1j * k2 + 0 * k1])
 
 
-def _kernel(kernel: Array, planes: Array) -> Array:
-    """Return a kernel in the library, device and precision of what it multiplies."""
-    return namespace(planes).astype(like(kernel, planes), planes.dtype, copy=False)
-
-
-def resmooth(images: Array, resmoother: Resmoother, renoise: Array | None = None) -> Resmoothed:
+def resmooth(
+    images: Array, resmoother: Resmoother, renoise: Array | None = None, places: Places | None = None
+) -> Resmoothed:
     """Return resmoothed images and the shear response of their pixels.
 
     Parameters
@@ -162,18 +129,18 @@ def resmooth(images: Array, resmoother: Resmoother, renoise: Array | None = None
         From `make_resmoother`.
     renoise
         Independent noise with the variance of the image noise, same shape; none for noiseless images.
+    places
+        Where the galaxies are, if not in the middle: there they are in the resmoothed images.
     """
-    xp = namespace(images)
-    planes = centred_rfft2(images)
-    value = planes * _kernel(resmoother.kernel, planes)
-    response = value
-    if renoise is not None:
-        second = centred_rfft2(renoise) * _kernel(resmoother.kernel90, planes)
-        value, response = value + second, value - second
-    scales = images.shape[-1], resmoother.pixel_scale, resmoother.sigma
-    multipliers = constant(_multipliers, *scales, reference=value)
-    planes = xp.stack([value, *(response * multipliers[i, ...] for i in range(4))])
-    sampled = sample_plane(planes, resmoother.pixel_scale, *resmoother.grid)
+    planes, scale = planes_of(images, resmoother.kernel, resmoother.kernel90, renoise), resmoother.pixel_scale
+    if places is not None:
+        planes = shifted(planes, places.position, scale)
+    value, response = planes
+    multipliers = constant(_multipliers, images.shape[-1], scale, resmoother.sigma, reference=value)
+    of_shear = [response * multipliers[i, ...] for i in range(4)]
+    if places is not None:
+        of_shear[:2] = [plane + extra for plane, extra in zip(of_shear, moved(planes, places, scale), strict=False)]
+    sampled = sample_plane(namespace(images).stack([value, *of_shear]), scale, *resmoother.grid)
     # The array API standard does not iterate over arrays.
     value, G1, G2, J1, J2 = (sampled[i, ...] for i in range(5))
     x1 = constant(coordinates, *resmoother.grid, reference=value)
