@@ -31,7 +31,7 @@ class Imaging:
     noise_correlation: npt.NDArray[np.float64] | None = None
     """Correlation function of the noise, shape (n, n), lag (0, 0) first; white noise when none."""
     offset: npt.NDArray[np.float64] | None = None
-    """Where each galaxy is, (x, y) in pixels from the middle of its stamp, shape (galaxy, 2); in the middle when none."""
+    """Where each galaxy is, (x, y) in pixels from the middle of its stamp, shape (galaxy, 2); there when none."""
     noise_of_pairs: NoiseOfPairs = "independent"
     """Whether the images were simulated with exchanged noise, which decides what the renoise is."""
 

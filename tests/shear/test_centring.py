@@ -139,7 +139,7 @@ def test_torch_equals_numpy(stamps):
     np.testing.assert_allclose(to_numpy(found), expected, rtol=1e-9, atol=1e-9 * abs(expected).max())
 
 
-@pytest.mark.parametrize(("estimator", "galaxies", "off"), [("fpfs", 120, 0.03), ("d4cnn", 60, 0.05)])
+@pytest.mark.parametrize(("estimator", "galaxies", "off"), [("fpfs", 120, 0.03), ("d4cnn", 120, 0.05)])
 def test_cut_outs_of_whole_pixels_are_unbiased_about_their_centroids(tmp_path, estimator, galaxies, off):
     cut_out = Observation(offset="after_shear", noise_sigma=0.0)
 
@@ -162,7 +162,12 @@ def stamps_of(images, psf, **settings):
 
 @pytest.mark.parametrize(
     ("estimator", "way", "own_psf"),
-    [("fpfs", "recentre", True), ("fpfs:0.7,25", "offset", False), ("d4cnn", "recentre", False), ("d4cnn", "offset", True)],
+    [
+        ("fpfs", "recentre", True),
+        ("fpfs:0.7,25", "offset", False),
+        ("d4cnn", "recentre", False),
+        ("d4cnn", "offset", True),
+    ],
 )
 def test_all_doors_measure_about_the_same_places(tmp_path, galaxies_under_shear, estimator, way, own_psf):
     images, psf = galaxies_under_shear(0.0, 0.0, 0.0, 0.0)

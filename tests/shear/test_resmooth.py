@@ -7,7 +7,8 @@ import torch
 
 from lensdask.arrays import to_numpy
 from lensdask.fourier import coordinates
-from lensdask.shear.shapes.resmooth import Grid, Resmoothed, make_resmoother, resmooth, truncated_inverse
+from lensdask.shear.shapes.deconvolution import truncated_inverse
+from lensdask.shear.shapes.resmooth import Grid, Resmoothed, make_resmoother, resmooth
 
 SCALE = 0.2
 FINE, COARSE = Grid(64, 0.2), Grid(32, 0.4)

@@ -121,7 +121,7 @@ def test_a_chunk_prepares_each_psf_once(monkeypatch, images) -> None:
         prepared.append(np.shape(psf))
         return make_moments(psf, **settings)
 
-    monkeypatch.setattr("lensdask.shear.shapes.measurement.make_moments", counted)
+    monkeypatch.setattr("lensdask.shear.shapes.columns.make_moments", counted)
     many = np.tile(draw_psfs(SEVERAL, 1), (5, 1, 1))
     imaging = Imaging(many, 0.2, 0.5, psf_index=INDEX)
     measure_stamps(images, IDS, imaging, find_estimator("fpfs"), seed=0)

@@ -158,7 +158,7 @@ def _waves(n: int, pixel_scale: float, sigma: float) -> tuple[Float64, Float64]:
 def _row(n: int, pixel_scale: float, sigma: float, axis: int) -> npt.NDArray[np.complex128]:
     """Return i k1 or i k2 along its axis."""
     k1, k2 = _waves(n, pixel_scale, sigma)
-    return 1j * (k1[0], k2[:, 0])[axis]
+    return np.asarray(1j * (k1[0], k2[:, 0])[axis], dtype=np.complex128)
 
 
 def _summed(n: int, pixel_scale: float, *weights: Float64) -> Float64:

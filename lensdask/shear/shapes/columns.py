@@ -1,4 +1,4 @@
-"""Columns of a table of shapes, from batches of stamps: those of FPFS, those of a network, and where the galaxies are."""
+"""Columns of a table of shapes, from batches of stamps: of FPFS, of a network, and of where the galaxies are."""
 
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -136,5 +136,3 @@ def shape_columns(imaging: Imaging, chosen: Estimator, device: str) -> Columns:
     if chosen.path is not None:
         return _network_columns(imaging, chosen, device)
     return fpfs_columns(imaging, chosen.fpfs, device)
-
-

@@ -13,7 +13,16 @@ from array_api_compat import is_array_api_obj
 from lensdask.arrays import Array, constant, like, namespace
 from lensdask.fourier import centred_rfft2, wave_numbers
 
-__all__ = ["Places", "Planes", "along", "double_psf", "moved", "planes_of", "shifted", "truncated_inverse", "turned_psf"]
+__all__ = [
+    "Places",
+    "Planes",
+    "double_psf",
+    "moved",
+    "planes_of",
+    "shifted",
+    "truncated_inverse",
+    "turned_psf",
+]
 
 K_LIMIT = 3.0
 """Wave numbers beyond ``K_LIMIT / pixel_scale`` are dropped: the Nyquist row has no Hermitian partner."""
@@ -137,14 +146,14 @@ def moved(planes: Planes, places: Places, pixel_scale: float) -> tuple[Array, Ar
     tuple
         Half planes for g1 and for g2.
     """
+    D, V = planes.response, planes.value
     first, second = (
-        along(planes.response, places.sky[:, a, :], pixel_scale) + along(planes.value, places.drift[:, a, :], pixel_scale)
-        for a in (0, 1)
+        _along(D, places.sky[:, a, :], pixel_scale) + _along(V, places.drift[:, a, :], pixel_scale) for a in (0, 1)
     )
     return first, second
 
 
-def along(plane: Array, way: Array, pixel_scale: float) -> Array:
+def _along(plane: Array, way: Array, pixel_scale: float) -> Array:
     """Return half planes of the derivative along a way, shape (galaxy, 2)."""
     i_k1, i_k2 = (constant(_gradient, plane.shape[-2], pixel_scale, axis, reference=plane) for axis in (0, 1))
     way = _of_type(way, plane)[:, :, None, None]
@@ -152,4 +161,4 @@ def along(plane: Array, way: Array, pixel_scale: float) -> Array:
 
 
 def _gradient(n: int, pixel_scale: float, axis: int) -> npt.NDArray[np.complex128]:
-    return 1j * wave_numbers(n, pixel_scale)[axis]
+    return np.asarray(1j * wave_numbers(n, pixel_scale)[axis], dtype=np.complex128)

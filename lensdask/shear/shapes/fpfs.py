@@ -61,8 +61,7 @@ class Moments:
     """The linear map from pixels to the six moments, for the PSF and for the PSF turned by 90 degrees."""
 
     kernel: Array
-    """What makes of a stamp's plane ``F / P exp(-u/2)``: shape (n, n // 2 + 1); (galaxy, n, n // 2 + 1) where each stamp
-    has its own PSF; or (psf, n, n // 2 + 1)."""
+    """``exp(-u/2) / P``, which multiplies planes: shape (n, n // 2 + 1), or one for each stamp or each of some PSFs."""
     kernel90: Array
     """The same for the turned PSF."""
     pixels: Float64 | None
@@ -138,11 +137,11 @@ def make_moments(psf: Array, *, pixel_scale: float, settings: FPFS | None = None
     settings = settings or FPFS()
     psf = double_psf(psf)
     gaussian = constant(_gaussian, psf.shape[-1], pixel_scale, settings.sigma, reference=psf)
-    kernels = [gaussian * truncated_inverse(p, pixel_scale) for p in (psf, turned_psf(psf))]
+    kernel, kernel90 = (gaussian * truncated_inverse(p, pixel_scale) for p in (psf, turned_psf(psf)))
     if psf.ndim > 2 and not shared:
-        return Moments(*kernels, None, None, pixel_scale, settings)
-    pixels = [_pixel_weights(kernel, pixel_scale, settings.sigma) for kernel in kernels]
-    return Moments(*kernels, *pixels, pixel_scale, settings)
+        return Moments(kernel, kernel90, None, None, pixel_scale, settings)
+    pixels, pixels90 = (_pixel_weights(one, pixel_scale, settings.sigma) for one in (kernel, kernel90))
+    return Moments(kernel, kernel90, pixels, pixels90, pixel_scale, settings)
 
 
 def _project(images: Array, pixels: Array) -> Array:
@@ -187,9 +186,7 @@ def _moments(
     return sum_of(planes.value, weights), sum_of(planes.response, weights), added
 
 
-def fpfs_shapes(
-    images: Array, moments: Moments, renoise: Array | None = None, places: Places | None = None
-) -> Array:
+def fpfs_shapes(images: Array, moments: Moments, renoise: Array | None = None, places: Places | None = None) -> Array:
     """Return ellipticity, flux and their shear responses.
 
     Parameters

@@ -115,7 +115,8 @@ def measure_parts(
         What `measure_stamps` returns, for each estimator.
     """
     imaging, psf = _psf_of_galaxies(imaging)
-    flux, centroids = fpfs_columns(imaging, FPFS(), device), place_columns(imaging, device)
+    flux = fpfs_columns(imaging, FPFS(), device)
+    centroids = place_columns(imaging, device) if any(e.recentre for e in estimators) else None
     shapes = [None if _is_default(e) else shape_columns(imaging, e, device) for e in estimators]
     tables = []
     with torch_settings():
@@ -127,7 +128,7 @@ def measure_parts(
             given = _given_places(imaging, part, stamps)
             found: dict[bool, tuple[torch.Tensor, torch.Tensor]] = {}
             for recentre in {e.recentre for e in estimators}:
-                places = batches(centroids, given) if recentre else given
+                places = batches(centroids, given) if centroids and recentre else given
                 found[recentre] = places, batches(flux, places)
             tables.append([_table(batches, of, *found[e.recentre]) for e, of in zip(estimators, shapes, strict=True)])
     # Here, once, the host waits for the device.
@@ -166,7 +167,7 @@ def _given_places(imaging: Imaging, part: slice, stamps: torch.Tensor) -> torch.
 def _batches(
     stamps: torch.Tensor, renoise: torch.Tensor, psf: list[npt.NDArray[Any]], device: str
 ) -> Callable[[Columns, torch.Tensor], torch.Tensor]:
-    """Return a function that gives the columns of stamps, shape (galaxy, ..., n, n), at places, in batches of a size."""
+    """Return a function from places to the columns of stamps, shape (galaxy, ..., n, n), in batches of one size."""
     versions, n = stamps.shape[1:-2], stamps.shape[-1]
     count = versions.numel()
     pixels, second = stamps.reshape(-1, n, n).float(), renoise.repeat_interleave(count, 0)

@@ -36,6 +36,7 @@ from lensdask.shear.shapes.deconvolution import (
 
 __all__ = ["Grid", "Resmoothed", "Resmoother", "make_resmoother", "resmooth"]
 
+
 class Grid(NamedTuple):
     """Square output grid centred on the origin."""
 
