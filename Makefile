@@ -3,20 +3,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint science reproduce bench gpu clean
+.PHONY: demo test lint style science reproduce bench gpu clean
 
 # The main job at a size that a laptop does while one watches.
 demo: $(VENV)/.installed
 	$(BIN)/lensdask demo demo
 
 # What every change must pass, on two cores.
-test: lint
-	$(BIN)/pytest -n 2
+# Types are checked while the tests run: on one core they would keep the other waiting.
+test: style
+	$(BIN)/mypy & types=$$!; $(BIN)/pytest -n 2; tests=$$?; wait $$types && exit $$tests
 
-lint: $(VENV)/.installed-dev
+lint: style
+	$(BIN)/mypy
+
+style: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 
 # Slow: the accuracy that the package promises, with the numbers in docs/science.txt, and every experiment at size small.
 science: $(VENV)/.installed-dev
