@@ -5,10 +5,14 @@ listens on the loopback interface only, and a scheduler elsewhere is reached thr
 user insists.
 """
 
+import asyncio
+import atexit
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any
 
 import dask
@@ -47,6 +51,9 @@ _WATCH_SELDOM = {
 # the worker is not there at that moment: because it died once more, or because it takes so long to start.
 _NEVER_CLOSE_NANNIES = {"distributed.deploy.lost-worker-timeout": "365 days"}
 
+_END_SECONDS = 2.0
+"""How long workers have to end when a run is interrupted, before they are killed."""
+
 _MOST_WORKERS = 4096
 """More threads or processes than the cores of any machine only fill its memory."""
 
@@ -60,7 +67,8 @@ class ProcessSetup(distributed.WorkerPlugin):
     Parameters
     ----------
     ignore_interrupt
-        Leave Ctrl-C, which a terminal sends to every process started in it, to the client.
+        Leave Ctrl-C, which a terminal sends to every process started in it, to the client, and end the process without
+        a word when that ends it.
     """
 
     name = "lensdask-process-setup"
@@ -73,6 +81,8 @@ class ProcessSetup(distributed.WorkerPlugin):
         """Set signals up."""
         if self._ignore_interrupt:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            # Threads that compute meanwhile would abort the process while Python takes itself apart.
+            atexit.register(os._exit, 0)
 
 
 class _OwningClient(distributed.Client):
@@ -85,6 +95,23 @@ class _OwningClient(distributed.Client):
         self._owned, self.kind = started, kind
         # Dask asks whenever a worker leaves, so this holds as long as the cluster lives.
         self._settings = dask.config.set(_NEVER_CLOSE_NANNIES)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # What a run interrupted is not in its journal, and computed again: nobody shall wait for the end of it.
+        if kind is not None and issubclass(kind, KeyboardInterrupt) and self._owned is not None:
+            self._owned.sync(self._end_workers, self._owned)
+        distributed.Client.__exit__(self, kind, error, traceback)
+
+    @staticmethod
+    async def _end_workers(cluster: distributed.LocalCluster) -> None:
+        """End the processes of workers without waiting for what they compute."""
+        nannies = [one for one in cluster.workers.values() if isinstance(one, distributed.Nanny) and one.process]
+        for nanny in nannies:
+            # It shall not start another one.
+            nanny.close_gracefully()
+        await asyncio.gather(*(one.process.kill(_END_SECONDS, executor_wait=False) for one in nannies))
 
     def close(self, *args: Any, **kwargs: Any) -> None:
         """Close the client, then its cluster; both once."""
@@ -168,7 +195,10 @@ def set_up_workers(client: distributed.Client, *, ignore_interrupt: bool = False
 
 @contextmanager
 def quiet_client() -> Iterator[None]:
-    """Keep Dask's client from logging: a run tells of a lost scheduler in a line, not in a page of traceback."""
+    """Keep Dask's client from logging: a run tells of a lost scheduler in a line, not in a page of traceback.
+
+    The page may come last, when the client is closed that still tries to reach the scheduler.
+    """
     logger = logging.getLogger("distributed.client")
     before = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -18,13 +18,14 @@ from lensdask.compute import (
     Chunks,
     Task,
     choose_device,
+    cluster_of,
     describe_device,
     idle_gpus,
     run,
     set_up_workers,
     start_cluster,
 )
-from lensdask.compute.clusters import ProcessSetup, quiet_client, settle_device
+from lensdask.compute.clusters import ProcessSetup, settle_device
 from lensdask.errors import InputError
 from lensdask.shear import RunOptions
 
@@ -184,13 +185,22 @@ def test_a_cluster_whose_workers_cannot_be_set_up_is_closed(monkeypatch, kind):
     assert dask.config.get("scheduler", None) is None
 
 
-def test_the_log_of_a_client_is_quiet_during_runs_only():
+def test_the_log_of_a_client_is_quiet_during_runs_only(monkeypatch):
     logger = logging.getLogger("distributed.client")
     before = logger.level
     with start_cluster("threads", workers=1):
         assert logger.level == before
-    with quiet_client():
+    closed, close = [], distributed.Client.close
+
+    def told(client, *arguments, **options):
+        closed.append(logger.isEnabledFor(logging.ERROR))
+        close(client, *arguments, **options)
+
+    # One that is closed still tries to reach a scheduler that was lost.
+    monkeypatch.setattr(distributed.Client, "close", told)
+    with cluster_of(RunOptions(cluster="threads", workers=1)):
         assert not logger.isEnabledFor(logging.ERROR)
+    assert closed[0] is False
     assert logger.level == before
 
 

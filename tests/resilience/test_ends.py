@@ -72,6 +72,27 @@ def test_a_second_interrupt_keeps_the_advice(monkeypatch, capfd):
     assert capfd.readouterr().err.splitlines()[-1].endswith("continue with --resume")
 
 
+def test_an_interrupt_ends_workers_without_waiting_for_their_chunks(monkeypatch):
+    """Nobody hears of these any more, and the processes end by themselves, without leaving anything behind."""
+    monkeypatch.setattr("lensdask.compute.clusters._END_SECONDS", 100.0)
+    ends = []
+
+    def interrupted():
+        with start_cluster("local", workers=2) as client:
+            for nanny in client.cluster.workers.values():
+                nanny.process.on_exit = ends.append
+            busy = client.map(time.sleep, [600, 601])
+            while len(client.processing()) < 2 or not all(client.processing().values()):
+                time.sleep(0.05)
+            assert [future.status for future in busy] == ["pending"] * 2
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    # Not one was killed, as those are that do not end by themselves.
+    assert ends == [0, 0]
+
+
 @pytest.mark.usefixtures("here")
 def test_the_second_of_two_new_runs_is_not_told_to_replace_the_first(monkeypatch, capfd):
     with Journal("run/shapes.zarr.journal.jsonl") as first:

@@ -23,7 +23,7 @@ import distributed
 import numpy as np
 
 from lensdask.code import Code, code_now
-from lensdask.compute.clusters import quiet_client, settle_device
+from lensdask.compute.clusters import settle_device
 from lensdask.compute.devices import choose_device, describe_device, torch_settings
 from lensdask.compute.results import run_record
 from lensdask.compute.runs.attempts import Event, attempt_all, is_disk_full
@@ -173,7 +173,7 @@ def run(
         code = Code.of(type(task).__module__)
         measured = output.measured if isinstance(output, NewStore) else ()
         job = _Job(task, chunks, settle_device(options.device, client), store, measured, code)
-        with quiet_client(), Journal(journal) as book, _continuable(book, job, label):
+        with Journal(journal) as book, _continuable(book, job, label):
             _prepare(book, job, output, label, options.if_exists)
             if isinstance(output, NewStore) and output.path.exists():
                 _mend(book, job, output, options.show_progress)

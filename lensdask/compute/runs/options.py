@@ -9,7 +9,7 @@ from typing import get_args
 
 import distributed
 
-from lensdask.compute.clusters import check_workers, idle_gpus, set_up_workers, start_cluster
+from lensdask.compute.clusters import check_workers, idle_gpus, quiet_client, set_up_workers, start_cluster
 from lensdask.compute.devices import DEVICE_NAMES
 from lensdask.compute.report import check_report, performance_reported
 from lensdask.compute.runs.output import IfExists
@@ -72,7 +72,11 @@ def cluster_of(options: RunOptions) -> Iterator[distributed.Client | None]:
     InputError
         The cluster cannot be started or reached, or would be reached unencrypted.
     """
-    with _client(options) as client, performance_reported(client, options.performance_report):
+    with (
+        quiet_client(),
+        _client(options) as client,
+        performance_reported(client, options.performance_report),
+    ):
         yield client
 
 
