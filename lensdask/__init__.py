@@ -11,7 +11,8 @@ from lensdask.lazy import lazy_names
 if TYPE_CHECKING:
     from lensdask import lss, maps, massmap, reproduce, shear, sky, stats, stronglens
     from lensdask.compute import RunOptions, start_cluster
-    from lensdask.data import open, write  # noqa: A004  the name users know from xarray and GalSim
+    from lensdask.data import write
+    from lensdask.data.whole import open  # noqa: A004  the name users know from xarray and GalSim
 
     __version__: str
 else:

@@ -107,11 +107,12 @@ class _OwningClient(distributed.Client):
     @staticmethod
     async def _end_workers(cluster: distributed.LocalCluster) -> None:
         """End the processes of workers without waiting for what they compute."""
-        nannies = [one for one in cluster.workers.values() if isinstance(one, distributed.Nanny) and one.process]
+        nannies = [one for one in cluster.workers.values() if isinstance(one, distributed.Nanny)]
         for nanny in nannies:
             # It shall not start another one.
             nanny.close_gracefully()
-        await asyncio.gather(*(one.process.kill(_END_SECONDS, executor_wait=False) for one in nannies))
+        processes = [nanny.process for nanny in nannies if nanny.process]
+        await asyncio.gather(*(one.kill(_END_SECONDS, executor_wait=False) for one in processes))
 
     def close(self, *args: Any, **kwargs: Any) -> None:
         """Close the client, then its cluster; both once."""

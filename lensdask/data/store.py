@@ -22,7 +22,7 @@ from lensdask.data.checksums import SEAL, check_seal, configuration_hash
 from lensdask.data.regions import chunk_parts, chunk_region, dims_of, refuse_links, write_unit
 from lensdask.data.schema import Schema, UserColumn
 from lensdask.data.schemas import SCHEMAS
-from lensdask.data.template import layout_from_sizes, write_template
+from lensdask.data.template import coordinate_values, layout_from_sizes, with_ranges, write_template
 from lensdask.errors import InputError
 from lensdask.places import local_path
 from lensdask.version import code_version
@@ -71,7 +71,7 @@ def create(
     sizes
         Length of each dimension. Optional dimensions left out are absent from the store.
     coords
-        Coordinates, whole; a `range` is written piece by piece, without ever being in memory.
+        Coordinates, whole; a `range` takes no room in memory, and as an index none on disk.
     attributes
         Those of the schema; schema, schema_version and code_version are filled in.
     chunk
@@ -133,7 +133,8 @@ def write_chunk(path: PathLike, start: int, arrays: Mapping[str, np.ndarray]) ->
         raise InputError(f"{path}: the arrays of the chunk at {start} differ in length")
     for name, region in regions.items():
         refuse_links(path, name, targets[name], region)
-    for name, region in regions.items():
+    # In the order of their names: where the last one is, all are.
+    for name, region in sorted(regions.items()):
         targets[name][region] = arrays[name][(None,) * len(schema.outer_dims)]
 
 
@@ -172,7 +173,7 @@ def write(dataset: xr.Dataset, path: PathLike, *, chunk: int | None = None, over
             layout,
             sizes={str(dim): size for dim, size in dataset.sizes.items()},
             attributes={str(key): value for key, value in dataset.attrs.items()},
-            coords={str(name): values.values for name, values in dataset.coords.items()},
+            coords={str(name): coordinate_values(values) for name, values in dataset.coords.items()},
             whole=whole,
             chunk=step,
         )
@@ -205,7 +206,7 @@ def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
     chunks = {} if schema.outer_dims else {schema.unit_dim: max(units, default=-1)}
     dataset = _read_dataset(path, chunks)
     try:
-        dataset = schema.renamed(dataset, str(path))
+        dataset = schema.renamed(with_ranges(path, dataset), str(path))
         schema.validate(dataset)
         schema = schema.with_columns_of(dataset)
     except InputError as error:

@@ -1,10 +1,13 @@
 """The template of a store: metadata, coordinates and whole arrays, with the chunks still empty."""
 
+import operator
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import xarray as xr
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
@@ -13,7 +16,11 @@ from lensdask.data.checksums import seal
 from lensdask.data.schema import Schema, Variable, implied_coordinates
 from lensdask.errors import InputError
 
-__all__ = ["Layout", "layout_from_sizes", "write_template"]
+__all__ = ["Layout", "coordinate_values", "layout_from_sizes", "with_ranges", "write_template"]
+
+_RANGES = "index_ranges"
+"""Attribute of the group: start, stop and step of each index that is a range, by its name. An array of the ids of
+4e9 galaxies would be 32 GB, and no reader would be content with less than all of it."""
 
 # Indices are read whole at every opening: few large pieces, whatever the chunks of variables.
 _COORDINATE_CHUNK = 1 << 20
@@ -56,7 +63,8 @@ def write_template(
 ) -> None:
     """Write a group with `coords` and `whole` filled in, other variables of `layout` empty.
 
-    Coordinates that follow from the attributes are added, where `coords` has none.
+    An index that is a `range` is written as one, and takes no room. Coordinates that follow from the attributes are
+    added, where `coords` has none.
 
     Raises
     ------
@@ -71,15 +79,42 @@ def write_template(
         raise InputError(f"{schema.name} store: chunk is {chunk}; expected at least 1")
     if schema.outer_dims and chunk != 1:
         raise InputError(f"{schema.name} store: chunk is {chunk}; expected 1")
+    ranges = {n: [v.start, v.stop, v.step] for n, v in coords.items() if isinstance(v, range) and n in sizes}
     # xarray takes arrays not named after a dimension for data, unless they are listed here.
-    auxiliary = " ".join(name for name in coords if name not in sizes)
-    group = zarr.create_group(path, attributes=_plain(attributes) | {"coordinates": auxiliary})
+    auxiliary = {"coordinates": " ".join(name for name in coords if name not in sizes)}
+    group = zarr.create_group(path, attributes=_plain(attributes) | auxiliary | ({_RANGES: ranges} if ranges else {}))
     for name, dims in layout.items():
         if name not in whole:
             _create_array(group, schema, name, dims, tuple(sizes[d] for d in dims), chunk)
     for name, values in (*coords.items(), *whole.items()):
         _write_whole(group, schema, name, values, sizes, chunk)
     seal(path)
+
+
+def coordinate_values(coordinate: xr.DataArray) -> np.ndarray | range:
+    """Return the values of a coordinate of a dataset, for another store: a `range` where its index is one."""
+    index = coordinate.indexes.get(coordinate.name)
+    return range(index.start, index.stop, index.step) if isinstance(index, pd.RangeIndex) else coordinate.values
+
+
+def with_ranges(path: Path, dataset: xr.Dataset) -> xr.Dataset:
+    """Return a dataset as it was read from a store with the indices that are ranges, none of which is in memory.
+
+    Raises
+    ------
+    InputError
+        What the store says of them is nothing that lensdask writes.
+    """
+    ranges = dataset.attrs.pop(_RANGES, {})
+    try:
+        indices = {name: pd.RangeIndex(*map(operator.index, bounds)) for name, bounds in ranges.items()}
+        fits = all(dataset.sizes.get(name) == len(index) for name, index in indices.items())
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        fits = False
+    if not fits:
+        raise InputError(f"{path}: {_RANGES!r} is {ranges!r:.60}; expected start, stop and step of indices by name")
+    # Of plain arrays xarray asks whether they are Dask's.
+    return dataset.assign_coords({n: xr.Variable((n,), index, fastpath=True) for n, index in indices.items()})
 
 
 def _check_names(schema: Schema, coords: Mapping[str, Any], whole: Mapping[str, Any]) -> None:
@@ -111,15 +146,12 @@ def _write_whole(
     if shape != expected:
         raise InputError(f"{schema.name} store: {name!r} has shape {shape}; expected {expected}")
     schema.check_array(name, variable, dims, np.asarray(values[:1] if shape else values).dtype)
+    if isinstance(values, range) and name in sizes:
+        return
     # Only the index of a dimension is read at every opening; other coordinates are opened lazily, like variables.
     is_whole = name in sizes or bool(is_coord and schema.outer_dims)
     array = _create_array(group, schema, name, dims, expected, _COORDINATE_CHUNK if is_whole else chunk)
-    if isinstance(values, range):
-        # Piece by piece: the ids of a survey need not fit in memory.
-        for start in range(0, len(values), _COORDINATE_CHUNK):
-            array[start : start + _COORDINATE_CHUNK] = np.asarray(values[start : start + _COORDINATE_CHUNK])
-    else:
-        array[...] = values
+    array[...] = np.asarray(values)
 
 
 def _create_array(

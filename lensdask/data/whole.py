@@ -1,21 +1,26 @@
 """Whether every chunk that a store should have is there, at a glance or read to the last bit."""
 
 import math
+import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import xarray as xr
 import zarr
 
 from lensdask.data.checked import BLOSC_HEADER, blosc_length
 from lensdask.data.checksums import is_checked
 from lensdask.data.regions import chunk_file, chunk_start
 from lensdask.data.store import arrays_of, chunked, open_group
+from lensdask.data.store import open as open_store
 from lensdask.errors import InputError
+from lensdask.places import local_path
 
-__all__ = ["StoredChunk", "stored_chunks"]
+__all__ = ["StoredChunk", "open", "stored_chunks"]
 
 _CHECKSUM = 4
 """Bytes of one."""
@@ -62,6 +67,56 @@ class StoredChunk:
         except InputError:
             return "is damaged"
         return None
+
+
+def open(path: str | os.PathLike[str]) -> xr.Dataset:  # noqa: A001  users write lensdask.open
+    """Open any store of lensdask lazily, one Dask chunk per unit of writing, or per chunk that can be read alone.
+
+    Maps that were written without the coordinates of their pixels get them.
+
+    Parameters
+    ----------
+    path
+        Directory of the store.
+
+    Raises
+    ------
+    InputError
+        Nothing is at the path, it is no store of lensdask, its schema or version is unknown, or it is damaged. What is
+        read later raises the same for a chunk that is damaged, or missing where that would pass for data.
+
+    Warns
+    -----
+    UserWarning
+        Chunks are missing: no run has written them yet, or they were lost.
+    """
+    dataset = open_store(path)
+    lacking, count = _lacking(local_path(path, "a store"))
+    if lacking:
+        warnings.warn(
+            f"{path}: {lacking} of {count} chunks are missing, not written yet or lost; "
+            'continue the run that writes them with if_exists="resume"',
+            stacklevel=2,
+        )
+    return dataset
+
+
+def _lacking(path: Path) -> tuple[int, int]:
+    """Return how many chunks a store lacks, and how many it should have, by the array of each that is written last."""
+    group, schema = open_group(path, "r")
+    arrays = chunked(arrays_of(path, group), schema)
+    name = max(arrays, default="")
+    # Arrays without checksums, of an older lensdask, may lack chunks.
+    if not name or not is_checked(arrays[name].metadata.to_dict().get("codecs")):
+        return 0, 0
+    array = arrays[name]
+    grid = [-(-n // step) for n, step in zip(array.shape, array.shards or array.chunks, strict=True)]
+    # Folders of chunks before their files: of those that nobody began there may be hundreds of thousands.
+    folder = chunk_file(path, name, array, (0,) * array.ndim).parents[array.ndim - 1]
+    begun = [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()] if folder.is_dir() else []
+    places = ((number, *place) for number in begun for place in np.ndindex(*grid[1:]))
+    count = math.prod(grid)
+    return count - sum(chunk_file(path, name, array, place).exists() for place in places), count
 
 
 def stored_chunks(path: Path) -> Iterator[StoredChunk]:

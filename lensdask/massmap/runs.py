@@ -9,6 +9,7 @@ import xarray as xr
 from lensdask.compute import Chunks, NewStore, RunOptions, RunResult, refer_to, run
 from lensdask.data import MASS_MAPS, SHEAR_MAPS, Schema, file_sha256
 from lensdask.data import open as open_store
+from lensdask.data.template import coordinate_values
 from lensdask.errors import InputError
 from lensdask.maps.mock import Survey
 from lensdask.massmap.conditions import warn_of_conditions
@@ -141,7 +142,9 @@ def reconstruct_run(
         path,
         MASS_MAPS,
         sizes={dim: maps.sizes[dim] for dim in ("field", "y", "x")},
-        coords={name: maps[name].values for name in ("field", "ra", "dec", "y", "x") if name in maps.coords},
+        coords={
+            name: coordinate_values(maps[name]) for name in ("field", "ra", "dec", "y", "x") if name in maps.coords
+        },
         attributes=mass_attributes(maps, chosen),
         optional=products.names,
         measured=("kappa",),

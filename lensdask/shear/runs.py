@@ -9,6 +9,7 @@ import numpy as np
 from lensdask.compute import Chunks, NewStore, RunOptions, RunResult, refer_to, require_finished, run
 from lensdask.data import SHAPES, STAMPS
 from lensdask.data import open as open_store
+from lensdask.data.template import coordinate_values
 from lensdask.errors import InputError, check_number
 from lensdask.places import local_path
 from lensdask.shear.calibration.estimate import Bias, bias_of_sums
@@ -146,7 +147,7 @@ def measure_run(
         path,
         SHAPES.with_columns_of(columns),
         sizes={dim: stamps.sizes[dim] for dim in ("galaxy", "shear") if dim in stamps.dims},
-        coords={n: stamps[n].values for n in ("galaxy", "g1", "g2", *columns.coords) if n in stamps.coords},
+        coords={n: coordinate_values(stamps[n]) for n in ("galaxy", "g1", "g2", *columns.coords) if n in stamps.coords},
         attributes={"estimator": chosen.name},
         measured=tuple(SHAPES.variables),
         fixed={str(name): column.values for name, column in columns.data_vars.items()},

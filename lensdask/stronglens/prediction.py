@@ -26,6 +26,7 @@ from lensdask.compute import (
     torch_settings,
 )
 from lensdask.data import LENS_FITS, LENS_PREDICTIONS, LENSES, common_attributes
+from lensdask.data.template import coordinate_values
 from lensdask.errors import InputError
 from lensdask.stronglens.fitting.fit import fit_smooth
 from lensdask.stronglens.fitting.maps import maps_of
@@ -251,7 +252,7 @@ def classify_run(
         path,
         LENS_PREDICTIONS,
         {"lens": count} | {name: len(values) for name, values in names.items()},
-        {"lens": dataset["lens"].values, **names},
+        {"lens": coordinate_values(dataset["lens"]), **names},
         _attributes(found, dataset),
         optional=COLUMNS[found.task],
         measured=COLUMNS[found.task],
