@@ -6,17 +6,22 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from lensdask.errors import InputError
+from lensdask.remote import RemotePath
 
-__all__ = ["local_path", "located"]
+__all__ = ["PathLike", "Place", "local_path", "located", "version_of"]
 
-PathLike = str | os.PathLike[str]
+PathLike = str | os.PathLike[str] | RemotePath
+"""What a user gives for a place: a path, or a URL."""
+
+Place = Path | RemotePath
+"""Where a store is."""
 
 # pathlib, and so every option of the command line, makes one slash of two.
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.:-]+):/+(?P<rest>.*)", re.DOTALL)
 
 
-def located(path: PathLike) -> Path | str:
-    """Return a path of this machine as one, ``file://…`` too, and any other URL as text.
+def located(path: PathLike) -> Place:
+    """Return a path of this machine as one, ``file://…`` too, and any other URL as what is behind it.
 
     Parameters
     ----------
@@ -26,8 +31,10 @@ def located(path: PathLike) -> Path | str:
     Raises
     ------
     InputError
-        It is empty.
+        It is empty, or a URL without a name or with a password.
     """
+    if isinstance(path, RemotePath):
+        return path
     text = os.fspath(path)
     if not text:
         raise InputError("the path is empty; expected the name of a file, a folder or a store")
@@ -36,7 +43,14 @@ def located(path: PathLike) -> Path | str:
         return Path(text)
     if found["scheme"] in ("file", "local"):
         return Path("/" + unquote(found["rest"]))
-    return f"{found['scheme']}://{found['rest']}"
+    host = found["rest"].partition("/")[0]
+    if re.search(":.*@", host):
+        # Messages, journals and graphs name the places of stores.
+        raise InputError(f"{found['scheme']}://…: a password in a URL; expected it in the configuration of fsspec")
+    name = found["rest"].rstrip("/")
+    if not name:
+        raise InputError(f"{found['scheme']}:// has no name of a store; expected one after it")
+    return RemotePath(f"{found['scheme']}://{name}")
 
 
 def local_path(path: PathLike, what: str) -> Path:
@@ -55,6 +69,17 @@ def local_path(path: PathLike, what: str) -> Path:
         It is empty, or the URL of another place.
     """
     place = located(path)
-    if isinstance(place, str):
+    if isinstance(place, RemotePath):
         raise InputError(f"{place}: {what} cannot be behind a URL; expected a path of this machine")
     return place
+
+
+def version_of(file: Place) -> str:
+    """Return what changes when a file is replaced.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none.
+    """
+    return str(file.stat().st_mtime_ns) if isinstance(file, Path) else file.version()

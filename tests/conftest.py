@@ -3,7 +3,7 @@
 import hypothesis
 import pytest
 
-pytest_plugins = ("field_fixtures", "tile_fixtures")
+pytest_plugins = ("field_fixtures", "server_fixtures", "tile_fixtures")
 
 # A machine may be busy with other things: no test is about the time that an example takes.
 hypothesis.settings.register_profile("lensdask", deadline=None)

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "lensdask"
 
 LAYERS = (
-    {"arrays", "code", "conventions", "errors", "fourier", "lazy", "places", "random", "version"},
+    {"arrays", "code", "conventions", "errors", "fourier", "lazy", "places", "random", "remote", "version"},
     {"data", "stats"},
     {"compute"},
     {"training"},

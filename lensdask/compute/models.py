@@ -15,7 +15,7 @@ from lensdask.compute.runs.task import NOT_IDENTITY
 from lensdask.data import SCHEMAS, check_unchanged, load_card, load_into
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
-from lensdask.places import local_path
+from lensdask.places import PathLike, located, version_of
 
 if TYPE_CHECKING:
     import torch
@@ -69,7 +69,7 @@ class StoreReference:
     """A store by its place and its content: small enough to travel with every task."""
 
     path: str = field(metadata=NOT_IDENTITY)
-    """Directory of the store."""
+    """Directory of the store, or its URL."""
     hash: str
     """Its attribute ``configuration_hash``."""
 
@@ -82,9 +82,9 @@ class StoreReference:
             It is no store of lensdask, or another one than was referred to.
         """
         try:
-            written = (local_path(self.path, "a store") / "zarr.json").stat().st_mtime_ns
+            written = version_of(located(self.path) / "zarr.json")
         except FileNotFoundError:
-            written = 0
+            written = ""
         found = _opened(self.path, written)
         check_unchanged(self.path, found.attrs["configuration_hash"], self.hash, "store")
         return found
@@ -110,11 +110,13 @@ class StoreReference:
         return part.compute(scheduler="synchronous")
 
 
-def refer_to(path: Path, store: "xr.Dataset") -> StoreReference:
+def refer_to(path: PathLike, store: "xr.Dataset") -> StoreReference:
     """Return the reference to a store that is open here."""
-    return StoreReference(str(local_path(path, "a store").resolve()), store.attrs["configuration_hash"])
+    place = located(path)
+    # Workers may run in another directory than this process.
+    return StoreReference(str(place.resolve() if isinstance(place, Path) else place), store.attrs["configuration_hash"])
 
 
 @lru_cache(maxsize=16)
-def _opened(path: str, _written: int) -> "xr.Dataset":
+def _opened(path: str, _written: str) -> "xr.Dataset":
     return open_store(path)

@@ -2,6 +2,7 @@
 
 from lensdask.data.checksums import configuration_hash
 from lensdask.data.files import check_unchanged, file_sha256
+from lensdask.data.groups import remove, require_store, sweep_partial
 from lensdask.data.schema import Attribute, Schema, Variable
 from lensdask.data.schemas import (
     LENS_FITS,
@@ -21,9 +22,6 @@ from lensdask.data.store import (
     common_attributes,
     create,
     open,  # noqa: A004  users write lensdask.open
-    remove,
-    require_store,
-    sweep_partial,
     write,
     write_chunk,
 )

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import zarr
@@ -20,11 +21,14 @@ from zarr.core.buffer import Buffer, BufferPrototype, NDBuffer
 from zarr.core.codec_pipeline import BatchedCodecPipeline
 from zarr.core.indexing import SelectorTuple
 from zarr.registry import register_pipeline
+from zarr.storage import FsspecStore
 
 from lensdask.data.checksums import is_checked
 from lensdask.errors import InputError
+from lensdask.places import Place, located
+from lensdask.remote import RemotePath, options_of, reached
 
-__all__ = ["BLOSC_HEADER", "CheckedPipeline", "blosc_length", "checked_arrays"]
+__all__ = ["BLOSC_HEADER", "CheckedPipeline", "RemoteStore", "blosc_length", "checked_arrays", "zarr_store"]
 
 BLOSC_HEADER = 16
 """Bytes at the beginning of what Blosc has compressed."""
@@ -33,6 +37,33 @@ BLOSC_HEADER = 16
 def blosc_length(header: bytes) -> int:
     """Return the length of the compressed chunk with its header, as that says."""
     return int.from_bytes(header[12:BLOSC_HEADER], "little")
+
+
+class RemoteStore(FsspecStore):
+    """A store behind a URL, which is its name."""
+
+    version = ""
+    """Of its metadata: Dask names chunks after it too, and never takes those of a store that was replaced."""
+
+    def __str__(self) -> str:
+        return str(located(self.fs.unstrip_protocol(self.path)))
+
+
+def zarr_store(place: Place, mode: str) -> Path | FsspecStore:
+    """Return what Zarr takes for a store.
+
+    Parameters
+    ----------
+    place
+        Its directory.
+    mode
+        "r" to read, "r+" also to write.
+    """
+    if not isinstance(place, RemotePath):
+        return place
+    with reached(place):
+        options = options_of(place.url)
+        return RemoteStore.from_url(place.url, storage_options=options, read_only=mode == "r")
 
 
 @dataclass(frozen=True)
@@ -49,8 +80,13 @@ class _Chunk:
     def name(self) -> str:
         return str(self.file).removeprefix("file://")
 
+    @property
+    def place(self) -> RemotePath | None:
+        return RemotePath(self.name) if _is_remote(self.file) else None
+
     async def get(self, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
-        found = await self.file.get(prototype, byte_range)
+        with reached(self.place):
+            found = await self.file.get(prototype, byte_range)
         if found is None and not self.may_lack:
             raise InputError(
                 f"{self.name} is missing: a chunk that was lost, or not written yet; expected a whole store"
@@ -87,7 +123,9 @@ class CheckedPipeline(BatchedCodecPipeline):
         ((file, spec, *places),) = batch_info
         codecs = list(self)
         checked = is_checked([codec.to_dict() for codec in codecs])
-        fills = spec.fill_value == spec.fill_value  # NaN is not
+        # NaN, which is no equal of itself, tells that it is no value; but runs, which leave chunks for later, write to
+        # no URL.
+        fills = spec.fill_value == spec.fill_value or _is_remote(file)
         chunk = _Chunk(file, not (checked and fills), not checked and isinstance(codecs[-1], BloscCodec))
         batch: Any = [(chunk, spec, *places)]
         try:
@@ -97,6 +135,10 @@ class CheckedPipeline(BatchedCodecPipeline):
         except (ValueError, RuntimeError) as error:
             reason = str(error).partition(".")[0]
             raise InputError(f"{chunk.name} is damaged ({reason}); expected the chunk as it was written") from error
+
+
+def _is_remote(file: ByteGetter) -> bool:
+    return isinstance(getattr(file, "store", None), RemoteStore)
 
 
 _LOCK = threading.Lock()

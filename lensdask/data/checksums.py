@@ -7,10 +7,11 @@ the group, so that no bit of them, and no array, can be lost without notice. Chu
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from lensdask.errors import InputError
+from lensdask.places import Place
+from lensdask.remote import RemotePath
 
 __all__ = ["SEAL", "check_seal", "configuration_hash", "is_checked", "seal"]
 
@@ -35,15 +36,15 @@ def configuration_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def seal(path: Path) -> None:
+def seal(path: Place) -> None:
     """Write the checksums of the metadata of a store into the store: the last that is done to its metadata."""
-    group = _document(path / _FILE)
+    group = _parsed(path / _FILE, (path / _FILE).read_bytes())
     group["attributes"].pop(SEAL, None)
     group["attributes"][SEAL] = {name: configuration_hash(one) for name, one in _documents(path, group).items()}
     (path / _FILE).write_text(json.dumps(group, indent=2))
 
 
-def check_seal(path: Path) -> None:
+def check_seal(path: Place) -> None:
     """Check the metadata of a store against their checksums; a store of an older lensdask has none.
 
     Raises
@@ -52,10 +53,10 @@ def check_seal(path: Path) -> None:
         Metadata were changed, are missing or no JSON; the message names the file.
     """
     if not (path / _FILE).is_file():
-        if any(path.glob(f"*/{_FILE}")):
+        if _contents(path):
             raise InputError(f"{path / _FILE} is missing; {_EXPECTED}")
         return
-    group = _document(path / _FILE)
+    group = _parsed(path / _FILE, (path / _FILE).read_bytes())
     attributes = group.get("attributes")
     sealed = attributes.pop(SEAL, None) if isinstance(attributes, dict) else None
     found = _documents(path, group)
@@ -84,14 +85,21 @@ def is_checked(codecs: object) -> bool:
     return bool(last.get("name") == "crc32c")
 
 
-def _documents(path: Path, group: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _documents(path: Place, group: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the metadata of a store: those of each array by its name, and without a name those of the group."""
-    return {"": group} | {file.parent.name: _document(file) for file in sorted(path.glob(f"*/{_FILE}"))}
+    return {"": group} | {name: _parsed(path / name / _FILE, text) for name, text in sorted(_contents(path).items())}
 
 
-def _document(file: Path) -> dict[str, Any]:
+def _contents(path: Place) -> dict[str, bytes]:
+    """Return what is in the files of the metadata of arrays, by the names of these."""
+    if isinstance(path, RemotePath):
+        return path.read_each(_FILE)
+    return {file.parent.name: file.read_bytes() for file in path.glob(f"*/{_FILE}")}
+
+
+def _parsed(file: Place, text: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_bytes())
+        found = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file} is damaged: it is no JSON; {_EXPECTED}") from error
     if not isinstance(found, dict):

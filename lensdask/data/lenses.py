@@ -1,7 +1,6 @@
 """The schemas of strong lenses: images, and what networks say of them."""
 
-from lensdask.data.common import COMMON
-from lensdask.data.schema import Attribute, Schema, Variable
+from lensdask.data.schema import COMMON, Attribute, Schema, Variable
 
 __all__ = ["LENSES", "LENS_FITS", "LENS_PREDICTIONS"]
 

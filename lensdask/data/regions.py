@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,8 @@ import zarr
 
 from lensdask.data.schema import Schema
 from lensdask.errors import InputError
+from lensdask.places import Place
+from lensdask.remote import RemotePath
 
 __all__ = ["chunk_file", "chunk_parts", "chunk_region", "chunk_start", "dims_of", "refuse_links", "write_unit"]
 
@@ -92,7 +93,7 @@ def _place(where: str, target: "zarr.Array[Any]", schema: Schema, start: int) ->
     return [slice(i, i + 1) for i in place], first
 
 
-def refuse_links(path: Path, name: str, target: "zarr.Array[Any]", region: tuple[slice, ...]) -> None:
+def refuse_links(path: Place, name: str, target: "zarr.Array[Any]", region: tuple[slice, ...]) -> None:
     """Refuse to write through a link to a place outside of the store; files are replaced, folders are followed.
 
     Raises
@@ -100,15 +101,17 @@ def refuse_links(path: Path, name: str, target: "zarr.Array[Any]", region: tuple
     InputError
         There is one.
     """
+    if isinstance(path, RemotePath):
+        return
     root, steps = path.resolve(), target.shards or target.chunks
     numbers = [range(part.start // step, -(-part.stop // step)) for part, step in zip(region, steps, strict=False)]
     for position in itertools.product(*numbers, *([0] for _ in range(target.ndim - len(region)))):
-        chunk = chunk_file(path, name, target, position)
+        chunk = path / name / target.metadata.encode_chunk_key(position)
         if not chunk.parent.resolve().is_relative_to(root):
             raise InputError(f"{path}: a link in {name!r} leads out of the store; expected a folder of its own")
 
 
-def chunk_file(path: Path, name: str, array: "zarr.Array[Any]", place: tuple[int, ...]) -> Path:
+def chunk_file(path: Place, name: str, array: "zarr.Array[Any]", place: tuple[int, ...]) -> Place:
     """Return the file of a chunk, or of a shard, by its number along each dimension."""
     return path / name / array.metadata.encode_chunk_key(place)
 

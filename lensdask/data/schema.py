@@ -15,7 +15,7 @@ import xarray as xr
 from lensdask.errors import InputError
 from lensdask.fourier import coordinates
 
-__all__ = ["Attribute", "Schema", "UserColumn", "Variable", "implied_coordinates"]
+__all__ = ["COMMON", "Attribute", "Schema", "UserColumn", "Variable", "implied_coordinates"]
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,15 @@ class Attribute:
             return isinstance(value, list | tuple) and all(_is_number(v) or self.accepts(v) for v in value)
         types: dict[str, type] = {"text": str, "number": Real, "whole number": Integral}
         return isinstance(value, types[self.kind]) and not isinstance(value, bool)
+
+
+COMMON = {
+    "schema": Attribute("text", "1", "name of the schema"),
+    "schema_version": Attribute("whole number", "1", "version of the schema"),
+    "code_version": Attribute("text", "1", "version of the lensdask that made the dataset"),
+    "configuration_hash": Attribute("text", "1", "sha256 of what decides the content"),
+}
+"""What all datasets say of themselves."""
 
 
 def _is_number(value: object) -> TypeGuard[float]:

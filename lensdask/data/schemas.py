@@ -7,9 +7,8 @@ else.
 
 from collections.abc import Mapping
 
-from lensdask.data.common import COMMON
 from lensdask.data.lenses import LENS_FITS, LENS_PREDICTIONS, LENSES
-from lensdask.data.schema import Attribute, Schema, Variable
+from lensdask.data.schema import COMMON, Attribute, Schema, Variable
 
 __all__ = [
     "COMMON",

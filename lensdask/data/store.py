@@ -4,44 +4,26 @@ Chunks that were never written read as NaN, or raise where numbers are whole or 
 for a complete one. Chunks carry checksums, and so do the metadata: what is damaged is refused by name, never read.
 """
 
-import glob
-import os
-import shutil
-import uuid
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
 import zarr
 
-from lensdask.data.checked import checked_arrays
-from lensdask.data.checksums import SEAL, check_seal, configuration_hash
-from lensdask.data.regions import chunk_parts, chunk_region, dims_of, refuse_links, write_unit
+from lensdask.data.checked import RemoteStore, checked_arrays, zarr_store
+from lensdask.data.checksums import SEAL, configuration_hash, seal
+from lensdask.data.groups import arrays_of, chunked, open_group, staged
+from lensdask.data.regions import chunk_parts, chunk_region, refuse_links, write_unit
 from lensdask.data.schema import Schema, UserColumn
 from lensdask.data.schemas import SCHEMAS
 from lensdask.data.template import coordinate_values, layout_from_sizes, with_ranges, write_template
 from lensdask.errors import InputError
-from lensdask.places import local_path
+from lensdask.places import PathLike, Place, local_path, located, version_of
+from lensdask.remote import reached
 from lensdask.version import code_version
 
-__all__ = [
-    "arrays_of",
-    "chunked",
-    "common_attributes",
-    "create",
-    "open",
-    "open_group",
-    "remove",
-    "require_store",
-    "sweep_partial",
-    "write",
-    "write_chunk",
-]
-
-PathLike = str | os.PathLike[str]
+__all__ = ["common_attributes", "create", "open", "write", "write_chunk"]
 
 
 def common_attributes(schema: Schema, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,7 +47,7 @@ def create(
     Parameters
     ----------
     path
-        Directory of the store; must not exist.
+        Directory of the store, on this machine; must not exist.
     schema
         What the store will hold.
     sizes
@@ -87,7 +69,7 @@ def create(
         The path exists, or an array does not follow the schema or the sizes.
     """
     whole = {name: np.asarray(values) for name, values in (fixed or {}).items()}
-    with _staged(Path(path), overwrite=False) as staging:
+    with staged(local_path(path, "a store that is written in parts"), overwrite=False) as staging:
         write_template(
             staging,
             schema,
@@ -98,15 +80,16 @@ def create(
             whole=whole,
             chunk=schema.chunk if chunk is None else chunk,
         )
+        seal(staging)
 
 
 def write_chunk(path: PathLike, start: int, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write whole chunks of every chunked variable. This is the only writer.
+    """Write whole chunks of every chunked variable.
 
     Parameters
     ----------
     path
-        Directory of the store.
+        Directory of the store, on this machine.
     start
         Position of the first element along the store's unit dimension; where the schema has outer dimensions, position
         of the chunk among all, the last dimension fastest.
@@ -119,9 +102,19 @@ def write_chunk(path: PathLike, start: int, arrays: Mapping[str, np.ndarray]) ->
         Start or end is not at a chunk boundary (the end of the store is one), a name is unknown or
         missing, a shape or type differs from the template, or a link leads out of the store.
     """
-    path = Path(path)
+    path = local_path(path, "a store that is written in parts")
     group, schema = open_group(path, "r+")
-    targets = chunked(arrays_of(path, group), schema)
+    _fill(path, schema, chunked(arrays_of(path, group), schema), start, arrays)
+
+
+def _fill(
+    path: Place,
+    schema: Schema,
+    targets: "Mapping[str, zarr.Array[Any]]",
+    start: int,
+    arrays: Mapping[str, np.ndarray],
+) -> None:
+    """Write whole chunks into the chunked variables of a store. This is the only writer."""
     for verb, names in (("lacks", set(targets) - set(arrays)), ("has", set(arrays) - set(targets))):
         if names:
             expected = ", ".join(targets)
@@ -146,7 +139,8 @@ def write(dataset: xr.Dataset, path: PathLike, *, chunk: int | None = None, over
     dataset
         Names its schema in the attribute ``schema``, and follows it.
     path
-        Directory of the store.
+        Directory of the store, or its URL: ``s3://bucket/name`` (needs ``pip install 'lensdask[s3]'``),
+        ``memory://name``, any that fsspec writes to.
     chunk
         Length of a chunk along ``schema.unit_dim``; the schema's by default.
     overwrite
@@ -155,7 +149,9 @@ def write(dataset: xr.Dataset, path: PathLike, *, chunk: int | None = None, over
     Raises
     ------
     InputError
-        The dataset does not follow a schema that this lensdask knows, or the path exists.
+        The dataset does not follow a schema that this lensdask knows, the path exists, or the URL cannot be written to.
+    ConnectionError
+        The server of a URL does not answer.
     """
     name = str(dataset.attrs.get("schema"))
     if name not in SCHEMAS:
@@ -166,22 +162,31 @@ def write(dataset: xr.Dataset, path: PathLike, *, chunk: int | None = None, over
     unit, step = schema.unit_dim, schema.chunk if chunk is None else chunk
     layout = {str(name): tuple(map(str, v.dims)) for name, v in dataset.data_vars.items()}
     whole = {name: dataset[name].values for name, dims in layout.items() if unit not in dims or name in columns}
-    with _staged(local_path(path, "a store"), overwrite) as staging:
-        write_template(
-            staging,
-            schema,
-            layout,
-            sizes={str(dim): size for dim, size in dataset.sizes.items()},
-            attributes={str(key): value for key, value in dataset.attrs.items()},
-            coords={str(name): coordinate_values(values) for name, values in dataset.coords.items()},
-            whole=whole,
-            chunk=step,
-        )
+    coords = {str(name): coordinate_values(values) for name, values in dataset.coords.items()}
+    place = located(path)
+    with staged(place, overwrite) as staging:
+        with reached(place):
+            write_template(
+                staging,
+                schema,
+                layout,
+                sizes={str(dim): size for dim, size in dataset.sizes.items()},
+                attributes={str(key): value for key, value in dataset.attrs.items()},
+                coords=coords,
+                whole=whole,
+                chunk=step,
+            )
+            targets = chunked(
+                arrays_of(staging, zarr.open_group(zarr_store(staging, "r+"), use_consolidated=False)), SCHEMAS[name]
+            )
         for start, rows in chunk_parts(schema, dataset.sizes, step):
             block = dataset.drop_vars(whole).isel(rows)
             # Asked for what is in memory, `compute` imports Dask.
             block = block.compute() if block.chunks else block
-            write_chunk(staging, start, {str(n): v.values for n, v in block.data_vars.items()})
+            with reached(place):
+                _fill(staging, schema, targets, start, {str(n): v.values for n, v in block.data_vars.items()})
+        # Last: what is not sealed is no store, if this is cut off.
+        seal(staging)
 
 
 def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
@@ -192,25 +197,28 @@ def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
     Parameters
     ----------
     path
-        Directory of the store.
+        Directory of the store, or its URL: ``s3://bucket/name`` (needs ``pip install 'lensdask[s3]'``),
+        ``memory://name``, any that fsspec reads and lists.
 
     Raises
     ------
     InputError
         Nothing is at the path, it is no store of lensdask, its schema or version is unknown, or it is damaged. What is
         read later raises the same for a chunk that is damaged, or missing where that would pass for data.
+    ConnectionError
+        The server of a URL does not answer.
     """
-    path = local_path(path, "a store")
-    group, schema = open_group(path, "r")
-    units = {write_unit(array, schema.unit_dim) for array in chunked(arrays_of(path, group), schema).values()}
+    place = located(path)
+    group, schema = open_group(place, "r")
+    units = {write_unit(array, schema.unit_dim) for array in chunked(arrays_of(place, group), schema).values()}
     chunks = {} if schema.outer_dims else {schema.unit_dim: max(units, default=-1)}
-    dataset = _read_dataset(path, chunks)
+    dataset = _read_dataset(place, chunks)
     try:
-        dataset = schema.renamed(with_ranges(path, dataset), str(path))
+        dataset = schema.renamed(with_ranges(place, dataset), str(place))
         schema.validate(dataset)
         schema = schema.with_columns_of(dataset)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{place}: {error}") from error
     for name, coordinate in dataset.coords.items():
         if schema.unit_dim not in coordinate.dims or schema.outer_dims:
             dataset[name] = coordinate.load()
@@ -221,11 +229,14 @@ def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
     return schema.described(dataset)
 
 
-def _read_dataset(path: Path, chunks: dict[str, int]) -> xr.Dataset:
+def _read_dataset(path: Place, chunks: dict[str, int]) -> xr.Dataset:
+    store = zarr_store(path, "r")
+    if isinstance(store, RemoteStore):
+        store.version = version_of(path / "zarr.json")
     try:
-        with checked_arrays():
+        with checked_arrays(), reached(path):
             dataset: xr.Dataset = xr.open_zarr(
-                path, consolidated=False, zarr_format=3, chunks=chunks, decode_times=False
+                store, consolidated=False, zarr_format=3, chunks=chunks, decode_times=False
             )
     except InputError:
         raise
@@ -236,125 +247,9 @@ def _read_dataset(path: Path, chunks: dict[str, int]) -> xr.Dataset:
     return dataset
 
 
-def require_store(path: PathLike) -> None:
-    """Check that a path is a store of lensdask, of any schema and version, that may be deleted.
-
-    Raises
-    ------
-    InputError
-        It is something else, or a link.
-    """
-    _read_group(Path(path), "r")
-    if Path(path).is_symlink():
-        raise InputError(f"{path} is a link, which lensdask does not delete; expected the store itself")
-
-
-def remove(path: PathLike) -> None:
-    """Delete a store of lensdask, of any schema and version.
-
-    It is renamed first: a path holds a whole store or none, also if this is cut off; `sweep_partial` takes the rest.
-
-    Raises
-    ------
-    InputError
-        The path is something else, which is never deleted, or a link. Links inside are removed, not followed.
-    """
-    require_store(path)
-    shutil.rmtree(Path(path).rename(_partial(Path(path))))
-
-
-def sweep_partial(path: PathLike) -> int:
-    """Remove what killed writers left in and beside a store; return how many files and directories.
-
-    No writer may be at work. The leftovers never replace finished chunks, since Zarr writes beside
-    and renames; they only fill the disk. Links are removed, not followed.
-    """
-    path = Path(path)
-    leftovers = [*path.rglob("*.partial"), *path.parent.glob(f".{glob.escape(path.name)}.*.partial")]
-    for leftover in leftovers:
-        if leftover.is_dir() and not leftover.is_symlink():
-            shutil.rmtree(leftover)
-        else:
-            leftover.unlink()
-    return len(leftovers)
-
-
 def _own_attributes(schema: Schema) -> dict[str, Any]:
     return {
         "schema": schema.name,
         "schema_version": schema.version,
         "code_version": code_version(),
     }
-
-
-@contextmanager
-def _staged(path: Path, overwrite: bool) -> Iterator[Path]:
-    """Give a sibling to write into; it becomes `path` if all goes well, else it is removed."""
-    if path.exists() and not overwrite:
-        raise InputError(f"{path} exists; replace it with overwrite=True")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = _partial(path)
-    try:
-        yield staging
-        if overwrite and path.exists():
-            remove(path)
-        staging.rename(path)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _partial(path: Path) -> Path:
-    """Return a name beside a store for what is not whole yet, or any more."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-
-
-def _read_group(path: Path, mode: Literal["r", "r+"]) -> tuple[zarr.Group, str, object]:
-    if not path.exists():
-        raise InputError(f"{path} does not exist; expected a store written by lensdask")
-    try:
-        # What lies in the store counts, not what consolidated metadata, which lensdask never writes, say of it.
-        group = zarr.open_group(path, mode=mode, zarr_format=3, use_consolidated=False)
-        return group, str(group.attrs["schema"]), group.attrs["schema_version"]
-    except (FileNotFoundError, NotADirectoryError, KeyError, ValueError) as error:
-        # Not every error of the file system: one worker may have lost a mount that the others see.
-        raise InputError(f"{path} is not a store written by lensdask") from error
-
-
-def open_group(path: Path, mode: Literal["r", "r+"]) -> tuple[zarr.Group, Schema]:
-    """Return the group of a store, whose metadata are whole, and its schema.
-
-    Raises
-    ------
-    InputError
-        As for `open`.
-    """
-    check_seal(path)
-    group, name, version = _read_group(path, mode)
-    schema = SCHEMAS.get(name)
-    if schema is None:
-        raise InputError(f"{path}: schema {name!r} is unknown; expected {' or '.join(SCHEMAS)}")
-    if version != schema.version:
-        raise InputError(f"{path}: version {version} of schema {name!r}; this lensdask reads {schema.version}")
-    return group, schema
-
-
-def arrays_of(path: Path, group: zarr.Group) -> "dict[str, zarr.Array[Any]]":
-    """Return the arrays of a store, checked when they are read.
-
-    Raises
-    ------
-    InputError
-        One of them is none that lensdask could have written.
-    """
-    try:
-        with checked_arrays():
-            return dict(group.arrays())
-    except ValueError as error:
-        detail = str(error).splitlines()[0]
-        raise InputError(f"{path}: an array cannot be read ({detail}); expected one written by lensdask") from error
-
-
-def chunked(arrays: "Mapping[str, zarr.Array[Any]]", schema: Schema) -> "dict[str, zarr.Array[Any]]":
-    """Return those arrays that are written chunk by chunk."""
-    unit = schema.unit_dim
-    return {name: array for name, array in arrays.items() if name in schema.variables and unit in dims_of(array)}

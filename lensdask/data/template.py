@@ -2,7 +2,6 @@
 
 import operator
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,10 @@ import xarray as xr
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
-from lensdask.data.checked import checked_arrays
-from lensdask.data.checksums import seal
+from lensdask.data.checked import checked_arrays, zarr_store
 from lensdask.data.schema import Schema, Variable, implied_coordinates
 from lensdask.errors import InputError
+from lensdask.places import Place
 
 __all__ = ["Layout", "coordinate_values", "layout_from_sizes", "with_ranges", "write_template"]
 
@@ -51,7 +50,7 @@ def layout_from_sizes(
 
 
 def write_template(
-    path: Path,
+    path: Place,
     schema: Schema,
     layout: Layout,
     *,
@@ -64,7 +63,8 @@ def write_template(
     """Write a group with `coords` and `whole` filled in, other variables of `layout` empty.
 
     An index that is a `range` is written as one, and takes no room. Coordinates that follow from the attributes are
-    added, where `coords` has none.
+    added, where `coords` has none. Its metadata are still to be sealed: before that, no reader
+    takes it for a store.
 
     Raises
     ------
@@ -82,13 +82,13 @@ def write_template(
     ranges = {n: [v.start, v.stop, v.step] for n, v in coords.items() if isinstance(v, range) and n in sizes}
     # xarray takes arrays not named after a dimension for data, unless they are listed here.
     auxiliary = {"coordinates": " ".join(name for name in coords if name not in sizes)}
-    group = zarr.create_group(path, attributes=_plain(attributes) | auxiliary | ({_RANGES: ranges} if ranges else {}))
+    known = _plain(attributes) | auxiliary | ({_RANGES: ranges} if ranges else {})
+    group = zarr.create_group(zarr_store(path, "r+"), attributes=known)
     for name, dims in layout.items():
         if name not in whole:
             _create_array(group, schema, name, dims, tuple(sizes[d] for d in dims), chunk)
     for name, values in (*coords.items(), *whole.items()):
         _write_whole(group, schema, name, values, sizes, chunk)
-    seal(path)
 
 
 def coordinate_values(coordinate: xr.DataArray) -> np.ndarray | range:
@@ -97,7 +97,7 @@ def coordinate_values(coordinate: xr.DataArray) -> np.ndarray | range:
     return range(index.start, index.stop, index.step) if isinstance(index, pd.RangeIndex) else coordinate.values
 
 
-def with_ranges(path: Path, dataset: xr.Dataset) -> xr.Dataset:
+def with_ranges(path: Place, dataset: xr.Dataset) -> xr.Dataset:
     """Return a dataset as it was read from a store with the indices that are ranges, none of which is in memory.
 
     Raises

@@ -1,7 +1,6 @@
 """Whether every chunk that a store should have is there, at a glance or read to the last bit."""
 
 import math
-import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,11 +13,11 @@ import zarr
 
 from lensdask.data.checked import BLOSC_HEADER, blosc_length
 from lensdask.data.checksums import is_checked
+from lensdask.data.groups import arrays_of, chunked, open_group
 from lensdask.data.regions import chunk_file, chunk_start
-from lensdask.data.store import arrays_of, chunked, open_group
 from lensdask.data.store import open as open_store
 from lensdask.errors import InputError
-from lensdask.places import local_path
+from lensdask.places import PathLike, Place, located
 
 __all__ = ["StoredChunk", "open", "stored_chunks"]
 
@@ -33,7 +32,7 @@ _LACKING = 2**64 - 1
 class StoredChunk:
     """What a store keeps in one file: a chunk of an array, or a shard."""
 
-    file: Path
+    file: Place
     """Where."""
     start: int | None
     """Where it starts, as `lensdask.data.write_chunk` counts; None in an array that is written with the template."""
@@ -69,7 +68,7 @@ class StoredChunk:
         return None
 
 
-def open(path: str | os.PathLike[str]) -> xr.Dataset:  # noqa: A001  users write lensdask.open
+def open(path: PathLike) -> xr.Dataset:  # noqa: A001  users write lensdask.open
     """Open any store of lensdask lazily, one Dask chunk per unit of writing, or per chunk that can be read alone.
 
     Maps that were written without the coordinates of their pixels get them.
@@ -77,13 +76,17 @@ def open(path: str | os.PathLike[str]) -> xr.Dataset:  # noqa: A001  users write
     Parameters
     ----------
     path
-        Directory of the store.
+        Directory of the store, or its URL: ``s3://bucket/name`` (needs ``pip install 'lensdask[s3]'``),
+        ``memory://name``, any that fsspec reads and lists.
 
     Raises
     ------
     InputError
         Nothing is at the path, it is no store of lensdask, its schema or version is unknown, or it is damaged. What is
-        read later raises the same for a chunk that is damaged, or missing where that would pass for data.
+        read later raises the same for a chunk that is damaged, or missing where that would pass for data; behind a URL,
+        where no run writes, for each that is missing.
+    ConnectionError
+        The server of a URL does not answer.
 
     Warns
     -----
@@ -91,7 +94,8 @@ def open(path: str | os.PathLike[str]) -> xr.Dataset:  # noqa: A001  users write
         Chunks are missing: no run has written them yet, or they were lost.
     """
     dataset = open_store(path)
-    lacking, count = _lacking(local_path(path, "a store"))
+    place = located(path)
+    lacking, count = _lacking(place) if isinstance(place, Path) else (0, 0)
     if lacking:
         warnings.warn(
             f"{path}: {lacking} of {count} chunks are missing, not written yet or lost; "
@@ -112,14 +116,15 @@ def _lacking(path: Path) -> tuple[int, int]:
     array = arrays[name]
     grid = [-(-n // step) for n, step in zip(array.shape, array.shards or array.chunks, strict=True)]
     # Folders of chunks before their files: of those that nobody began there may be hundreds of thousands.
-    folder = chunk_file(path, name, array, (0,) * array.ndim).parents[array.ndim - 1]
+    key = array.metadata.encode_chunk_key
+    folder = (path / name / key((0,) * array.ndim)).parents[array.ndim - 1]
     begun = [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()] if folder.is_dir() else []
     places = ((number, *place) for number in begun for place in np.ndindex(*grid[1:]))
     count = math.prod(grid)
-    return count - sum(chunk_file(path, name, array, place).exists() for place in places), count
+    return count - sum((path / name / key(place)).exists() for place in places), count
 
 
-def stored_chunks(path: Path) -> Iterator[StoredChunk]:
+def stored_chunks(path: Place) -> Iterator[StoredChunk]:
     """Give all chunks that a store should have: first of the arrays that are written with the template.
 
     Raises

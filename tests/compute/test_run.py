@@ -285,7 +285,7 @@ def test_overwrite_that_is_cut_off_leaves_nothing_half(tmp_path, monkeypatch, ag
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("lensdask.data.store.shutil.rmtree", cut_off)
+        patch.setattr("lensdask.data.groups.shutil.rmtree", cut_off)
         with pytest.raises(KeyboardInterrupt, match="0 of 9 chunks done"):
             start_run(store, if_exists="overwrite")
     assert not store.exists()

@@ -221,7 +221,7 @@ def test_a_file_system_at_fault_is_not_the_input_at_fault(store, monkeypatch, co
     def fail(*_, **__):
         raise OSError(code, "of one machine")
 
-    monkeypatch.setattr("lensdask.data.store.zarr.open_group", fail)
+    monkeypatch.setattr("lensdask.data.groups.zarr.open_group", fail)
     with pytest.raises(OSError, match="of one machine"):
         data.open(store)
 
@@ -274,16 +274,36 @@ def test_a_store_of_the_last_release_is_read_with_a_warning(tmp_path):
     np.testing.assert_array_equal(found["measurement_error"], maps["measurement_error"])
 
 
-@pytest.mark.parametrize("url", ["memory://there", "s3://bucket/there", "gs://bucket/there", "https://host/there", ""])
-def test_no_store_is_behind_a_url(tmp_path, monkeypatch, store, url):
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("", "the path is empty"),
+        ("memory://", "memory:// has no name of a store"),
+        ("nosuch://bucket/there", "nosuch://bucket/there.*Protocol not known: nosuch"),
+        ("ftp://me:hunter2@host/there", "ftp://…: a password in a URL"),
+    ],
+)
+def test_what_is_no_place_is_refused_before_anything_is_made(tmp_path, monkeypatch, store, url, expected):
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.iterdir())
     known = data.open(store)
-    expected = f"{url}: a store cannot be behind a URL" if url else "the path is empty"
     for call in (lambda: data.open(url), lambda: data.write(known, url)):
-        with pytest.raises(InputError, match=expected):
+        with pytest.raises(InputError, match=expected) as caught:
             call()
+        assert "hunter2" not in str(caught.value)
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_store_that_is_written_in_parts_is_on_this_machine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    url = "s3://bucket/there"
+    for call in (
+        lambda: data.create(url, SHAPES, sizes={"galaxy": 1}, coords={"galaxy": range(1)}, attributes={}),
+        lambda: data.write_chunk(url, 0, {}),
+    ):
+        with pytest.raises(InputError, match=f"{url}: a store that is written in parts cannot be behind a URL"):
+            call()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_url_of_this_machine_is_a_path(tmp_path, monkeypatch, store):

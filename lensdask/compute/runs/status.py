@@ -15,7 +15,7 @@ from lensdask.compute.runs.journal import AT_WORK, is_locked, journal_path
 from lensdask.compute.runs.journal_format import Session, read_lines, sessions_with
 from lensdask.compute.runs.verify import lost_at_a_glance
 from lensdask.errors import InputError
-from lensdask.places import local_path
+from lensdask.places import local_path, located
 
 __all__ = ["RunStatus", "find_journals", "refuse_running", "require_finished", "status"]
 
@@ -77,7 +77,7 @@ def find_journals(path: str | os.PathLike[str]) -> list[Path]:
     InputError
         There is no journal.
     """
-    path = Path(path)
+    path = local_path(path, "the journal of a run")
     if path.is_file() and path.name.endswith(_SUFFIX):
         return [path]
     # Of the absolute path: "." has no name, and neither has "/".
@@ -126,8 +126,9 @@ def require_finished(store: str | os.PathLike[str], command: str) -> None:
     InputError
         Chunks are missing.
     """
-    journal = journal_path(local_path(store, "a store").absolute())
-    if not journal.is_file():
+    place = located(store)
+    # Behind a URL no run writes, and a chunk that is missing is refused when it is read.
+    if not isinstance(place, Path) or not (journal := journal_path(place.absolute())).is_file():
         return
     found = status(journal)
     if found.done < found.chunks:

@@ -15,6 +15,7 @@ from lensdask.compute.runs.journal import Journal, journal_path
 from lensdask.compute.runs.output import NewStore
 from lensdask.data.whole import StoredChunk, stored_chunks
 from lensdask.errors import InputError
+from lensdask.places import Place, located
 
 __all__ = ["Damage", "Verified", "lost_at_a_glance", "restore_if_damaged", "verify"]
 
@@ -40,7 +41,7 @@ class Verified:
         Chunks that the run has not done, with those that were struck: it computes them when it is resumed.
     """
 
-    store: Path
+    store: Place
     files: int
     damage: Damage
     struck: tuple[int, ...] = ()
@@ -83,7 +84,7 @@ def verify(path: str | os.PathLike[str], on_file: Callable[[int], None] = lambda
     Parameters
     ----------
     path
-        Directory of the store.
+        Directory of the store, or its URL.
     on_file
         Called with the number of all files, each time that one was read.
 
@@ -92,9 +93,11 @@ def verify(path: str | os.PathLike[str], on_file: Callable[[int], None] = lambda
     InputError
         It is no store of lensdask, its metadata are damaged, or a run is at work on it.
     """
-    store = Path(path).absolute()
-    chunks, journal = list(stored_chunks(store)), journal_path(store)
-    if not journal.is_file():
+    store = located(path)
+    if isinstance(store, Path):
+        store = store.absolute()
+    chunks = list(stored_chunks(store))
+    if not isinstance(store, Path) or not (journal := journal_path(store)).is_file():
         return Verified(store, len(chunks), _sorted(_read(chunks, on_file), 1)[1])
     with Journal(journal) as book:
         damage = {f"{journal}, line {number}": fault for number, fault in book.mend().items()}
