@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from lensdask.errors import InputError
 from lensdask.remote import RemotePath
 
-__all__ = ["PathLike", "Place", "local_path", "located", "version_of"]
+__all__ = ["PathLike", "Place", "local_path", "located", "refuse_same", "version_of"]
 
 PathLike = str | os.PathLike[str] | RemotePath
 """What a user gives for a place: a path, or a URL."""
@@ -72,6 +72,19 @@ def local_path(path: PathLike, what: str) -> Path:
     if isinstance(place, RemotePath):
         raise InputError(f"{place}: {what} cannot be behind a URL; expected a path of this machine")
     return place
+
+
+def refuse_same(output: PathLike, source: PathLike) -> None:
+    """Refuse a store that is both input and output.
+
+    Raises
+    ------
+    InputError
+        It is, by whatever names.
+    """
+    one, other = (place.resolve() if isinstance(place, Path) else place for place in map(located, (output, source)))
+    if one == other:
+        raise InputError(f"{output} is both input and output; expected two different stores")
 
 
 def version_of(file: Place) -> str:

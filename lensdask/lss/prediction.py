@@ -26,6 +26,7 @@ from lensdask.lss.forward.samples import draw_samples
 from lensdask.lss.kept_spectra import KeptSpectra, open_spectra
 from lensdask.lss.tile_task import SPLITS
 from lensdask.lss.tiles import Split, open_split, open_tiles
+from lensdask.places import PathLike
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -138,7 +139,7 @@ def _attributes(compressor: Compressor, path: Path, tiles: "xr.Dataset", split: 
 
 
 def predict_run(
-    tiles: Path,
+    tiles: PathLike,
     compressor: str | Path,
     path: Path,
     *,

@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from functools import lru_cache
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -17,6 +16,7 @@ from lensdask.errors import InputError
 from lensdask.lss.forward.evolution import Redshifts
 from lensdask.lss.forward.model import ForwardModel
 from lensdask.lss.forward.samples import Boxes, Samples, take_tiles, tile_groups
+from lensdask.places import PathLike
 
 __all__ = ["Split", "open_split", "open_tiles"]
 
@@ -138,7 +138,7 @@ class Split:
             )
 
 
-def open_tiles(path: Path) -> tuple[xr.Dataset, StoreReference]:
+def open_tiles(path: PathLike) -> tuple[xr.Dataset, StoreReference]:
     """Return a store of tiles, and the reference to it.
 
     Raises

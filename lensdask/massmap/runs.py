@@ -17,12 +17,13 @@ from lensdask.massmap.method import method_for
 from lensdask.massmap.products import Products
 from lensdask.massmap.reconstruction import mass_attributes
 from lensdask.massmap.tasks import HALO_COLUMNS, ReconstructFields, SimulateFields
+from lensdask.places import PathLike, refuse_same
 from lensdask.sky.simulate import SkyConfig, halo_slots
 
 __all__ = ["open_maps", "reconstruct_run", "simulate_run"]
 
 
-def open_maps(path: Path, schema: Schema) -> xr.Dataset:
+def open_maps(path: PathLike, schema: Schema) -> xr.Dataset:
     """Open a store that must be of a certain schema.
 
     Raises
@@ -96,7 +97,7 @@ def _fields_store(path: Path, task: SimulateFields, fields: int) -> NewStore:
 
 
 def reconstruct_run(
-    maps_path: Path,
+    maps_path: PathLike,
     path: Path,
     *,
     method: str | Path = "wiener",
@@ -111,7 +112,7 @@ def reconstruct_run(
     Parameters
     ----------
     maps_path
-        Store of shear maps.
+        Store of shear maps, or its URL.
     path
         Store to write, schema ``mass_maps``.
     method
@@ -134,8 +135,7 @@ def reconstruct_run(
         The input is no store of shear maps or cannot be inverted, the output exists, or the method is unknown.
     """
     maps = open_maps(maps_path, SHEAR_MAPS)
-    if path.resolve() == maps_path.resolve():
-        raise InputError(f"{path} is both input and output; expected two different stores")
+    refuse_same(path, maps_path)
     chosen, products = method_for(maps, method, symmetrised=symmetrised, warn=warn), products or Products()
     task = ReconstructFields(refer_to(maps_path, maps), chosen, products, seed)
     store = NewStore(

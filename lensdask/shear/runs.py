@@ -11,7 +11,7 @@ from lensdask.data import SHAPES, STAMPS
 from lensdask.data import open as open_store
 from lensdask.data.template import coordinate_values
 from lensdask.errors import InputError, check_number
-from lensdask.places import local_path
+from lensdask.places import PathLike, local_path, refuse_same
 from lensdask.shear.calibration.estimate import Bias, bias_of_sums
 from lensdask.shear.calibration.selection import Selection
 from lensdask.shear.imaging import imaging_of_observation
@@ -106,7 +106,7 @@ def _stamps_store(path: Path, task: SimulateStamps, count: int) -> NewStore:
 
 
 def measure_run(
-    stamps_path: Path,
+    stamps_path: PathLike,
     path: Path,
     *,
     estimator: str | Path = "d4cnn",
@@ -118,7 +118,7 @@ def measure_run(
     Parameters
     ----------
     stamps_path
-        Store of stamps.
+        Store of stamps, or its URL.
     path
         Store to write, schema ``shapes``.
     estimator
@@ -137,8 +137,7 @@ def measure_run(
     if stamps.attrs["schema"] != STAMPS.name:
         raise InputError(f"{stamps_path}: a store of {stamps.attrs['schema']}; expected one of stamps")
     require_finished(stamps_path, "lensdask shear simulate")
-    if path.resolve() == stamps_path.resolve():
-        raise InputError(f"{path} is both input and output; expected two different stores")
+    refuse_same(path, stamps_path)
     chosen, columns = find_estimator(estimator, recentre=recentre), travelling_columns(stamps)
     check_places(chosen, stamps)
     check_width(chosen, stamps.sizes["x"], stamps.attrs["pixel_scale"])

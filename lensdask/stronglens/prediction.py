@@ -28,6 +28,7 @@ from lensdask.compute import (
 from lensdask.data import LENS_FITS, LENS_PREDICTIONS, LENSES, common_attributes
 from lensdask.data.template import coordinate_values
 from lensdask.errors import InputError
+from lensdask.places import PathLike, refuse_same
 from lensdask.stronglens.fitting.fit import fit_smooth
 from lensdask.stronglens.fitting.maps import maps_of
 from lensdask.stronglens.fitting.run import check_fits, open_fits, survey_of
@@ -202,11 +203,11 @@ def _attributes(network: LensNetwork, lenses: "xr.Dataset") -> dict[str, Any]:
 
 
 def classify_run(
-    lenses: Path,
+    lenses: PathLike,
     path: Path,
     *,
     network: str | Path = "lens-net",
-    fits: Path | None = None,
+    fits: PathLike | None = None,
     chunk: int = LENS_PREDICTIONS.chunk,
     options: RunOptions | None = None,
     warn: Callable[[str], None] = warn_of_conditions,
@@ -240,8 +241,7 @@ def classify_run(
         an image is not finite.
     """
     dataset = open_lenses(lenses)
-    if path.resolve() == lenses.resolve():
-        raise InputError(f"{path} is both input and output; expected two different stores")
+    refuse_same(path, lenses)
     require_finished(lenses, "lensdask stronglens simulate")
     found = find_network(network)
     found.check(dataset, str(lenses))

@@ -15,7 +15,7 @@ from lensdask.compute.runs.journal import AT_WORK, is_locked, journal_path
 from lensdask.compute.runs.journal_format import Session, read_lines, sessions_with
 from lensdask.compute.runs.verify import lost_at_a_glance
 from lensdask.errors import InputError
-from lensdask.places import local_path, located
+from lensdask.places import PathLike, local_path, located
 
 __all__ = ["RunStatus", "find_journals", "refuse_running", "require_finished", "status"]
 
@@ -111,7 +111,7 @@ def refuse_running(directory: Path) -> None:
             raise InputError(f"{journal}: {AT_WORK}")
 
 
-def require_finished(store: str | os.PathLike[str], command: str) -> None:
+def require_finished(store: PathLike, command: str) -> None:
     """Refuse a store that a run has begun to write and not finished, by the journal beside it if there is one.
 
     Parameters

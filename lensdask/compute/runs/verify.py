@@ -15,7 +15,7 @@ from lensdask.compute.runs.journal import Journal, journal_path
 from lensdask.compute.runs.output import NewStore
 from lensdask.data.whole import StoredChunk, stored_chunks
 from lensdask.errors import InputError
-from lensdask.places import Place, located
+from lensdask.places import PathLike, Place, located
 
 __all__ = ["Damage", "Verified", "lost_at_a_glance", "restore_if_damaged", "verify"]
 
@@ -78,7 +78,7 @@ def lost_at_a_glance(store: Path, length: int, done: Container[int]) -> tuple[di
     return _sorted(((chunk, chunk.glance()) for chunk in chunks), length)
 
 
-def verify(path: str | os.PathLike[str], on_file: Callable[[int], None] = lambda _: None) -> Verified:
+def verify(path: PathLike, on_file: Callable[[int], None] = lambda _: None) -> Verified:
     """Read every chunk of a store, and strike what is damaged from the journal beside it, if there is one.
 
     Parameters

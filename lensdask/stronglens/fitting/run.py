@@ -23,6 +23,7 @@ from lensdask.compute import (
 from lensdask.data import LENS_FITS
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
+from lensdask.places import PathLike, refuse_same
 from lensdask.stronglens.fitting.fit import fit_smooth
 from lensdask.stronglens.fitting.smooth import PARAMETERS
 from lensdask.stronglens.nets.trainingset import open_lenses
@@ -75,7 +76,7 @@ def survey_of(lenses: xr.Dataset, survey: str | Survey | None = None) -> Survey:
 
 
 def fit_run(
-    lenses: Path,
+    lenses: PathLike,
     path: Path,
     *,
     survey: str | Survey | None = None,
@@ -103,8 +104,7 @@ def fit_run(
         The output exists; the lenses are unfinished, not of a known survey, or of other pixels than it has.
     """
     dataset = open_lenses(lenses)
-    if path.resolve() == lenses.resolve():
-        raise InputError(f"{path} is both input and output; expected two different stores")
+    refuse_same(path, lenses)
     require_finished(lenses, "lensdask stronglens simulate")
     task = FitLenses(refer_to(lenses, dataset), survey_of(dataset, survey))
     attributes = {
@@ -117,7 +117,7 @@ def fit_run(
     return run(task, Chunks(sizes["lens"], chunk, "lenses"), store, options, label="fit smooth lenses")
 
 
-def kept_residuals(path: Path, lenses: xr.Dataset) -> npt.NDArray[np.float32]:
+def kept_residuals(path: PathLike, lenses: xr.Dataset) -> npt.NDArray[np.float32]:
     """Return the residuals of a store of fits, shape (lens, y, x).
 
     Parameters
@@ -128,7 +128,7 @@ def kept_residuals(path: Path, lenses: xr.Dataset) -> npt.NDArray[np.float32]:
     return np.asarray(open_fits(path, lenses)["residual"].to_numpy(), dtype=np.float32)
 
 
-def open_fits(path: Path, lenses: xr.Dataset) -> xr.Dataset:
+def open_fits(path: PathLike, lenses: xr.Dataset) -> xr.Dataset:
     """Return a store of fits, open.
 
     Parameters

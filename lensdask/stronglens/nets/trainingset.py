@@ -7,7 +7,6 @@ All lenses of a training are kept in memory; 90 000 images of 64 x 64 pixels are
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from lensdask.arrays import to_torch
 from lensdask.data import open as open_store
 from lensdask.errors import InputError
 from lensdask.maps.symmetry import SYMMETRIES, moved
+from lensdask.places import PathLike
 from lensdask.random import Stream, generator, words
 from lensdask.stronglens.nets.loss import CLASSES, Task, units_of
 from lensdask.training import Batch
@@ -72,7 +72,7 @@ class LensSet:
         return mixed
 
 
-def open_lenses(path: Path) -> xr.Dataset:
+def open_lenses(path: PathLike) -> xr.Dataset:
     """Return a store of lenses, open.
 
     Raises
