@@ -40,6 +40,26 @@ def test_a_card_gets_its_numbers_and_keeps_the_rest(cards, tmp_path, monkeypatch
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.json", "net.safetensors"]
 
 
+def test_a_card_gets_what_other_noise_costs(cards, tmp_path, monkeypatch, capfd):
+    recipe = {"sky": asdict(replace(SKY, size=32)), "noise": asdict(NOISE)}
+    network = save_network(tmp_path / "net.safetensors", recipe=recipe, measured={"rmse": 7})
+    before = load_card(network)
+    monkeypatch.setitem(methods.SHIPPED_WEIGHTS, "net", network)
+    arguments = ["net", "--noise", "--fields", "2", "--seed", "3", "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", ["massmap_cards.py", *arguments])
+    cards.main()
+    after = load_card(network)
+    part = after.pop("other_noise")
+    assert after == before
+    assert list(part)[:6] == ["what", "fields", "seed", "noises", "rmse / wiener", "range"]
+    assert 0.7 <= part["range"][0] <= 1 <= part["range"][1] <= 1.3
+    assert len(part["noises"]) == len(part["rmse / wiener"])
+    # An untrained network gains against Wiener where there is more noise.
+    values = [ratio["value"] for ratio in part["rmse / wiener"]]
+    assert values[0] > values[-1]
+    assert f"net: rmse / wiener of 1.3 {values[-1]:.4f}" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize(("names", "message"), [(["nowhere"], "unknown: nowhere"), (["cosmos"], "expected --data")])
 def test_what_cannot_be_measured(cards, monkeypatch, capfd, names, message):
     monkeypatch.setattr(sys, "argv", ["massmap_cards.py", *names])

@@ -10,9 +10,10 @@ from command_line import call
 from mass_stores import NOISE, SKY, save_network, shear_store_dataset
 
 from lensdask.compute import RunOptions
-from lensdask.data import write
+from lensdask.data import load_card, write
 from lensdask.maps.mock import mock_catalogue
 from lensdask.massmap.conditions import ConditionsWarning
+from lensdask.massmap.measured import LOSS, noise_range
 from lensdask.massmap.method import SHIPPED_WEIGHTS, method_for
 from lensdask.massmap.reconstruction import reconstruct
 from lensdask.massmap.runs import reconstruct_run
@@ -58,6 +59,53 @@ def test_noise_may_differ_by_a_fifth(tmp_path, factor, is_other):
             f"net is for noise 0.051 per pixel; the maps have noise {found:.2g} per pixel: "
             "train a network on such maps (lensdask massmap train), or use wiener"
         )
+
+
+MEASURED = {"range": [0.9, 1.1], "noises": [0.8, 0.9, 1.0, 1.1, 1.3], "rmse / wiener": [1.2, 1.02, 0.9, 1.02, 1.1]}
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (0.92, None),
+        (1.08, None),
+        (0.85, "(its error was 1.11 times that of wiener there)"),
+        (1.2, "(its error was 1.06 times that of wiener there)"),
+        (1.5, "(its error was 1.10 times that of wiener at 1.3 times the noise, and beyond was not measured)"),
+        (0.5, "(its error was 1.20 times that of wiener at 0.8 times the noise, and beyond was not measured)"),
+    ],
+)
+def test_the_loss_at_other_noise_is_the_measured_one(tmp_path, factor, words):
+    maps = shear_store_dataset(1)
+    expected = 0.24 / 33.0**0.5 / 0.82
+    found = float(maps["weight"].values[maps["mask"].values > 0].mean()) ** -0.5
+    maps["weight"] = maps["weight"] * (found / expected) ** 2 / factor**2
+    measured = MEASURED | {"rmse / wiener": [{"value": ratio} for ratio in MEASURED["rmse / wiener"]]}
+    lines = told(maps, save_network(tmp_path / "net.safetensors", **recipe(), other_noise=measured))
+    assert bool(lines) == (words is not None)
+    for line in lines:
+        assert f"noise {factor * expected:.2g} per pixel {words}: train a network" in line
+
+
+@pytest.mark.parametrize("name", SHIPPED_WEIGHTS)
+def test_shipped_networks_have_thresholds_of_their_own(name):
+    card = load_card(SHIPPED_WEIGHTS[name])
+    part = card["other_noise"]
+    low, high = part["range"]
+    ratios = [ratio["value"] for ratio in part["rmse / wiener"]]
+    assert noise_range(part["noises"], ratios) == pytest.approx([low, high], abs=1e-4)
+    inside = [low <= noise <= high for noise in part["noises"]]
+    assert [ratio <= LOSS for ratio in ratios] == inside
+    assert all(ratio["error"] < 0.006 for ratio in part["rmse / wiener"] if ratio["value"] < 1.06)
+    survey = {"density": 69.35, "sigma_e": 0.295} if name == "cosmos" else {"density": 33.0, "sigma_e": 0.24}
+    maps = shear_store_dataset(1).assign_attrs(source="cosmos" if name == "cosmos" else "zs1.0")
+    seen = maps["weight"].values[maps["mask"].values > 0].mean()
+    noise = survey["sigma_e"] / survey["density"] ** 0.5 / 0.82
+    for factor, is_other in ((low - 0.01, True), (low + 0.01, False), (high - 0.01, False), (high + 0.01, True)):
+        one = maps.assign(weight=maps["weight"] / (seen * (factor * noise) ** 2))
+        lines = told(one, name)
+        assert bool(lines) == is_other, (factor, lines)
+        assert all("times that of wiener" in line for line in lines)
 
 
 @pytest.mark.parametrize("error", [0.3, 0.5])

@@ -9,7 +9,7 @@ from lensdask.compute import RunOptions
 from lensdask.data import load_card
 from lensdask.maps.mock import Survey
 from lensdask.massmap.evaluation import evaluate
-from lensdask.massmap.measured import measure_network
+from lensdask.massmap.measured import LOSS, measure_network
 from lensdask.massmap.method import SHIPPED_WEIGHTS
 from lensdask.massmap.runs import reconstruct_run, simulate_run
 from lensdask.sky.simulate import SkyConfig
@@ -39,7 +39,7 @@ def test_shipped_networks_beat_the_linear_methods(tmp_path, name) -> None:
 
 
 @pytest.mark.parametrize("density", [20.0, 66.0])
-def test_networks_are_no_better_where_they_are_said_to_be_for_other_maps(tmp_path, density) -> None:
+def test_networks_warn_where_they_lose(tmp_path, density) -> None:
     # 1.28 times the noise of their training, and 0.71.
     noise = replace(Survey(), density=density)
     simulate_run(tmp_path / "maps.zarr", fields=16, sky=SKY, survey=noise, seed=SEED, options=QUIET)
@@ -47,9 +47,10 @@ def test_networks_are_no_better_where_they_are_said_to_be_for_other_maps(tmp_pat
     for method in ("wiener", *NETWORKS):
         stores.append(tmp_path / f"{method}.zarr")
         reconstruct_run(tmp_path / "maps.zarr", stores[-1], method=method, options=QUIET, warn=lines.append)
-    assert [line.split()[0] for line in lines] == NETWORKS
     result = evaluate(tmp_path / "out", stores, truth=tmp_path / "maps.zarr", options=QUIET)
+    warned = [line.split()[0] for line in lines]
     for row in result["rows"]:
         if row["quantity"] == "rmse / wiener":
             print(f"{row['series']} at {density:g} per arcmin²: {row['measured']:.3f} ± {row['error']:.3f}")
-            assert row["measured"] > (0.98 if density < 33 else 1.1)
+            assert (row["series"] in warned) == (row["measured"] > LOSS)
+    assert warned == (["miu2net"] if density < 33 else NETWORKS)
