@@ -1,6 +1,6 @@
 """Where the pixels of a binned catalogue lie, as told on the command line: one field, or tiles of the sky."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from lensdask.data.tables import ShearCatalogue
 from lensdask.errors import InputError
 from lensdask.maps.fields import checked_pixel_scale
 from lensdask.maps.footprints import place_on_sky, read_footprint
-from lensdask.maps.pixelisation import bin_catalogue
-from lensdask.maps.tiling import tile_catalogue
+from lensdask.maps.pixelisation import bin_blocks
+from lensdask.maps.tiling import tile_blocks
 
 __all__ = ["Grid", "bin_table", "used_galaxies"]
 
@@ -50,13 +51,13 @@ class Grid:
     overlap: float | None = None
 
 
-def bin_table(galaxies: Mapping[str, Any], grid: Grid, **settings: Any) -> xr.Dataset:
-    """Bin the columns of a catalogue.
+def bin_table(galaxies: ShearCatalogue, grid: Grid, **settings: Any) -> xr.Dataset:
+    """Bin a catalogue.
 
     Parameters
     ----------
     galaxies
-        Columns, from `lensdask.massmap.read_shear_catalogue`.
+        The catalogue.
     grid
         Pixels.
     settings
@@ -72,13 +73,12 @@ def bin_table(galaxies: Mapping[str, Any], grid: Grid, **settings: Any) -> xr.Da
     checked_pixel_scale(grid.pixel_scale)
     settings |= {"pixel_scale": grid.pixel_scale, "shape": _pair("--shape", grid.shape, int)}
     if grid.tiles:
-        columns = {_ON_SKY.get(name, name): values for name, values in galaxies.items()}
-        return tile_catalogue(**columns, **settings, overlap=grid.overlap or 0.0)
+        return tile_blocks(galaxies, **settings, overlap=grid.overlap or 0.0)
     mask, centre = _footprint(grid)
-    return bin_catalogue(**galaxies, **settings, sky=grid.sky, centre=centre, mask=mask, drop_outside=grid.drop_outside)
+    return bin_blocks(galaxies, **settings, sky=grid.sky, centre=centre, mask=mask, drop_outside=grid.drop_outside)
 
 
-def used_galaxies(galaxies: Mapping[str, Any], maps: xr.Dataset, grid: Grid) -> int:
+def used_galaxies(galaxies: ShearCatalogue, maps: xr.Dataset, grid: Grid) -> int:
     """Return how many galaxies of a catalogue are in its maps, each counted once however many tiles have it.
 
     Parameters
@@ -89,11 +89,7 @@ def used_galaxies(galaxies: Mapping[str, Any], maps: xr.Dataset, grid: Grid) -> 
         What it returned.
     """
     # Tiles cover all that has a weight, and the reader returns no others.
-    return len(galaxies["x"]) if grid.tiles else int(maps["count"].values.sum(dtype=np.float64))
-
-
-_ON_SKY = {"x": "ra", "y": "dec"}
-"""Names of the positions that `tile_catalogue` has, since it takes no others."""
+    return (galaxies.used or 0) if grid.tiles else int(maps["count"].values.sum(dtype=np.float64))
 
 
 def _check(grid: Grid) -> None:

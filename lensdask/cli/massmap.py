@@ -112,14 +112,14 @@ def bin_(
     from lensdask.cli.binning import Grid, bin_table, used_galaxies
     from lensdask.cli.terminal import counted
     from lensdask.data import write
-    from lensdask.data.tables import read_shear_catalogue
+    from lensdask.data.tables import ShearCatalogue
     from lensdask.massmap.signs import check_signs
     from lensdask.sky.sources import find_source
 
     if source is not None:
         find_source(source)
     _check_place(maps, overwrite)
-    galaxies = read_shear_catalogue(
+    galaxies = ShearCatalogue(
         catalogue,
         None if columns is None else [name.strip() for name in columns.split(",")],
         survey=survey,

@@ -12,9 +12,10 @@ Variance
     density of Heymans et al. (2012, MNRAS 427, 146).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import prod
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +26,10 @@ from lensdask.data.catalogues.columns import number_in_unit, warn_of_catalogue
 from lensdask.errors import InputError
 from lensdask.maps.fields import ShearMaps, checked_pixel_scale, shear_dataset
 from lensdask.maps.footprints import checked_footprint, covered
-from lensdask.maps.galaxies import Galaxies, checked_galaxies, on_plane, warn_of_density
+from lensdask.maps.galaxies import Galaxies, Rows, checked_rows, doubt_of_density, facts_of, on_plane
 from lensdask.maps.tangent import near_side
 
-__all__ = ["bin_catalogue", "checked_shape", "pixel_means", "pixels_of", "require_pixels"]
+__all__ = ["PixelSums", "bin_blocks", "bin_catalogue", "checked_shape", "pixels_of", "require_pixels"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -106,31 +107,74 @@ def bin_catalogue(
         or errors, galaxies off the grid, pixels that are not square, no galaxy at all, a mask of another shape or other
         values.
     """
+    rows = checked_rows(x, y, g1, g2, weight, measurement_error, sky=sky, drop_bad=drop_bad, warn=warn)
+    places: dict[str, Any] = {"shape": shape, "centre": centre, "sky": sky, "mask": mask, "drop_outside": drop_outside}
+    return bin_blocks([rows], pixel_scale=pixel_scale, **places, sigma_e=sigma_e, source=source, warn=warn)
+
+
+def bin_blocks(
+    blocks: Iterable[Rows],
+    *,
+    pixel_scale: float,
+    shape: tuple[int, int] | None = None,
+    centre: tuple[float, float] | None = None,
+    sky: bool = False,
+    sigma_e: float | None = None,
+    mask: npt.ArrayLike | None = None,
+    drop_outside: bool = False,
+    source: str | None = None,
+    warn: Callable[[str], None] = warn_of_catalogue,
+) -> xr.Dataset:
+    """Average the shear of galaxies that need not fit into memory in the pixels of one field.
+
+    The maps are those of `bin_catalogue` to the bit, whatever the sizes of the blocks.
+
+    Parameters
+    ----------
+    blocks
+        A `lensdask.data.tables.ShearCatalogue`, or a list of the columns of some galaxies each; it is gone through two
+        times, and once more where neither a shape nor a mask is given.
+    pixel_scale, shape, centre, sky, sigma_e, mask, drop_outside, source, warn
+        As for `bin_catalogue`.
+
+    Returns
+    -------
+    Dataset
+        As of `bin_catalogue`.
+
+    Raises
+    ------
+    InputError
+        See `bin_catalogue`.
+    """
     pixel_scale = checked_pixel_scale(pixel_scale)
     shape = None if shape is None else checked_shape(shape)
-    galaxies, intrinsic = checked_galaxies(
-        x, y, g1, g2, weight, measurement_error, sigma_e, sky=sky, drop_bad=drop_bad, warn=warn
-    )
-    middle = _middle(galaxies, sky) if centre is None else _checked_centre(centre, "deg" if sky else "arcmin")
-    if sky:
-        galaxies = on_plane(_near(galaxies, middle) if drop_outside else galaxies, middle)
-    else:
-        galaxies = galaxies._replace(x=galaxies.x - middle[0], y=galaxies.y - middle[1])
     footprint = None if mask is None else checked_footprint(mask, shape)
-    grid = shape or (_grid_shape(galaxies, pixel_scale) if footprint is None else footprint.shape)
-    pixel, inside = pixels_of(galaxies, grid, pixel_scale)
-    if footprint is not None:
-        inside &= footprint.ravel()[pixel]
-    _check_inside(galaxies, inside, grid, drop_outside)
-    maps, count = pixel_means(galaxies.among(inside), pixel[inside], grid, footprint)
+    facts = facts_of(blocks, sigma_e, sky=sky)
+    middle = facts.middle if centre is None else _checked_centre(centre, "deg" if sky else "arcmin")
+
+    def placed() -> Iterator[Galaxies]:
+        return (_about(facts.galaxies(rows), middle, sky, drop_outside) for rows in blocks)
+
+    grid = shape or (_grid_shape(placed(), pixel_scale) if footprint is None else footprint.shape)
+    sums, off = PixelSums(grid), 0
+    for galaxies in placed():
+        pixel, inside = pixels_of(galaxies, grid, pixel_scale)
+        if footprint is not None:
+            inside &= footprint.ravel()[pixel]
+        off += int(np.count_nonzero(~inside))
+        sums.add(galaxies.among(inside), pixel[inside])
+    _check_inside(off, facts.number, sums, drop_outside)
+    maps, count = sums.means(footprint)
     density = float(count.sum() / (maps.mask.sum() * pixel_scale**2))
-    warn_of_density(count.sum(), density, warn)
+    if doubt := doubt_of_density(count.sum(), density):
+        warn(doubt)
     return shear_dataset(
         ShearMaps(*(array[None] for array in maps)),
         count=count[None],
         pixel_scale=pixel_scale,
         density=density,
-        sigma_e=intrinsic,
+        sigma_e=facts.sigma_e,
         source=source,
         centre=middle if sky else None,
     )
@@ -188,31 +232,28 @@ def _checked_centre(centre: tuple[float, float], unit: str) -> tuple[float, floa
     return x, y
 
 
-def _near(galaxies: Galaxies, centre: tuple[float, float]) -> Galaxies:
-    """Return the galaxies that can be on a plane about the centre, of a catalogue that may hold half the sky."""
-    return galaxies.among(near_side(galaxies.x, galaxies.y, centre))
-
-
-def _middle(galaxies: Galaxies, sky: bool) -> tuple[float, float]:
-    """Return the middle of the smallest box about the galaxies; on the sky RA ends at 360."""
+def _about(galaxies: Galaxies, middle: tuple[float, float], sky: bool, drop_outside: bool) -> Galaxies:
+    """Return galaxies in the plane about the middle of a field, arcmin."""
     if not sky:
-        return float(galaxies.x.min() + galaxies.x.max()) / 2, float(galaxies.y.min() + galaxies.y.max()) / 2
-    turn = np.exp(1j * np.radians(galaxies.x))
-    first = float(np.degrees(np.angle(turn.mean())))
-    offset = (galaxies.x - first + 180) % 360 - 180
-    return (first + float(offset.min() + offset.max()) / 2) % 360, float(galaxies.y.min() + galaxies.y.max()) / 2
+        return galaxies._replace(x=galaxies.x - middle[0], y=galaxies.y - middle[1])
+    if drop_outside:
+        # Of a catalogue that may hold half the sky.
+        galaxies = galaxies.among(near_side(galaxies.x, galaxies.y, middle))
+    return on_plane(galaxies, middle)
 
 
 _MOST_PIXELS = 10**8
 """Of a grid that nobody asked for: more are a catalogue of half the sky, or positions in another unit."""
 
 
-def _grid_shape(galaxies: Galaxies, pixel_scale: float) -> tuple[int, int]:
+def _grid_shape(blocks: Iterable[Galaxies], pixel_scale: float) -> tuple[int, int]:
     """Return the pixels along y and x that hold all galaxies about the centre."""
+    farthest = np.zeros(2)
+    for galaxies in blocks:
+        both = [np.abs(column).max(initial=0) for column in (galaxies.y, galaxies.x)]
+        farthest = np.maximum(farthest, both)
     # A galaxy on an edge must not fall off by rounding.
-    height, width = (
-        int(2 * np.abs(column).max(initial=0) / pixel_scale * (1 + 1e-12)) + 1 for column in (galaxies.y, galaxies.x)
-    )
+    height, width = (int(2 * distance / pixel_scale * (1 + 1e-12)) + 1 for distance in farthest)
     if height * width > _MOST_PIXELS:
         raise InputError(
             f"x, y: the galaxies take {height} x {width} pixels; expected {_MOST_PIXELS:.0e} at most, "
@@ -233,14 +274,12 @@ def pixels_of(
     return np.where(inside, row * shape[1] + column, 0).astype(np.int64), inside
 
 
-def _check_inside(
-    galaxies: Galaxies, inside: npt.NDArray[np.bool_], shape: tuple[int, int], drop_outside: bool
-) -> None:
-    if not drop_outside and not inside.all():
-        off = f"{np.count_nonzero(~inside)} of {len(inside)} galaxies are off the grid of {shape} pixels or its mask"
-        raise InputError(f"x, y: {off}; expected all on it, or to drop what is outside (drop_outside)")
-    if not galaxies.weight[inside].any():
-        on = f"no galaxy of a weight above 0 is on the grid of {shape} pixels"
+def _check_inside(off: int, count: int, sums: "PixelSums", drop_outside: bool) -> None:
+    if off and not drop_outside:
+        beside = f"{off} of {count} galaxies are off the grid of {sums.shape} pixels or its mask"
+        raise InputError(f"x, y: {beside}; expected all on it, or to drop what is outside (drop_outside)")
+    if not sums.weight.any():
+        on = f"no galaxy of a weight above 0 is on the grid of {sums.shape} pixels"
         raise InputError(f"x, y: {on}; expected some, check centre and units")
 
 
@@ -248,35 +287,43 @@ _BELOW_ONE = 1 - 1e-6
 """Highest |g|² of a pixel: maps are kept as float32, in which it must still be below 1."""
 
 
-def pixel_means(
-    galaxies: Galaxies,
-    pixel: npt.NDArray[np.int64],
-    shape: tuple[int, int],
-    footprint: npt.NDArray[np.bool_] | None = None,
-) -> tuple[ShearMaps, Float64]:
-    """Return the maps of one field, shape (y, x), and the number of galaxies in each pixel.
+class PixelSums:
+    """Sums over the galaxies in each pixel of one field.
 
     Parameters
     ----------
-    galaxies, pixel
-        What is on the grid, some of a weight above 0, and where, from `pixels_of`.
     shape
         Pixels along y and x.
-    footprint
-        The mask; found from the galaxies when not given.
     """
 
-    def summed(values: Float64) -> Float64:
-        sums = np.bincount(pixel, values, minlength=shape[0] * shape[1])
-        return np.asarray(sums, dtype=np.float64).reshape(shape)
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.shape = shape
+        self.weight, self._g1, self._g2, self._error, self._spread, self._count = np.zeros((6, shape[0] * shape[1]))
 
-    total, spread = summed(galaxies.weight), summed(galaxies.weight**2 * galaxies.variance)
-    divisor = np.where(total > 0, total, 1.0)
-    columns = galaxies.g1, galaxies.g2, galaxies.error
-    g1, g2, error = (summed(galaxies.weight * values) / divisor for values in columns)
-    known = (spread > 0) & (g1**2 + g2**2 < _BELOW_ONE)
-    g1, g2, error = (np.where(known, mean, 0.0) for mean in (g1, g2, error))
-    weight = np.where(known, total**2 / np.where(known, spread, 1.0), 0.0)
-    count = summed((galaxies.weight > 0).astype(np.float64))
-    mask = covered(count) if footprint is None else footprint
-    return ShearMaps(g1, g2, weight, error, mask.astype(np.int8)), count
+    def add(self, galaxies: Galaxies, pixel: npt.NDArray[np.int64]) -> None:
+        """Add galaxies on the grid, and where they are, from `pixels_of`."""
+        weight = galaxies.weight
+        # One after the other, so that sums do not depend on where blocks end.
+        np.add.at(self.weight, pixel, weight)
+        np.add.at(self._g1, pixel, weight * galaxies.g1)
+        np.add.at(self._g2, pixel, weight * galaxies.g2)
+        np.add.at(self._error, pixel, weight * galaxies.error)
+        np.add.at(self._spread, pixel, weight**2 * galaxies.variance)
+        np.add.at(self._count, pixel, 1.0)
+
+    def means(self, footprint: npt.NDArray[np.bool_] | None = None) -> tuple[ShearMaps, Float64]:
+        """Return the maps of the field, shape (y, x), and the number of galaxies in each pixel.
+
+        Parameters
+        ----------
+        footprint
+            The mask; found from the galaxies when not given.
+        """
+        total, spread, count = (sums.reshape(self.shape) for sums in (self.weight, self._spread, self._count))
+        divisor = np.where(total > 0, total, 1.0)
+        g1, g2, error = (sums.reshape(self.shape) / divisor for sums in (self._g1, self._g2, self._error))
+        known = (spread > 0) & (g1**2 + g2**2 < _BELOW_ONE)
+        g1, g2, error = (np.where(known, mean, 0.0) for mean in (g1, g2, error))
+        weight = np.where(known, total**2 / np.where(known, spread, 1.0), 0.0)
+        mask = covered(count) if footprint is None else footprint
+        return ShearMaps(g1, g2, weight, error, mask.astype(np.int8)), count

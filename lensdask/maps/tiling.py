@@ -4,7 +4,7 @@ The fields do not depend on the catalogue, but on their size and overlap alone: 
 fields, with the same ids.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -17,11 +17,11 @@ from lensdask.data import SHEAR_MAPS
 from lensdask.data.catalogues.columns import number_in_unit, warn_of_catalogue
 from lensdask.errors import InputError, check_number
 from lensdask.maps.fields import ShearMaps, checked_pixel_scale, shear_dataset
-from lensdask.maps.galaxies import Galaxies, checked_galaxies, on_plane, warn_of_density
-from lensdask.maps.pixelisation import checked_shape, pixel_means, pixels_of, require_pixels
+from lensdask.maps.galaxies import Facts, Galaxies, Rows, checked_rows, doubt_of_density, facts_of, on_plane
+from lensdask.maps.pixelisation import PixelSums, checked_shape, pixels_of, require_pixels
 from lensdask.maps.skyfields import SkyFields, around, sky_fields
 
-__all__ = ["tile_catalogue"]
+__all__ = ["tile_blocks", "tile_catalogue"]
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -76,23 +76,59 @@ def tile_catalogue(
     InputError
         See `bin_catalogue`; or fields that are too large, or overlap by too much.
     """
+    places: dict[str, Any] = {"sky": True, "positions": ("ra", "dec")}
+    rows = checked_rows(ra, dec, g1, g2, weight, measurement_error, **places, drop_bad=drop_bad, warn=warn)
+    settings: dict[str, Any] = {"overlap": overlap, "sigma_e": sigma_e, "source": source, "warn": warn}
+    return tile_blocks([rows], pixel_scale=pixel_scale, shape=shape, **settings)
+
+
+def tile_blocks(
+    blocks: Iterable[Rows],
+    *,
+    pixel_scale: float,
+    shape: tuple[int, int],
+    overlap: float = 0.0,
+    sigma_e: float | None = None,
+    source: str | None = None,
+    warn: Callable[[str], None] = warn_of_catalogue,
+) -> xr.Dataset:
+    """Average the shear of galaxies that need not fit into memory in the pixels of all their fields of the sky.
+
+    The maps, which do fit, are those of `tile_catalogue` to the bit, whatever the sizes of the blocks.
+
+    Parameters
+    ----------
+    blocks
+        A `lensdask.data.tables.ShearCatalogue`, or a list of the columns of some galaxies each, their positions, x and
+        y, in degrees; it is gone through three times.
+    pixel_scale, shape, overlap, sigma_e, source, warn
+        As for `tile_catalogue`.
+
+    Returns
+    -------
+    Dataset
+        As of `tile_catalogue`.
+
+    Raises
+    ------
+    InputError
+        See `tile_catalogue`.
+    """
     pixel_scale = checked_pixel_scale(pixel_scale)
     grid = checked_shape(shape)
     sky = _sky(grid, pixel_scale, number_in_unit("overlap", overlap, "arcmin"))
-    places: dict[str, Any] = {"sky": True, "positions": ("ra", "dec")}
-    galaxies, intrinsic = checked_galaxies(
-        ra, dec, g1, g2, weight, measurement_error, sigma_e, **places, drop_bad=drop_bad, warn=warn
-    )
-    ids, maps, counts = _fields(sky, _sorted(sky, galaxies), grid, pixel_scale)
+    facts = facts_of(blocks, sigma_e, sky=True)
+    ids, maps, counts = _fields(sky, blocks, facts, grid, pixel_scale)
     total = counts.sum(dtype=np.float64)
     density = float(total / (maps.mask.sum(dtype=np.int64) * pixel_scale**2))
-    warn_of_density(total, density, warn)
+    if doubt := doubt_of_density(total, density):
+        warn(doubt)
     dataset = shear_dataset(
         maps,
         count=counts,
         pixel_scale=pixel_scale,
         density=density,
-        sigma_e=intrinsic,
+        sigma_e=facts.sigma_e,
         source=source,
     )
     centres = np.array([sky.centre(number) for number in ids])
@@ -112,8 +148,8 @@ def _sky(shape: tuple[int, int], pixel_scale: float, overlap: float) -> SkyField
     return sky_fields(*((side - overlap) * ARCMIN for side in sides))
 
 
-class _Catalogue(NamedTuple):
-    """Galaxies, and their order by row of fields and by right ascension in each row."""
+class _Sorted(NamedTuple):
+    """Galaxies of a block, and their order by row of fields and by right ascension in each row."""
 
     galaxies: Galaxies
     order: Int64
@@ -121,8 +157,6 @@ class _Catalogue(NamedTuple):
     """In that order, from 0 to below 360 degrees."""
     bounds: Int64
     """Where each row begins and the last ends in that order."""
-    numbers: Int64
-    """Fields that have a galaxy in their own part, ascending."""
 
     def near(self, sky: SkyFields, centre: tuple[float, float], height: float, width: float) -> Int64:
         """Return the galaxies, ascending, among which all those of a rectangle about a centre are."""
@@ -140,36 +174,54 @@ class _Catalogue(NamedTuple):
         return np.sort(np.concatenate(pieces))
 
 
-def _sorted(sky: SkyFields, galaxies: Galaxies) -> _Catalogue:
-    ra = galaxies.x % 360
-    # The remainder of a tiny negative number is rounded to 360.
-    ra[ra == 360] = 0
-    row = sky.row(galaxies.y)
+def _sorted(sky: SkyFields, galaxies: Galaxies) -> _Sorted:
+    ra, row = _turn(galaxies.x), sky.row(galaxies.y)
     order = np.lexsort((ra, row))
     bounds = np.searchsorted(row[order], np.arange(len(sky.dec) + 1))
-    numbers = np.unique(sky.number(ra, row)[galaxies.weight > 0])
-    return _Catalogue(galaxies, order, ra[order], bounds, numbers)
+    return _Sorted(galaxies, order, ra[order], bounds)
+
+
+def _turn(ra: Float64) -> Float64:
+    """Return right ascension from 0 to below 360 degrees."""
+    turned = ra % 360
+    # The remainder of a tiny negative number is rounded to 360.
+    turned[turned == 360] = 0
+    return turned
 
 
 def _fields(
-    sky: SkyFields, catalogue: _Catalogue, shape: tuple[int, int], pixel_scale: float
+    sky: SkyFields, blocks: Iterable[Rows], facts: Facts, shape: tuple[int, int], pixel_scale: float
 ) -> tuple[Int64, ShearMaps, npt.NDArray[np.float32]]:
     """Return ids, maps and counts of the fields."""
-    sizes = len(catalogue.numbers), *shape
+    # Those that have a galaxy in their own part.
+    found = [np.unique(sky.number(_turn(rows["x"]), sky.row(rows["y"]))) for rows in blocks]
+    numbers = np.unique(np.concatenate(found))
+    sizes = len(numbers), *shape
     require_pixels(sizes, "shape: {} fields of {} x {} pixels")
+    sums = {int(number): PixelSums(shape) for number in numbers}
+    for rows in blocks:
+        _add(sums, sky, _sorted(sky, facts.galaxies(rows)), pixel_scale)
     # As they are stored: a survey has thousands of fields.
     kinds = dict.fromkeys(ShearMaps._fields, np.float32) | {"mask": np.int8}
     made, counts = ShearMaps(**{name: np.zeros(sizes, kind) for name, kind in kinds.items()}), np.zeros(sizes, "f4")
-    height, width = (side * pixel_scale * ARCMIN for side in shape)
-    for place, number in enumerate(catalogue.numbers):
-        centre = sky.centre(number)
-        galaxies = on_plane(catalogue.galaxies.among(catalogue.near(sky, centre, height, width)), centre)
-        pixel, inside = pixels_of(galaxies, shape, pixel_scale)
-        maps, counts[place] = pixel_means(galaxies.among(inside), pixel[inside], shape)
+    for place, number in enumerate(numbers):
+        maps, counts[place] = sums.pop(int(number)).means()
         for all_fields, one in zip(made, maps, strict=True):
             all_fields[place] = one
     # Galaxies whose mean shear is 1 or more are known of no pixel.
     known = made.weight.any(axis=(1, 2))
     if known.all() or not known.any():
-        return catalogue.numbers, made, counts
-    return catalogue.numbers[known], ShearMaps(*(maps[known] for maps in made)), counts[known]
+        return numbers, made, counts
+    return numbers[known], ShearMaps(*(maps[known] for maps in made)), counts[known]
+
+
+def _add(sums: Mapping[int, PixelSums], sky: SkyFields, block: _Sorted, pixel_scale: float) -> None:
+    """Add the galaxies of a block to the fields on whose grids they are."""
+    for number, field in sums.items():
+        centre = sky.centre(number)
+        height, width = (side * pixel_scale * ARCMIN for side in field.shape)
+        near = block.near(sky, centre, height, width)
+        if len(near):
+            galaxies = on_plane(block.galaxies.among(near), centre)
+            pixel, inside = pixels_of(galaxies, field.shape, pixel_scale)
+            field.add(galaxies.among(inside), pixel[inside])

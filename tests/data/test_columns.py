@@ -1,5 +1,6 @@
 """Columns as plain numbers: what is missing stays missing, and units are converted or refused."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from astropy.utils.masked import Masked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lensdask.data.catalogues.columns import as_numbers, number_in_unit, usable_rows
+from lensdask.data.catalogues.columns import UsableRows, as_numbers, number_in_unit
 from lensdask.errors import InputError
 
 
@@ -135,11 +136,14 @@ def test_rows_that_are_left_have_all_values(data: st.DataObject) -> None:
     unused = [weight[i] is not np.ma.masked and weight[i] == 0 for i in range(size)]
     kept = [i for i in range(size) if whole[i] and not unused[i]]
     lost = size - len(kept) - sum(unused)
+    usable, ends = UsableRows(drop_bad=True), (0, data.draw(st.integers(0, size)), size)
+    blocks = [usable.among({name: column[slice(*ends)] for name, column in columns.items()}) for ends in pairwise(ends)]
+    for name, column in columns.items():
+        assert np.concatenate([block[name] for block in blocks]).tolist() == column.data[kept].tolist()
+    assert usable.used == len(kept)
     if lost and not kept:
         with pytest.raises(InputError, match=f"dropped {lost} of {size} galaxies"):
-            usable_rows(columns, drop_bad=True)
+            usable.line()
         return
-    found, line = usable_rows(columns, drop_bad=True)
-    for name, column in columns.items():
-        assert found[name].tolist() == column.data[kept].tolist()
+    line = usable.line()
     assert line.startswith(f"dropped {lost} of {size} galaxies: ") if lost else not line

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lensdask.data import check_unchanged, file_sha256
 from lensdask.data.catalogues.columns import CatalogueWarning
-from lensdask.data.tables import read_columns, read_shear_catalogue
+from lensdask.data.tables import ShearCatalogue, column_blocks, read_columns, read_shear_catalogue
 from lensdask.errors import InputError
 
 NAMES = ["ra", "dec", "g1", "g2", "weight"]
@@ -158,6 +158,43 @@ def test_a_catalogue_is_the_same_in_every_format(tmp_path: Path, name: str) -> N
     with pytest.raises(InputError, match="no column e1; it") as refused:
         read_columns(tmp_path / name, ["ra", "e1"], "galaxies")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 7, 20, 50])
+@pytest.mark.parametrize("name", [*WRITERS, "groups.parquet"])
+def test_blocks_of_any_size_are_the_catalogue(tmp_path: Path, name: str, rows: int) -> None:
+    table, path = galaxies(), tmp_path / name
+    table["g1"][[5, 12]] = np.nan
+    table["weight"][[0, 9]] = 0
+    if name == "groups.parquet":
+        parquet = pytest.importorskip("pyarrow.parquet")
+        as_parquet(table, tmp_path / "a.parquet")
+        parquet.write_table(parquet.read_table(tmp_path / "a.parquet"), path, row_group_size=8)
+    else:
+        WRITERS[name](table, path)
+    options = {"flip_g2": True, "response": 0.7, "drop_bad": True}
+    found_lines: list[str] = []
+    lines: list[str] = []
+    blocks = ShearCatalogue(path, NAMES, **options, rows=rows, warn=found_lines.append)
+    whole = read_shear_catalogue(path, NAMES, **options, warn=lines.append)
+    for _ in range(2):
+        found = list(blocks)
+        for role, column in whole.items():
+            np.testing.assert_array_equal(np.concatenate([block[role] for block in found]), column)
+    assert found_lines == lines
+    assert len(lines) == 1
+    assert blocks.used == len(whole["x"])
+    with pytest.raises(InputError, match="g1: not finite for 2 of 20 galaxies"):
+        list(ShearCatalogue(path, NAMES, rows=rows))
+
+
+def test_blocks_of_scaled_columns(path: Path) -> None:
+    (whole,) = column_blocks(path, ["ra", "magnitude", "scaled"], "stars")
+    blocks = list(column_blocks(path, ["ra", "magnitude", "scaled"], "stars", rows=1))
+    assert len(blocks) == 2
+    for name, column in whole.items():
+        np.testing.assert_array_equal(np.concatenate([block[name].data.data for block in blocks]), column.data.data)
+        assert [bool(np.ma.getmaskarray(block[name])[0]) for block in blocks] == np.ma.getmaskarray(column).tolist()
 
 
 @pytest.fixture

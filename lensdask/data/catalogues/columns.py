@@ -7,6 +7,7 @@ out. Values that are not finite without being declared missing are another matte
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from lensdask.errors import InputError
 
-__all__ = ["CatalogueWarning", "as_numbers", "number_in_unit", "usable_rows", "warn_of_catalogue"]
+__all__ = ["CatalogueWarning", "UsableRows", "as_numbers", "number_in_unit", "warn_of_catalogue"]
 
 Float64 = npt.NDArray[np.float64]
 Masked = np.ma.MaskedArray[Any, np.dtype[Any]]
@@ -150,60 +151,81 @@ def _factor(name: str, stated: Any, unit: str) -> float:
         raise InputError(f"{name}: in {stated}; expected {expected}") from error
 
 
-def usable_rows(columns: Mapping[str, Masked], *, drop_bad: bool = False) -> tuple[dict[str, Float64], str]:
-    """Return the rows of a catalogue that have numbers in all columns, and in words which were left out.
+class UsableRows:
+    """The rows of a catalogue that have numbers in all columns, block after block, and what is left out.
 
     Rows whose weight is 0 are left out, too: nobody looks at what they hold, and nobody counts them.
 
     Parameters
     ----------
-    columns
-        From `as_numbers`, all of one shape (galaxy,); the one named ``weight``, if there is one, is the weight.
     drop_bad
         Leave out rows that are not finite, which are an error otherwise.
-
-    Returns
-    -------
-    columns, line
-        The line is empty where nothing but rows of weight 0 is left out.
-
-    Raises
-    ------
-    InputError
-        Rows are not finite, or none is left.
     """
-    weight = columns.get("weight")
-    count = len(next(iter(columns.values())))
-    looked_at = np.ones(count, dtype=bool) if weight is None else np.asarray(weight.filled(np.nan) != 0)
-    missing = {name: looked_at & np.ma.getmaskarray(column) for name, column in columns.items()}
-    dropped = np.logical_or.reduce(list(missing.values()))
-    bad = {name: looked_at & ~dropped & ~np.isfinite(column.data) for name, column in columns.items()}
-    if not drop_bad:
-        _refuse_bad(bad, count)
-    worse = np.logical_or.reduce(list(bad.values()))
-    kept = looked_at & ~dropped & ~worse
-    line = _words(count, {"with a missing value": missing, "not finite": bad})
-    if line and not kept.any():
-        raise InputError(f"{line}; expected some galaxies that have all values")
-    return {name: column.data if kept.all() else column.data[kept] for name, column in columns.items()}, line
+
+    def __init__(self, *, drop_bad: bool = False) -> None:
+        self._drop_bad = drop_bad
+        self._rows = 0
+        # Those of a block, by column, and how many lack any.
+        self._lost: dict[str, Counter[str]] = {_MISSING: Counter(), _BAD: Counter()}
+        self._any: Counter[str] = Counter()
+        self.used = 0
+        """Rows that are not left out."""
+
+    def among(self, columns: Mapping[str, Masked]) -> dict[str, Float64]:
+        """Return the usable rows of a block.
+
+        Parameters
+        ----------
+        columns
+            From `as_numbers`, all of one shape (galaxy,); the one named ``weight``, if there is one, is the weight.
+        """
+        weight = columns.get("weight")
+        count = len(next(iter(columns.values())))
+        looked_at = np.ones(count, dtype=bool) if weight is None else np.asarray(weight.filled(np.nan) != 0)
+        missing = {name: looked_at & np.ma.getmaskarray(column) for name, column in columns.items()}
+        kept = looked_at & ~self._counted(_MISSING, missing)
+        bad = {name: kept & ~np.isfinite(column.data) for name, column in columns.items()}
+        kept &= ~self._counted(_BAD, bad)
+        self._rows += count
+        self.used += int(np.count_nonzero(kept))
+        return {name: column.data if kept.all() else column.data[kept] for name, column in columns.items()}
+
+    def _counted(self, why: str, columns: Mapping[str, npt.NDArray[np.bool_]]) -> npt.NDArray[np.bool_]:
+        """Return the rows that any column lacks, and count them."""
+        lost = np.asarray(np.logical_or.reduce(list(columns.values())))
+        self._lost[why].update({name: int(np.count_nonzero(rows)) for name, rows in columns.items()})
+        self._any[why] += int(np.count_nonzero(lost))
+        return lost
+
+    def line(self) -> str:
+        """Return in words which rows were left out, nothing where these were of weight 0 alone.
+
+        Raises
+        ------
+        InputError
+            Rows are not finite, or none is left.
+        """
+        if not self._drop_bad:
+            self._refuse_bad()
+        parts = [
+            f"{self._any[why]} {why} ({', '.join(name for name, number in columns.items() if number)})"
+            for why, columns in self._lost.items()
+            if self._any[why]
+        ]
+        if not parts:
+            return ""
+        line = f"dropped {self._any.total()} of {self._rows} galaxies: {', '.join(parts)}"
+        if not self.used:
+            raise InputError(f"{line}; expected some galaxies that have all values")
+        return line
+
+    def _refuse_bad(self) -> None:
+        for name, broken in self._lost[_BAD].items():
+            if broken:
+                raise InputError(
+                    f"{name}: not finite for {broken} of {self._rows} galaxies; expected numbers, or to drop such "
+                    "galaxies with drop_bad=True"
+                )
 
 
-def _refuse_bad(bad: Mapping[str, npt.NDArray[np.bool_]], count: int) -> None:
-    for name, rows in bad.items():
-        if broken := np.count_nonzero(rows):
-            raise InputError(
-                f"{name}: not finite for {broken} of {count} galaxies; expected numbers, or to drop such galaxies with "
-                "drop_bad=True"
-            )
-
-
-def _words(count: int, reasons: Mapping[str, Mapping[str, npt.NDArray[np.bool_]]]) -> str:
-    """Return how many rows are left out, why, and in which columns."""
-    lost, parts = 0, []
-    for why, columns in reasons.items():
-        number = int(np.count_nonzero(np.logical_or.reduce(list(columns.values()))))
-        lost += number
-        if number:
-            where = ", ".join(name for name, rows in columns.items() if rows.any())
-            parts.append(f"{number} {why} ({where})")
-    return f"dropped {lost} of {count} galaxies: {', '.join(parts)}" if parts else ""
+_MISSING, _BAD = "with a missing value", "not finite"

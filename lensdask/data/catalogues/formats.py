@@ -1,10 +1,13 @@
 """Columns of tables in the formats that catalogues come in: FITS and LDAC, HDF5, Parquet, ECSV and CSV.
 
-A format is told by how a file begins, not by its name. Of wide tables only the wanted columns are read into memory.
+A format is told by how a file begins, not by its name. Of wide tables only the wanted columns are read into memory, and
+of long ones only a block of rows at a time: a row group of a Parquet file at most. ECSV, and FITS that is compressed,
+are read at once.
 """
 
 import gzip
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from lensdask.errors import InputError
 __all__ = ["FORMATS", "is_hdf5", "reader_of"]
 
 Found = dict[str, MaskedColumn]
-Reader = Callable[[Path, Sequence[str], int | str | None], Found]
+Reader = Callable[[Path, Sequence[str], int | str | None, int | None], Iterator[Found]]
 
 FORMATS = "FITS, LDAC, Parquet, HDF5, ECSV or CSV"
 """What can be read, for messages."""
@@ -27,9 +30,9 @@ FORMATS = "FITS, LDAC, Parquet, HDF5, ECSV or CSV"
 def reader_of(path: Path) -> Reader:
     """Return what reads the wanted columns of a file, by names in upper or lower case alike.
 
-    It takes the path, the names, and which table of several: its number or name, the first that has the columns when
-    None. It returns masked columns with their units, and raises `InputError` where columns are missing, hold text, or
-    several numbers in each row.
+    It takes the path, the names, which table of several: its number or name, the first that has the columns when None,
+    and how many rows a block has at most, all when None. It yields masked columns with their units, one block at least,
+    and raises `InputError` where columns are missing, hold text, or several numbers in each row.
 
     Raises
     ------
@@ -101,31 +104,61 @@ def _present(names: Sequence[str], columns: Iterable[str]) -> list[str]:
     return [name for name in names if name.lower() in lower]
 
 
-def _read_fits(path: Path, names: Sequence[str], chosen: int | str | None) -> Found:
-    # Mapped, so that of a table larger than the memory no more than the wanted columns is read.
-    with fits.open(path, memmap=True) as hdus:
-        tables = {
-            f"{number} ({hdu.name})" if hdu.name else str(number): hdu
-            for number, hdu in enumerate(hdus)
-            if isinstance(hdu, fits.BinTableHDU | fits.TableHDU) and not isinstance(hdu, fits.CompImageHDU)
-            if chosen is None or chosen == number or str(chosen).upper() == hdu.name
-        }
-        for hdu in tables.values():
-            if matched := _matched(names, hdu.columns.names):
-                return {name: _fits_column(path, hdu, match) for name, match in matched.items()}
-        raise _lacking(path, names, {label: hdu.columns.names for label, hdu in tables.items()}, chosen)
+def _slices(count: int, rows: int | None) -> list[slice]:
+    """Return the blocks of so many rows, one at least."""
+    step = rows or max(count, 1)
+    return [slice(start, start + step) for start in range(0, max(count, 1), step)]
 
 
-def _fits_column(path: Path, hdu: Any, name: str) -> MaskedColumn:
-    declared, values = hdu.columns[name], np.asarray(hdu.data[name])
+def _read_fits(path: Path, names: Sequence[str], chosen: int | str | None, rows: int | None) -> Iterator[Found]:
+    with path.open("rb") as file:
+        is_packed = not file.read(6).startswith(b"SIMPLE")
+    with fits.open(path) as hdus:
+        hdu, matched = _fits_table(path, hdus, names, chosen)
+        place, count = hdus.index_of(hdu), int(hdu.header["NAXIS2"])
+        # Plain values: where a column of Astropy is kept, or sought beside the data, closing the file copies all rows.
+        told = {name: (match, hdu.columns[match].unit, _fits_null(hdu, match)) for name, match in matched.items()}
+    for block in _slices(count, None if is_packed else rows):
+        # Mapped, so that no more than the wanted columns is read, and opened anew, or what was read would stay mapped.
+        with fits.open(path, memmap=True) as hdus:
+            part = hdus[place].data[block]
+            yield {name: _fits_column(path, part, *column) for name, column in told.items()}
+
+
+def _fits_table(
+    path: Path, hdus: Any, names: Sequence[str], chosen: int | str | None
+) -> tuple[fits.BinTableHDU, dict[str, str]]:
+    """Return the table with the wanted columns, and what these are called there."""
+    tables = {
+        f"{number} ({hdu.name})" if hdu.name else str(number): hdu
+        for number, hdu in enumerate(hdus)
+        if isinstance(hdu, fits.BinTableHDU | fits.TableHDU) and not isinstance(hdu, fits.CompImageHDU)
+        if chosen is None or chosen == number or str(chosen).upper() == hdu.name
+    }
+    for hdu in tables.values():
+        if matched := _matched(names, hdu.columns.names):
+            return hdu, matched
+    raise _lacking(path, names, {label: hdu.columns.names for label, hdu in tables.items()}, chosen)
+
+
+def _fits_null(hdu: Any, name: str) -> Any:
+    """Return the number that stands for a missing one, None where there is none."""
+    declared = hdu.columns[name]
+    if declared.null in (None, ""):
+        return None
+    return declared.null * (declared.bscale or 1) + (declared.bzero or 0)
+
+
+def _fits_column(path: Path, rows: Any, name: str, unit: str | None, null: Any) -> MaskedColumn:
+    values = np.asarray(rows[name])
     missing: Any = np.ma.nomask
     # Only whole numbers need a number that stands for a missing one, and Astropy leaves it in.
-    if declared.null not in (None, "") and values.dtype.kind in "iuf":
-        missing = values == declared.null * (declared.bscale or 1) + (declared.bzero or 0)
-    return _column(path, name, values, missing, declared.unit)
+    if null is not None and values.dtype.kind in "iuf":
+        missing = values == null
+    return _column(path, name, values, missing, unit)
 
 
-def _read_hdf5(path: Path, names: Sequence[str], chosen: int | str | None) -> Found:
+def _read_hdf5(path: Path, names: Sequence[str], chosen: int | str | None, rows: int | None) -> Iterator[Found]:
     try:
         import h5py
     except ImportError as error:
@@ -137,12 +170,15 @@ def _read_hdf5(path: Path, names: Sequence[str], chosen: int | str | None) -> Fo
         for label, columns in tables.items():
             if matched := _matched(names, columns):
                 if f"{label}.__table_column_meta__" in file:
-                    return _of_astropy(path, Table.read(file, path=label, format="hdf5"), matched)
+                    yield _of_astropy(path, Table.read(file, path=label, format="hdf5"), matched)
+                    return
                 arrays = {name: columns[match] for name, match in matched.items()}
-                return {
-                    name: _column(path, name, np.asarray(array[...]), np.ma.nomask, _hdf5_unit(array))
-                    for name, array in arrays.items()
-                }
+                for block in _slices(max(len(array) for array in arrays.values()), rows):
+                    yield {
+                        name: _column(path, name, np.asarray(array[block]), np.ma.nomask, _hdf5_unit(array))
+                        for name, array in arrays.items()
+                    }
+                return
         raise _lacking(path, names, {label or "/": columns for label, columns in tables.items()}, chosen)
 
 
@@ -179,19 +215,19 @@ def _of_astropy(path: Path, table: Table, matched: Mapping[str, str]) -> Found:
     return found
 
 
-def _read_ecsv(path: Path, names: Sequence[str], _chosen: int | str | None) -> Found:
+def _read_ecsv(path: Path, names: Sequence[str], _chosen: int | str | None, _rows: int | None) -> Iterator[Found]:
     table = Table.read(path, format="ascii.ecsv")
     matched = _matched(names, table.colnames)
     if matched is None:
         raise _lacking(path, names, {"": table.colnames}, None)
-    return _of_astropy(path, table, matched)
+    yield _of_astropy(path, table, matched)
 
 
 _EMPTY = ("", "NA", "N/A", "<NA>", "null", "NULL", "None", "--")
 """Cells of text that hold nothing. That of nan holds a number that is none, which is another matter."""
 
 
-def _read_csv(path: Path, names: Sequence[str], _chosen: int | str | None) -> Found:
+def _read_csv(path: Path, names: Sequence[str], _chosen: int | str | None, rows: int | None) -> Iterator[Found]:
     import pandas as pd
 
     def wanted(name: str) -> bool:
@@ -202,9 +238,11 @@ def _read_csv(path: Path, names: Sequence[str], _chosen: int | str | None) -> Fo
     matched = _matched(names, present)
     if matched is None:
         raise _lacking(path, names, {"": present}, None)
-    table = pd.read_csv(path, usecols=wanted, na_values=list(_EMPTY), keep_default_na=False, **options)
-    table.columns = [str(name).strip() for name in table.columns]
-    return {name: _csv_column(path, match, table[match]) for name, match in matched.items()}
+    options |= {"na_values": list(_EMPTY), "keep_default_na": False}
+    with pd.read_csv(path, usecols=wanted, iterator=True, chunksize=rows, **options) as reader:
+        for block in [reader.read()] if rows is None else reader:
+            block.columns = [str(name).strip() for name in block.columns]
+            yield {name: _csv_column(path, match, block[match]) for name, match in matched.items()}
 
 
 def _csv_column(path: Path, name: str, values: Any) -> MaskedColumn:
@@ -219,7 +257,7 @@ def _csv_column(path: Path, name: str, values: Any) -> MaskedColumn:
     return _column(path, name, numbers, missing, None)
 
 
-def _read_parquet(path: Path, names: Sequence[str], _chosen: int | str | None) -> Found:
+def _read_parquet(path: Path, names: Sequence[str], _chosen: int | str | None, rows: int | None) -> Iterator[Found]:
     try:
         import pyarrow
         from pyarrow import dataset
@@ -230,10 +268,19 @@ def _read_parquet(path: Path, names: Sequence[str], _chosen: int | str | None) -
         matched = _matched(names, content.schema.names)
         if matched is None:
             raise _lacking(path, names, {"": content.schema.names}, None)
-        table, units = content.to_table(columns=list(set(matched.values()))), _parquet_units(content.schema)
-        return {
-            name: _arrow_column(path, match, table.column(match), units.get(match)) for name, match in matched.items()
-        }
+        wanted, units = list(set(matched.values())), _parquet_units(content.schema)
+        # The batches of a data set read ahead, and hold many row groups.
+        pieces = [] if rows is None else [one.split_by_row_group() for one in content.get_fragments()]
+        groups = (piece.to_table(columns=wanted, schema=content.schema) for piece in chain(*pieces))
+        # A table without rows has no groups.
+        whole = (content.to_table(columns=wanted) for _ in range(rows is None or not content.count_rows()))
+        for block in (
+            table.slice(part.start, rows) for table in chain(groups, whole) for part in _slices(len(table), rows)
+        ):
+            yield {
+                name: _arrow_column(path, match, block.column(match), units.get(match))
+                for name, match in matched.items()
+            }
     except pyarrow.ArrowInvalid as error:
         raise ValueError(error) from error
 
@@ -243,13 +290,16 @@ def _arrow_column(path: Path, name: str, values: Any, unit: str | None) -> Maske
 
     if types.is_decimal(values.type):
         values = values.cast("float64")
-    missing, several = values.is_null().to_numpy(), types.is_list(values.type) or types.is_fixed_size_list(values.type)
+    missing, several = (
+        values.is_null().to_numpy(zero_copy_only=False),
+        types.is_list(values.type) or types.is_fixed_size_list(values.type),
+    )
     if several:
         raise InputError(f"{path}: column {name}: several numbers in each row; expected one real number in each row")
     if types.is_integer(values.type) or types.is_boolean(values.type):
         # Where some are missing, whole numbers would become floating-point numbers, which do not hold all of them.
         values = values.fill_null(False if types.is_boolean(values.type) else 0)
-    return _column(path, name, values.to_numpy(), missing if missing.any() else np.ma.nomask, unit)
+    return _column(path, name, values.to_numpy(zero_copy_only=False), missing if missing.any() else np.ma.nomask, unit)
 
 
 def _parquet_units(schema: Any) -> dict[str, str]:
