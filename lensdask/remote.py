@@ -42,11 +42,18 @@ class RemotePath:
 
     def exists(self) -> bool:
         """Return whether a file or a folder is there."""
-        return bool(self._ask("exists"))
+        return self._kind() is not None
 
     def is_file(self) -> bool:
         """Return whether a file is there."""
-        return bool(self._ask("isfile"))
+        return self._kind() == "file"
+
+    def _kind(self) -> str | None:
+        """Return what is there; the like of ``exists`` of some file systems takes any error for nothing."""
+        try:
+            return str(self._ask("info")["type"])
+        except FileNotFoundError:
+            return None
 
     def version(self) -> str:
         """Return what changes when the file is replaced: of its size, its time and its checksum what is known."""

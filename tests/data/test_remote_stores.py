@@ -194,7 +194,7 @@ def test_what_a_server_refuses_is_a_line(bucket, unconnected):
     assert refused(lambda: data.write(small, "s3://nobucket/a.zarr")) == expected
     unconnected.delenv("AWS_ACCESS_KEY_ID")
     remote._connected.cache_clear()
-    expected = "s3://bucket/a.zarr: Unable to locate credentials; expected credentials with which it can be read"
+    expected = "s3://bucket/a.zarr/zarr.json: Unable to locate credentials; expected credentials with which it can"
     assert expected in refused(lambda: data.open(f"{bucket}/a.zarr"))
     # Which are found without another process.
     unconnected.setenv("AWS_ACCESS_KEY_ID", "a name")
@@ -211,6 +211,25 @@ def test_a_server_that_does_not_answer_is_a_line(unconnected):
         ) as no:
             action("s3://bucket/a.zarr")
         assert "\n" not in str(no.value)
+
+
+FAULTS = [(TimeoutError("late"), ConnectionError), (PermissionError("no"), InputError)]
+
+
+@pytest.mark.parametrize(("fault", "kind"), FAULTS)
+def test_a_fault_on_the_way_is_not_taken_for_a_store_that_is_lost(memory, monkeypatch, fault, kind):
+    url = remote_store(memory, SHAPES.name)
+
+    def fail(*_, **__):
+        raise fault
+
+    monkeypatch.setattr(type(MEMORY), "info", fail)
+    for action in (data.open, verify, lambda place: data.write(small_dataset(SHAPES), place, overwrite=True)):
+        with pytest.raises(kind, match=f"{url}.*{fault}") as caught:
+            action(url)
+        assert "\n" not in str(caught.value)
+    monkeypatch.undo()
+    xr.testing.assert_equal(data.open(url).load(), small_dataset(SHAPES))
 
 
 def test_a_file_system_that_is_not_installed_is_named(monkeypatch):
