@@ -77,7 +77,8 @@ def test_no_damage_is_silent(memory, name):
         MEMORY.rm_file(file)
         if damaged is not None:
             MEMORY.pipe_file(file, damaged)
-        where = f"memory:/{file}"
+        # The metadata of the group name those of the arrays, and a flipped bit a name that there is not.
+        where = url if file == "/lensdask/a.zarr/zarr.json" else f"memory:/{file}"
         assert where in refused(lambda: data.open(url).load())
         if file.endswith("zarr.json"):
             assert where in refused(lambda: verify(url))
