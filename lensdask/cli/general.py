@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lensdask.cli.options import AsJson, Galaxies, Running, Seed, Workers, with_groups
+from lensdask.cli.options import AsJson, Galaxies, Reading, Running, Seed, Workers, with_groups
 from lensdask.cli.root import app, finish, unmeasured
 
 __all__ = ["demo", "reproduce", "status", "verify"]
@@ -106,21 +106,24 @@ def status(
 
 
 @app.command()
+@with_groups
 def verify(
     stores: Annotated[list[Path], typer.Argument(metavar="STORE…", help="Stores of lensdask.")],
+    *,
+    running: Reading,
     as_json: Annotated[bool, typer.Option("--json", help="Print only one line of JSON per store on stdout.")] = False,
 ) -> None:
     """Read every chunk of stores and name what is damaged or missing; --resume of its run then computes it again.
 
-    Exits with 1 if anything is, or if the run is not finished.
+    Exits with 1 if anything is, or if the run is not finished. --resume goes on where an earlier call was interrupted,
+    --overwrite begins again.
     """
-    from lensdask.cli.terminal import files_shown, print_verified
+    from lensdask.cli.terminal import print_verified
     from lensdask.compute import verify as verify_store
 
     is_whole = True
     for store in stores:
-        with files_shown(store.name) as on_file:
-            found = verify_store(store, on_file)
+        found = verify_store(store, running.options)
         is_whole = is_whole and found.is_whole
         if as_json:
             print(json.dumps(found.as_json()))

@@ -26,6 +26,7 @@ __all__ = [
     "Galaxies",
     "MassMethod",
     "Overwrite",
+    "Reading",
     "Recentre",
     "Running",
     "Seed",
@@ -40,6 +41,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print only the result, as 
 
 Catalogue = Annotated[Path | None, typer.Option(help="CatSim FITS file. Default: a parametric mock.")]
 """Galaxies to draw."""
+
+Cluster = Annotated[str, typer.Option(help="local, threads, cuda, tcp://…, tls://…, or a scheduler file.")]
+"""Where tasks are computed."""
 
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 """Where arrays are computed."""
@@ -174,7 +178,7 @@ class Running:
     """Options of commands with resumable runs on a cluster."""
 
     workers: Workers = None
-    cluster: Annotated[str, typer.Option(help="local, threads, cuda, tcp://…, tls://…, or a scheduler file.")] = "local"
+    cluster: Cluster = "local"
     insecure: Annotated[bool, typer.Option(help="Allow an unencrypted scheduler on another machine.")] = False
     device: Device = "auto"
     resume: Annotated[bool, typer.Option(help="Continue an interrupted run.")] = False
@@ -198,6 +202,13 @@ class Running:
             if_exists="resume" if self.resume else "overwrite" if self.overwrite else "refuse",
             performance_report=self.performance_report,
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading(Running):
+    """Options of a command that reads: checksums and decompression leave other threads alone."""
+
+    cluster: Cluster = "threads"
 
 
 def with_groups(command: Callable[..., None]) -> Callable[..., None]:

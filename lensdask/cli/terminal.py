@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = [
     "counted",
     "epochs_shown",
-    "files_shown",
     "print_evaluation",
     "print_experiments",
     "print_reproduction",
@@ -173,17 +172,6 @@ def print_store(path: "Path", result: "RunResult", unit: str) -> None:
     """
     speed = f"{result.record()['objects_per_s']:.3g} per s"
     print(f"{path}: {counted(result.objects, unit)} in {result.wall_s:.1f} s, {speed}")
-
-
-@contextmanager
-def files_shown(name: str) -> "Iterator[Callable[[int], None]]":
-    """Show how much of a store was read, and give the function to call for each file, with the number of all."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("files"))
-    console = Console(stderr=True)
-    live = console.is_terminal
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not live) as progress:
-        task = progress.add_task(name, total=None)
-        yield lambda count: progress.update(task, total=count, advance=1)
 
 
 def print_verified(found: "Verified") -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lensdask.compute.runs.output import IfExists, NewStore, refuse_existing
     from lensdask.compute.runs.status import RunStatus, find_journals, refuse_running, require_finished, status
     from lensdask.compute.runs.task import NOT_IDENTITY, Table, Task, settings_of
-    from lensdask.compute.runs.verify import Verified, verify
+    from lensdask.compute.verification import Verified, verify
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 

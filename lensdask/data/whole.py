@@ -125,7 +125,7 @@ def _lacking(path: Path) -> tuple[int, int]:
 
 
 def stored_chunks(path: Place) -> Iterator[StoredChunk]:
-    """Give all chunks that a store should have: first of the arrays that are written with the template.
+    """Give all chunks that a store should have, always in one order: first of the arrays written with the template.
 
     Raises
     ------
@@ -135,7 +135,8 @@ def stored_chunks(path: Place) -> Iterator[StoredChunk]:
     group, schema = open_group(path, "r")
     arrays = arrays_of(path, group)
     by_chunk = chunked(arrays, schema)
-    for name, array in sorted(arrays.items(), key=lambda item: item[0] in by_chunk):
+    # By their names too: Zarr gives arrays in the order in which it happens to read them.
+    for name, array in sorted(arrays.items(), key=lambda item: (item[0] in by_chunk, item[0])):
         steps = array.shards or array.chunks
         for place in np.ndindex(*(-(-n // step) for n, step in zip(array.shape, steps, strict=True))):
             start = chunk_start(array, schema, place) if name in by_chunk else None

@@ -1,7 +1,11 @@
 """A run is finished only while its rows are there: what is lost is named, struck and computed again, to the bit."""
 
 import json
+import os
+import re
 import shutil
+import signal
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +16,7 @@ from small_stores import small_store
 from lensdask import data
 from lensdask.compute import Chunks, Journal, NewStore, RunOptions, Task, journal_path, run, status, verify
 from lensdask.data import LENSES, LSS_TILES, SCHEMAS, SHAPES
+from lensdask.data.whole import StoredChunk
 from lensdask.errors import InputError
 
 SIZE, CHUNK = 7, 3
@@ -191,6 +196,43 @@ def test_the_command(store, monkeypatch, capfd):
     assert call(monkeypatch, "status", store) == 0
     printed = capfd.readouterr().out.splitlines()
     assert printed[-1].startswith(f"  damage: {store}/zarr.json is missing; expected")
+
+
+def test_an_interrupted_call_goes_on_where_it_was(store, monkeypatch, capfd):
+    flip(store / "flux" / "c" / "0")
+    read, seen = StoredChunk.read, []
+
+    def counted(self):
+        seen.append(self.file)
+        if len(seen) == 20:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)
+        return read(self)
+
+    monkeypatch.setattr(StoredChunk, "read", counted)
+    assert call(monkeypatch, "verify", store, "--workers", 1) == 130
+    line = capfd.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(r"lensdask: verify a.zarr: interrupted with \d+ of 31 chunks .* continue with --resume", line)
+    # One may have been on record, and not counted yet.
+    done = (store.parent / "a.zarr.verify.jsonl").read_text().count('"done"')
+    assert 10 < done <= 20
+    assert call(monkeypatch, "verify", store) == 2
+    assert "a.zarr.verify.jsonl is of an earlier run; continue it with --resume" in capfd.readouterr().err
+    seen[:] = [None] * 100
+    assert call(monkeypatch, "verify", store, "--resume") == 1
+    printed = capfd.readouterr()
+    assert printed.out.splitlines()[0] == f"{store}/flux/c/0 is damaged"
+    assert re.fullmatch(rf"verify a.zarr: {31 - done} files \(.*/s\)", printed.err.splitlines()[-1])
+    # And one that is damaged, for the reason.
+    assert len(seen) - 100 == 31 - done + 1
+    assert status(store).left == 1
+    assert not list(store.parent.glob("*.verify.jsonl"))
+
+
+def test_a_cluster_reads(store):
+    flip(store / "e1" / "c" / "1")
+    found = verify(store, RunOptions(cluster="local", workers=2, show_progress=False))
+    assert (found.damage, found.struck) == ({str(store / "e1" / "c" / "1"): "is damaged"}, (1,))
 
 
 def test_mistakes_get_a_line(tmp_path, monkeypatch, capfd):

@@ -191,7 +191,8 @@ class Window:
         # A scheduler that was lost has nothing in flight.
         with suppress(OSError, ClosedClientError):
             self._client.unsubscribe_topic(_MEMORY)
-            self._client.cancel(list(self._flights))
+            if self._flights:
+                self._client.cancel(list(self._flights))
         self._flights.clear()
 
     def _outcome(self, chunk: int, future: "distributed.Future[Any]") -> Outcome:
