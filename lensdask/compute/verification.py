@@ -4,6 +4,7 @@ What is damaged is struck from the journal of the run that wrote the store, and 
 """
 
 import errno
+import hashlib
 import os
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -20,7 +21,6 @@ from lensdask.compute.runs.journal_format import Sums
 from lensdask.compute.runs.options import RunOptions
 from lensdask.compute.runs.task import NOT_IDENTITY, Task
 from lensdask.compute.runs.verify import Damage, sorted_damage
-from lensdask.data import file_sha256
 from lensdask.data.whole import StoredChunk, stored_chunks
 from lensdask.places import PathLike, Place, located
 
@@ -131,7 +131,8 @@ def _damaged(store: Place, chunks: list[StoredChunk], options: RunOptions | None
     """Read all files of a store; return those that are damaged, and why."""
     is_beside = isinstance(store, Path) and os.access(store.parent, os.W_OK)
     progress = (store.parent if is_beside and isinstance(store, Path) else Path.cwd()) / f"{store.name}.verify.jsonl"
-    task = ReadFiles(str(store), file_sha256(store / "zarr.json"))
+    with (store / "zarr.json").open("rb") as metadata:
+        task = ReadFiles(str(store), hashlib.sha256(metadata.read()).hexdigest())
     shares = Chunks(len(chunks), max(1, min(_FILES, len(chunks) // _SHARES)), "files")
     reading = options or RunOptions(cluster="threads")
     found = run(task, shares, progress, reading, label=f"verify {store.name}")

@@ -12,7 +12,6 @@ from typing import Any
 from lensdask.compute.runs.output import NewStore
 from lensdask.data.whole import StoredChunk, stored_chunks
 from lensdask.errors import InputError
-from lensdask.places import Place
 
 __all__ = ["Damage", "lost_at_a_glance", "restore_if_damaged", "sorted_damage"]
 
