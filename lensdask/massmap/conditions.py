@@ -2,7 +2,7 @@
 
 At the noise of their training the shipped networks have a smaller root mean square error than the Wiener filter, which
 is told the noise. At less noise they soon become worse, at more noise some do, even on the sky that they know. From
-which noise on is measured for each of them, and on its card (``docs/massmap_cards.py --noise``).
+which noise on is measured for each of them by ``docs/massmap_cards.py``, and on its card.
 """
 
 import warnings

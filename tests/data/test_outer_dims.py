@@ -7,6 +7,7 @@ import zarr
 
 import lensdask
 from lensdask.data import LSS_CHAINS, LSS_SUMMARIES, LSS_TILES, common_attributes, create, write_chunk
+from lensdask.data import open as open_store
 from lensdask.data.schema import Attribute
 from lensdask.errors import InputError
 
@@ -45,7 +46,7 @@ def maps(value: float, *shape: int) -> np.ndarray:
 def test_chunks_are_counted_through_all_dimensions(path):
     for number in range(5):
         write_chunk(path, number, {"map": maps(number)})
-    stored = lensdask.open(path)["map"]
+    stored = open_store(path)["map"]
     expected = np.array([[0, 1, 2], [3, 4, np.nan]])
     np.testing.assert_array_equal(stored.min(("tile", "field", "bin", "y", "x")), expected)
     np.testing.assert_array_equal(stored.mean(("tile", "field", "bin", "y", "x"), skipna=False), expected)
@@ -59,7 +60,7 @@ def test_a_chunk_is_one_file_of_smaller_chunks(path):
     assert [
         file.relative_to(path / "map" / "c").parts[:2] for file in (path / "map" / "c").rglob("*") if file.is_file()
     ] == [("1", "1")]
-    assert lensdask.open(path)["map"].chunksizes["tile"] == (32, 8)
+    assert open_store(path)["map"].chunksizes["tile"] == (32, 8)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_links_out_of_the_store_are_refused(path, tmp_path):
 
 
 def test_text_is_read_as_text(path):
-    tiles = lensdask.open(path)
+    tiles = open_store(path)
     assert tiles["split"].dtype.kind == "U"
     assert tiles["map"].sel(field="delta").shape == (2, 3, 40, 4, 4, 4)
     assert (tiles["split"].where(tiles["split"] == "test", "other").values[:, 0] == "other").all()
@@ -124,7 +125,7 @@ def test_parameters_have_their_names_along_their_dimension(schema, tmp_path):
     data = {name: (v.dims, np.zeros([sizes[d] for d in v.dims], dtype=v.dtype)) for name, v in schema.variables.items()}
     index = {name: np.arange(number) for name in schema.coords if name != "parameter"}
     lensdask.write(xr.Dataset(data, index, attributes), tmp_path / "a.zarr")
-    stored = lensdask.open(tmp_path / "a.zarr")
+    stored = open_store(tmp_path / "a.zarr")
     assert list(stored["parameter"].values) == names
     assert list(xr.open_zarr(tmp_path / "a.zarr", consolidated=False)["parameter"].values) == names
     variable = "theta" if schema is LSS_CHAINS else "theta_true"

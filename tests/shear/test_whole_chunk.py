@@ -6,7 +6,7 @@ import torch
 
 from lensdask.arrays import to_torch
 from lensdask.shear.imaging import imaging_of_observation
-from lensdask.shear.shapes import measurement
+from lensdask.shear.shapes import columns, measurement
 from lensdask.shear.shapes.estimator import find_estimator
 from lensdask.shear.shapes.fpfs import fpfs_shapes, make_moments
 from lensdask.shear.simulation import simulated
@@ -60,7 +60,7 @@ def test_the_table_is_that_of_the_cpu(all_torch, name, estimator):
 def test_measuring_keeps_full_precision(monkeypatch):
     seen = []
     backend = torch.backends.cudnn
-    monkeypatch.setattr(measurement, "shapes_with_response", lambda *_: seen.append(backend.allow_tf32) or 1 / 0)
+    monkeypatch.setattr(columns, "shapes_with_response", lambda *_: seen.append(backend.allow_tf32) or 1 / 0)
     task = MeasureBias(Observation(), galaxy_source(None, 25.3), 2, find_estimator("d4cnn"), None, 2)
     before = backend.allow_tf32
     with pytest.raises(ZeroDivisionError):

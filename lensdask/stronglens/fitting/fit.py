@@ -145,7 +145,8 @@ def _library(survey: Survey, size: int, device: str) -> _Library:
 
 def _begin(images: Tensor, library: _Library) -> Tensor:
     """Return the drawn lens of the greatest likeness for each image, with the flux of the image."""
-    likeness, which = (images.flatten(1) @ library.images.T).max(1)
+    # One after another: in a product of matrices a row is rounded by where it stands in them.
+    likeness, which = torch.stack([library.images @ image for image in images.flatten(1)]).max(1)
     vector = library.vectors[which]
     flux = PARAMETERS.index("source_flux")
     brighter = (likeness / library.norms[which]).clamp(min=1e-6)
