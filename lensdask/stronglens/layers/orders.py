@@ -53,12 +53,14 @@ class OrderConv(nn.Module):
     def filters(self) -> Tensor:
         """Return the filters of a real convolution, shape (after, part, before, part, y, x)."""
         with torch.autocast(self.radial.device.type, enabled=False):
-            rings = self.basis[self.shift]
-            plain = torch.einsum("abmnr,mnrcyx->abmncyx", self.radial, rings)
-            phase = self.phase[..., None, None]
+            # In double precision: rounded once, a filter and the same turned by 90 degrees have the same numbers.
+            rings = self.basis[self.shift].double()
+            plain = torch.einsum("abmnr,mnrcyx->abmncyx", self.radial.double(), rings)
+            phase = self.phase[..., None, None].double()
             cosine, sine = phase.cos(), phase.sin()
             real, imaginary = plain.unbind(4)
-            turned = cosine * real - sine * imaginary, sine * real + cosine * imaginary
+            both = cosine * real - sine * imaginary, sine * real + cosine * imaginary
+            turned = [part.to(self.radial.dtype) for part in both]
         # (a + ib)(x + iy): the real part takes a x - b y, the imaginary one b x + a y. Of an image there is no y.
         columns = [torch.stack(turned, 3)]
         if not self.lifting:
