@@ -1,23 +1,14 @@
-"""A server of buckets on this machine, where moto and s3fs are installed."""
-
-import logging
+"""A bucket on this machine, and what S3 needs to find it."""
 
 import pytest
+from bucket_server import bucket_server
 
 
 @pytest.fixture(scope="session")
 def server():
     """Return the address of a server that speaks S3."""
-    pytest.importorskip("s3fs")
-    pytest.importorskip("flask_cors")
-    moto = pytest.importorskip("moto.server")
-    # It writes a line for each request.
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    yield f"http://{host}:{port}"
-    running.stop()
+    with bucket_server() as address:
+        yield address
 
 
 @pytest.fixture
