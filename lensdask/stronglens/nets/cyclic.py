@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lensdask.errors import InputError, check_number
 from lensdask.stronglens.layers.checks import check_odd
+from lensdask.stronglens.layers.dense import Dense
 from lensdask.stronglens.layers.regular import RegularBatchNorm, RegularConv, TurnGroup, pool_group
 from lensdask.stronglens.nets.inputs import standardised
 
@@ -86,7 +87,7 @@ class CyclicNet(nn.Module):
                 layers.append(nn.AvgPool3d((1, 4, 4), (1, 2, 2), (0, 1, 1)))
             before = after
         self.features = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Linear(before, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.outputs))
+        self.head = nn.Sequential(Dense(before, config.hidden), nn.ReLU(), Dense(config.hidden, config.outputs))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the outputs, shape (lens, output), of images (lens, map, y, x)."""

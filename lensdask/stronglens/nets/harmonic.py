@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lensdask.errors import check_number
 from lensdask.stronglens.layers.checks import check_odd
+from lensdask.stronglens.layers.dense import Dense
 from lensdask.stronglens.layers.orders import MagnitudeNorm, OrderConv, magnitudes
 from lensdask.stronglens.nets.inputs import standardised
 
@@ -70,9 +71,7 @@ class HarmonicNet(nn.Module):
                 layers.append(nn.AvgPool3d((1, 2, 2)))
             before = after
         self.features = nn.Sequential(*layers)
-        self.head = nn.Sequential(
-            nn.Linear(2 * before, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.outputs)
-        )
+        self.head = nn.Sequential(Dense(2 * before, config.hidden), nn.ReLU(), Dense(config.hidden, config.outputs))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the outputs, shape (lens, output), of images (lens, map, y, x)."""

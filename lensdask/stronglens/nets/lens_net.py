@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lensdask.errors import check_number
 from lensdask.stronglens.layers.canonical import log_polar, log_polar_quarter
 from lensdask.stronglens.layers.checks import check_multiple
+from lensdask.stronglens.layers.dense import Dense
 from lensdask.stronglens.layers.log_polar import MirrorBlock, MirrorConv
 from lensdask.stronglens.layers.regular import RegularBatchNorm, pool_group
 from lensdask.stronglens.nets.inputs import standardised
@@ -88,7 +89,7 @@ class LensNet(nn.Module):
                 layers.append(MirrorBlock(before, after))
                 before = after
         self.features = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(2 * before, config.outputs))
+        self.head = nn.Sequential(nn.Dropout(config.dropout), Dense(2 * before, config.outputs))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the outputs, shape (lens, output), of images (lens, map, y, x)."""

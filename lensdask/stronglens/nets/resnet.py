@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from lensdask.errors import check_number
+from lensdask.stronglens.layers.dense import Dense
 from lensdask.stronglens.nets.inputs import standardised
 
 __all__ = ["RESNET50_PAPER", "RESNET_SMALL", "ResNet", "ResNetConfig"]
@@ -104,7 +105,7 @@ class ResNet(nn.Module):
                 blocks.append(Block(before, after, 2 if stage and not index else 1, config.bottleneck))
                 before = after
         self.blocks = nn.Sequential(*blocks)
-        self.head = nn.Linear(before, config.outputs)
+        self.head = Dense(before, config.outputs)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the outputs, shape (lens, output), of images (lens, map, y, x)."""
