@@ -113,8 +113,7 @@ def fit_smooth(images: Float32, survey: Survey, device: str = "cpu") -> SmoothFi
 
     def fitted(part: Array) -> Float32:
         with torch.no_grad():
-            # In memory of torch, which is aligned: matrix libraries round by where in a vector rows begin.
-            return to_numpy(_fitted(to_torch(part, device).clone(), survey))
+            return to_numpy(_fitted(to_torch(part, device), survey))
 
     packed = np.asarray(batches_that_fit(fitted, (images,), _BATCH[device]), dtype=np.float32)
     count = len(PARAMETERS)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 from lensdask.arrays import Array, to_numpy, to_torch
-from lensdask.compute import batches_that_fit, torch_settings
+from lensdask.compute import batches_that_fit
 from lensdask.stronglens.nets.cyclic import C8_PAPER, C8_SMALL, CyclicConfig, CyclicNet
 from lensdask.stronglens.nets.harmonic import HARMONIC_PAPER, HARMONIC_SMALL, HarmonicConfig, HarmonicNet
 from lensdask.stronglens.nets.lens_net import LENS_NET_LARGE, LENS_NET_SMALL, LensNet, LensNetConfig
@@ -84,14 +84,12 @@ def network_outputs(
     """
 
     def given(part: Array) -> npt.NDArray[np.float32]:
-        # In memory of torch, which is aligned: matrix libraries round by where in a vector rows begin.
-        return to_numpy(network(to_torch(part, device).clone()))
+        return to_numpy(network(to_torch(part, device)))
 
     training = network.training
     network.eval()
     try:
-        # On one thread: how work is shared out among more decides the last bit.
-        with torch_settings(), torch.no_grad():
+        with torch.no_grad():
             return np.asarray(batches_that_fit(given, (maps,), batch), dtype=np.float32)
     finally:
         network.train(training)
