@@ -55,7 +55,8 @@ def place_columns(imaging: Imaging, device: str) -> Columns:
     settings = FPFS()
 
     def places(images: Array, moments: Moments, renoise: Array | None, _places: Array) -> Array:
-        planes = planes_of(images, moments.kernel, moments.kernel90, renoise)
+        kernels = moments.of_stamps(moments.kernel), moments.of_stamps(moments.kernel90)
+        planes = planes_of(images, *kernels, renoise)
         return find_places(planes, imaging.pixel_scale, settings.sigma)
 
     return _columns_of_moments(imaging, settings, device, places)

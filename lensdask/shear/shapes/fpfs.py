@@ -72,13 +72,18 @@ class Moments:
     """Arcsec per pixel."""
     settings: FPFS
     """Scale and weighting constant that the moments are for."""
+    index: npt.NDArray[np.int64] | None = None
+    """Which of some PSFs each stamp has; all have the one, or their own, when none."""
 
     def pick(self, index: npt.NDArray[np.int64]) -> "Moments":
         """Return the moments of stamps that have one of several shared PSFs each, given by its index."""
         if self.pixels is None or self.pixels90 is None:
             raise ValueError("moments of one PSF per stamp; expected moments made with shared=True")
-        arrays = {name: getattr(self, name)[index] for name in ("kernel", "kernel90", "pixels", "pixels90")}
-        return replace(self, **arrays)
+        return replace(self, index=index)
+
+    def of_stamps(self, array: Array) -> Array:
+        """Return kernels or weights of PSFs as those of the stamps; no more is copied than is asked for."""
+        return array if self.index is None else array[self.index]
 
 
 def _gaussian(n: int, pixel_scale: float, sigma: float) -> Float64:
@@ -171,13 +176,14 @@ def _moments(
 ) -> tuple[Array, Array, list[Array]]:
     """Return the moments of V; those of D; and what shear adds to those of V at places, for g1 and g2."""
     if moments.pixels is not None and places is None:
-        value = response = _project(images, moments.pixels)
+        value = response = _project(images, moments.of_stamps(moments.pixels))
         if renoise is not None:
-            second = _project(renoise, moments.pixels90)
+            second = _project(renoise, moments.of_stamps(moments.pixels90))
             value, response = value + second, value - second
         return value, response, []
     images = namespace(images).astype(images, namespace(images).float64)
-    planes = planes_of(images, moments.kernel, moments.kernel90, renoise)
+    kernels = moments.of_stamps(moments.kernel), moments.of_stamps(moments.kernel90)
+    planes = planes_of(images, *kernels, renoise)
     weights = constant(_weights, images.shape[-1], moments.pixel_scale, moments.settings.sigma, reference=images)
     if places is None:
         return sum_of(planes.value, weights), sum_of(planes.response, weights), []
