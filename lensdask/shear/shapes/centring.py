@@ -24,7 +24,7 @@ from lensdask.fourier import half_plane, wave_numbers
 from lensdask.shear.shapes.deconvolution import Places, Planes
 from lensdask.shear.shapes.fpfs import sum_of
 
-__all__ = ["REACH", "find_places", "known_places", "places_of"]
+__all__ = ["REACH", "find_places", "places_of"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -44,16 +44,11 @@ _CLOSE = 1e-6
 """Arcsec: the last step to a centroid that was found is shorter."""
 
 
-def known_places(position: Array) -> Array:
-    """Return a table of places that are known beforehand, (x, y) in arcsec from the middle, shape (galaxy, 2)."""
-    xp = namespace(position)
-    return xp.concat([position, *[xp.zeros_like(position)] * 4], axis=1)
-
-
 def places_of(table: Array) -> Places:
-    """Return the places of a table, shape (galaxy, 10) or more."""
-    shape = len(table), 2, 2
-    xp = namespace(table)
+    """Return the places of a table: of `find_places`, or (x, y) in arcsec of known places, shape (galaxy, 2)."""
+    if table.shape[1] == 2:
+        return Places(table)
+    xp, shape = namespace(table), (len(table), 2, 2)
     return Places(table[:, :2], xp.reshape(table[:, 2:6], shape), xp.reshape(table[:, 6:10], shape))
 
 

@@ -42,9 +42,10 @@ class Places(NamedTuple):
 
     position: Array
     """(x, y) from the middle of the stamp, arcsec, shape (galaxy, 2)."""
-    sky: Array
-    """How shear moves the sky against the place: t_a of `lensdask.shear.shapes.centring`, shape (galaxy, 2, 2)."""
-    drift: Array
+    sky: Array | None = None
+    """How shear moves the sky against the place: t_a of `lensdask.shear.shapes.centring`, shape (galaxy, 2, 2); none of
+    a place that moves with the sky."""
+    drift: Array | None = None
     """How shear moves the place: dx/dg_a, shape (galaxy, 2, 2), with (x, y) last."""
 
 
@@ -129,7 +130,7 @@ def shifted(planes: Planes, position: Array, pixel_scale: float) -> Planes:
     return Planes(value, value if planes.response is planes.value else planes.response * phase)
 
 
-def moved(planes: Planes, places: Places, pixel_scale: float) -> tuple[Array, Array]:
+def moved(planes: Planes, places: Places, pixel_scale: float) -> list[Array]:
     """Return what shear adds to V at a place because it moves sky and place: t_a . grad D + dx/dg_a . grad V.
 
     Parameters
@@ -143,14 +144,14 @@ def moved(planes: Planes, places: Places, pixel_scale: float) -> tuple[Array, Ar
 
     Returns
     -------
-    tuple
-        Half planes for g1 and for g2.
+    list
+        Half planes for g1 and for g2; nothing of places that move with the sky.
     """
+    sky, drift = places.sky, places.drift
+    if sky is None or drift is None:
+        return []
     D, V = planes.response, planes.value
-    first, second = (
-        _along(D, places.sky[:, a, :], pixel_scale) + _along(V, places.drift[:, a, :], pixel_scale) for a in (0, 1)
-    )
-    return first, second
+    return [_along(D, sky[:, a, :], pixel_scale) + _along(V, drift[:, a, :], pixel_scale) for a in (0, 1)]
 
 
 def _along(plane: Array, way: Array, pixel_scale: float) -> Array:

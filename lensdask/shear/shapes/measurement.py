@@ -24,7 +24,6 @@ from lensdask.errors import InputError
 from lensdask.shear.imaging import Imaging, imaging_of_stamps
 from lensdask.shear.noise import draw_renoise
 from lensdask.shear.pixels import check_pixels
-from lensdask.shear.shapes.centring import known_places
 from lensdask.shear.shapes.columns import Columns, check_width, fpfs_columns, place_columns, shape_columns
 from lensdask.shear.shapes.estimator import Estimator, find_estimator
 from lensdask.shear.shapes.fpfs import FPFS
@@ -157,10 +156,10 @@ def _renoise_of(ids: npt.NDArray[np.int64], stamps: torch.Tensor, imaging: Imagi
 
 
 def _given_places(imaging: Imaging, part: slice, stamps: torch.Tensor) -> torch.Tensor:
-    """Return the table of the places of stamps that are known, shape (galaxy, ..., 10); without columns if none are."""
+    """Return the table of the places of stamps that are known, shape (galaxy, ..., 2); without columns if none are."""
     if imaging.offset is None:
         return stamps.new_zeros((*stamps.shape[:-2], 0))
-    table = to_torch(known_places(imaging.offset[part] * imaging.pixel_scale), stamps.device)
+    table = to_torch(imaging.offset[part] * imaging.pixel_scale, stamps.device)
     return table.reshape(len(table), *[1] * (stamps.ndim - 3), -1).expand(*stamps.shape[:-2], -1)
 
 

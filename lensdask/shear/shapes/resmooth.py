@@ -140,7 +140,8 @@ def resmooth(
     multipliers = constant(_multipliers, images.shape[-1], scale, resmoother.sigma, reference=value)
     of_shear = [response * multipliers[i, ...] for i in range(4)]
     if places is not None:
-        of_shear[:2] = [plane + extra for plane, extra in zip(of_shear, moved(planes, places, scale), strict=False)]
+        for a, extra in enumerate(moved(planes, places, scale)):
+            of_shear[a] = of_shear[a] + extra
     sampled = sample_plane(namespace(images).stack([value, *of_shear]), scale, *resmoother.grid)
     # The array API standard does not iterate over arrays.
     value, G1, G2, J1, J2 = (sampled[i, ...] for i in range(5))
