@@ -38,7 +38,7 @@ bench: $(VENV)/.installed-dev
 # Eight minutes on a machine with a GPU: its tests, timings into docs/bench/*.cuda.json, runs. It installs nothing and
 # runs with the Python it is given, which needs what pyproject.toml asks for; parts whose modules are missing are skipped.
 gpu:
-	PYTHONPATH=. $(PYTHON) docs/gpu.py
+	PYTHONPATH=.$${PYTHONPATH:+:$$PYTHONPATH} $(PYTHON) docs/gpu.py
 
 # Back to a fresh clone.
 clean:

@@ -26,8 +26,8 @@ FOLDERS = [str(ROOT), str(ROOT / "docs"), str(ROOT / "tests" / "benchmarks")]
 BUDGET = 480.0
 """Seconds that all parts may take together."""
 
-# Children come from a process that has imported much and started nothing: CUDA and threads do not survive a fork.
-PROCESSES = multiprocessing.get_context("forkserver")
+# CUDA does not survive a fork, and not even counting devices before it does.
+PROCESSES = multiprocessing.get_context("spawn")
 
 NEEDED = ("numpy", "scipy", "torch", "array_api_compat", "safetensors", "xarray", "psutil", "threadpoolctl")
 """Modules without which nothing can be measured."""
@@ -124,7 +124,6 @@ def main() -> int:
     sys.path[:0] = FOLDERS
     # The server of the children gets its path from here.
     os.environ["PYTHONPATH"] = os.pathsep.join([*FOLDERS, *filter(None, [os.environ.get("PYTHONPATH")])])
-    PROCESSES.set_forkserver_preload(["gpu_absent", "gpu_parts", "stage_cost", "lensdask.massmap"])
     began, outcomes = time.perf_counter(), []
     for name in options.parts:
         left = BUDGET - (time.perf_counter() - began)
