@@ -6,11 +6,13 @@ import threading
 import time
 
 import distributed
+import numpy as np
 import pytest
 from faults import CHUNK, SIZE, result_bytes, start_driver, start_run
 
 from lensdask.compute import start_cluster, status
 from lensdask.compute.runs.journal_format import read_lines
+from lensdask.compute.runs.window import Window
 
 
 @pytest.fixture
@@ -64,6 +66,27 @@ def test_workers_that_vanish_are_waited_for(tmp_path, undisturbed, scheduler, ca
     (line,) = capfd.readouterr().err.splitlines()[:-1]
     assert line.startswith(f"waiting for workers at {scheduler.scheduler_address}; those that were there left or died")
     assert "memory" in line
+
+
+def test_sums_that_die_with_the_last_worker_are_computed_again(scheduler):
+    scheduler.scale(1)
+    said = []
+    with start_cluster(scheduler.scheduler_address) as client:
+        client.wait_for_workers(1)
+        window = Window(client, lambda chunk: {"count": np.array(chunk)}, "compute", said.append)
+        assert window.room
+        window.submit(3)
+        wait_for(lambda: all(state.status == "finished" for state in client.futures.values()))
+        scheduler.scale(0)
+        wait_for(lambda: not client.nthreads())
+        # Somebody who is not told that workers are missing starts none.
+        come = threading.Thread(target=lambda: wait_for(lambda: said) or scheduler.scale(1), daemon=True)
+        come.start()
+        outcome = window.wait()
+        come.join()
+    assert (outcome.chunk, outcome.sums["count"], window.pending) == (3, 3, 0)
+    assert len(said) == 1
+    assert said[0].startswith(f"waiting for workers at {scheduler.scheduler_address}; those that were there")
 
 
 def wait_for(condition) -> None:

@@ -25,6 +25,9 @@ __all__ = ["Window"]
 _RECOUNT_SECONDS = 1.0
 """How often to ask the scheduler for its workers."""
 
+_FETCH_SECONDS = 3.0
+"""How long to wait for the sums of a chunk before looking whether the workers are still there."""
+
 _SICK = 3
 """Chunks that fail in a row on a worker before it is restarted."""
 
@@ -183,8 +186,11 @@ class Window:
                 self._recount()
                 continue
             # One that `_rescue` gave up is in flight under another key.
-            if flight := self._flights.pop(future, None):
-                return self._outcome(flight.chunk, future)
+            if future in self._flights:
+                if outcome := self._outcome(future):
+                    return outcome
+                self._finished.put(future)
+                self._recount()
 
     def cancel(self) -> None:
         """Cancel what has not begun; a chunk that is being computed is finished, and not heard of any more."""
@@ -195,16 +201,20 @@ class Window:
                 self._client.cancel(list(self._flights))
         self._flights.clear()
 
-    def _outcome(self, chunk: int, future: "distributed.Future[Any]") -> Outcome:
+    def _outcome(self, future: "distributed.Future[Any]") -> Outcome | None:
+        """Return what became of a chunk; None if its sums died with their worker and are being computed again."""
+        chunk = self._flights[future].chunk
         try:
-            # Sums that died with their worker are computed again, and waited for here.
-            worker, sums = future.result()
+            worker, sums = future.result(timeout=_FETCH_SECONDS)
         except distributed.CancelledError as error:
             raise ConnectionError(_LOST) from error
         except Exception as error:
+            if isinstance(error, TimeoutError) and future.status != "error":
+                return None
+            del self._flights[future]
             self._blame(getattr(error, _WORKER, ""), chunk)
             return Outcome(chunk, None, error)
-        del self._in_a_row[worker]
+        del self._flights[future], self._in_a_row[worker]
         self._failed_on.pop(chunk, None)
         self._restart_may_help = True
         return Outcome(chunk, sums)
