@@ -22,7 +22,8 @@ PLAIN = replace(SMALL, equivariant=False)
 PAPER_LIKE = D4CNNConfig(channels=(8, 8, 8), strides=(1, 1, 1))
 """The paper's network with fewer and narrower layers, on its 64 x 64 grid."""
 TINY = D4CNNConfig(channels=(2, 3), strides=(1, 2), hidden=3, grid_points=8, grid_spacing=0.4)
-CONFIGS = {"shipped": SMALL, "paper_like": PAPER_LIKE, "relu": RELU}
+WINDOW = replace(SMALL, window_fwhm=2.6)
+CONFIGS = {"shipped": SMALL, "paper_like": PAPER_LIKE, "relu": RELU, "window": WINDOW}
 RESPONSES = CONFIGS | {"plain": PLAIN, "no_norm": replace(SMALL, layer_norm=False), "tiny": TINY}
 WEIGHTS = SHIPPED_WEIGHTS["d4cnn"]
 

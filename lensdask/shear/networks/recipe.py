@@ -31,6 +31,9 @@ class Recipe:
     label, to measure shear with the least shape noise (`lensdask.shear.networks.score`)."""
     score: ScoreConfig = field(default_factory=ScoreConfig)
     """Settings of the training by score."""
+    population: Literal["catalogue", "wide"] = "catalogue"
+    """Galaxies of the catalogue, or of the mock, alone on their stamps; or those of a wide family, half of them with a
+    neighbour (`lensdask.shear.networks.family`), which are learned from by score alone."""
     signal_to_noise: tuple[float, float] = (5.0, 150.0)
     """Range of the uniform distribution of signal-to-noise. The paper has 5 to 40 (section 2.3.2). Trained on that,
     this network over-weighs the brighter galaxies, which it has never seen, and its response to shear bends: on
@@ -47,6 +50,9 @@ class Recipe:
     def __post_init__(self) -> None:
         """Refuse what cannot train."""
         check_choice("label", self.label, ("distortion", "fpfs", "score"))
+        check_choice("population", self.population, ("catalogue", "wide"))
+        if self.population == "wide" and self.label != "score":
+            raise InputError(f"population: 'wide' with label {self.label!r}; expected label = 'score'")
         if self.label == "score" and self.training.schedule == "plateau":
             # One per cent of a loss that passes through zero means nothing.
             raise InputError("label: 'score' with the schedule 'plateau'; expected [training] schedule = 'cosine'")

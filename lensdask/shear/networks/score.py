@@ -58,6 +58,10 @@ class ScoreConfig:
     """Weight of the squared bend, which is how much e / S misses this, galaxy by galaxy."""
     mean_linearity: float = 1.0
     """Weight of the square of the mean bend, times the number of galaxies in a pass."""
+    neighbours: float = 0.0
+    """Weight of the squared response to the shear of a neighbour, galaxy by galaxy, where there are neighbours."""
+    mean_neighbours: float = 0.0
+    """Weight of the square of its mean, times the number of galaxies in a pass."""
     survey_share: float = 0.4
     """Share of the galaxies that get LSST year-10 noise; the others get uniformly distributed weaker noise."""
 
@@ -67,7 +71,7 @@ class ScoreConfig:
         check_number("score shear", self.shear, above=0, below=0.5)
         check_number("score step", self.step, above=0, below=self.shear, meaning="the shear")
         check_number("score cubic", self.cubic)
-        for name in ("linearity", "mean_linearity"):
+        for name in ("linearity", "mean_linearity", "neighbours", "mean_neighbours"):
             check_number(f"score {name}", getattr(self, name), least=0)
         check_number("score survey_share", self.survey_share, least=0, most=1)
 
@@ -184,18 +188,28 @@ def score_objective(network: nn.Module, batch: Batch, config: ScoreConfig) -> Te
     network
         From images, shape (image, n, n), to (e1, e2).
     batch
-        Images, shape (galaxy, 4, n, n), and the component under test, shape (galaxy,).
+        Images, shape (galaxy, 4, n, n), and the component under test, shape (galaxy,); or what `WideSet` yields.
     config
         Settings.
     """
-    images, component = batch
-    e = network(images.flatten(0, 1)).float().unflatten(0, (-1, 4))
-    tested = e.gather(2, component[:, None, None].expand(-1, 4, 1))[..., 0]
-    response = (tested[:, 0] - tested[:, 1]) / (2 * config.step)
-    bend = (tested[:, 2] - tested[:, 3]) / (2 * config.shear) - response * (1 + config.cubic * config.shear**2)
+    images, component, *shared = batch
+    count = images.shape[1]
+    e = network(images.flatten(0, 1)).float().unflatten(0, (-1, count))
+    tested = e.gather(2, component[:, None, None].expand(-1, count, 1))[..., 0]
+    step, shear = config.step, config.shear
+    response = (tested[:, 0] - tested[:, 1]) / (2 * step)
+    bend = (tested[:, 2] - tested[:, 3]) / (2 * shear) - response * (1 + config.cubic * shear**2)
     # Each galaxy stands for both components of the trace.
     value = e[:, :2].square().sum(-1).mean(-1) / (2 * config.amplitude) - 2 * response
-    # The product of two halves' means does not count their scatter, which the square of one mean would.
-    mean_bend = bend[::2].mean() * bend[1::2].mean() * len(bend) if len(bend) > 1 else bend.mean() * 0
-    loss: Tensor = (value + config.linearity * bend.square()).mean() + config.mean_linearity * mean_bend
+    loss: Tensor = (value + config.linearity * bend.square()).mean() + config.mean_linearity * _squared_mean(bend)
+    for theirs in shared:
+        to_neighbour = torch.where(theirs, 1, -1) * (tested[:, 2] - tested[:, 4]) / shear
+        loss = loss + config.neighbours * to_neighbour.square().mean()
+        loss = loss + config.mean_neighbours * _squared_mean(to_neighbour)
     return loss
+
+
+def _squared_mean(values: Tensor) -> Tensor:
+    """Return the square of the mean times the number of values; of one, zero."""
+    # The product of two halves' means does not count their scatter, which the square of one mean would.
+    return values[::2].mean() * values[1::2].mean() * len(values) if len(values) > 1 else values.mean() * 0

@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lensdask.compute.room import require_memory
+from lensdask.errors import InputError
 from lensdask.shear.networks.recipe import Recipe
 from lensdask.shear.networks.score import ScoreSet, make_score_set, score_objective
 from lensdask.shear.networks.trainingset import TrainingSet, make_training_set
+from lensdask.shear.networks.wideset import WideSet, make_wide_set
 from lensdask.shear.shapes.d4cnn import ARCHITECTURES
 from lensdask.shear.simulation.catsim import CatSim, MockCatSim, read_catsim
 from lensdask.shear.simulation.observation import Observation
@@ -48,9 +50,17 @@ def _training_sets(
 
 
 def _examples(recipe: Recipe, source: MockCatSim | CatSim, device: str) -> Examples:
-    training, validation = _training_sets(recipe, source)
+    training: TrainingSet | ScoreSet | WideSet
+    validation: TrainingSet | ScoreSet | WideSet
+    if recipe.population == "wide":
+        training, validation = (
+            make_wide_set(count, recipe.network, recipe.score, recipe.seed, device)
+            for count in (recipe.galaxies, recipe.validation)
+        )
+    else:
+        training, validation = _training_sets(recipe, source)
 
-    def on_device(dataset: TrainingSet | ScoreSet, epoch: int) -> Iterator[Batch]:
+    def on_device(dataset: TrainingSet | ScoreSet | WideSet, epoch: int) -> Iterator[Batch]:
         batches = dataset.batches(epoch, recipe.training.batch)
         return (tuple(part.to(device) for part in parts) for parts in batches)
 
@@ -106,14 +116,17 @@ def train(
     """
 
     def prepare(device: str) -> Lesson:
-        limit = recipe.magnitude_limit
+        limit, wide = recipe.magnitude_limit, recipe.population == "wide"
+        if wide and catalogue is not None:
+            raise InputError(f"catalogue {catalogue}: the recipe's population is 'wide'; expected no catalogue")
         source = MockCatSim(limit) if catalogue is None else read_catsim(Path(catalogue), limit)
         name = "parametric CatSim-like mock" if catalogue is None else f"catalogue {Path(catalogue).name}"
+        data = {"data": "wide family of galaxies"} if wide else {"data": name, "galaxies": source.fingerprint}
         return Lesson(
             architectures=ARCHITECTURES,
             objective=_objective(recipe),
             examples=lambda: _examples(recipe, source, device),
-            data={"data": name, "galaxies": source.fingerprint},
+            data=data,
         )
 
     return train_to_file(

@@ -62,6 +62,8 @@ class D4CNNConfig:
     """FWHM of the pooling Gaussian, arcsec."""
     flux_fwhm: float = 1.5
     """FWHM of the Gaussian that weighs the flux for the brightness normalisation, arcsec."""
+    window_fwhm: float = 0.0
+    """FWHM of the Gaussian window on the image, arcsec, which dims neighbours; 0 for none."""
     grid_points: int = 64
     """Points on a side of the resmoothed image."""
     grid_spacing: float = 0.2
@@ -73,6 +75,7 @@ class D4CNNConfig:
         """Refuse what cannot be built."""
         for name in ("pooling_fwhm", "flux_fwhm", "grid_spacing", "kernel_fwhm"):
             check_number(f"network: {name}", getattr(self, name), above=0, meaning="arcsec")
+        check_number("network: window_fwhm", self.window_fwhm, least=0, meaning="0 for no window")
         check_number("network: residual", self.residual)
         numbers = (*self.channels, *self.strides, self.kernel_size, self.hidden, self.grid_points)
         for number in numbers:
@@ -92,6 +95,11 @@ class D4CNNConfig:
     def grid(self) -> Grid:
         """Grid of the resmoothed image."""
         return Grid(self.grid_points, self.grid_spacing)
+
+    @property
+    def kernel_sigma(self) -> float:
+        """Standard deviation of the resmoothing kernel, arcsec."""
+        return self.kernel_fwhm / FWHM_PER_SIGMA
 
 
 PAPER = D4CNNConfig()
@@ -165,6 +173,7 @@ class D4CNN(nn.Module):
 
     pooling: Tensor
     flux_weight: Tensor
+    window: Tensor
     signs: Tensor
 
     def __init__(self, config: D4CNNConfig) -> None:
@@ -190,6 +199,8 @@ class D4CNN(nn.Module):
         self.register_buffer("pooling", pooling / pooling.sum(), persistent=False)
         flux_weight = _gaussian(config.grid, config.flux_fwhm) * config.grid_spacing**2
         self.register_buffer("flux_weight", flux_weight, persistent=False)
+        window = _gaussian(config.grid, config.window_fwhm) if config.window_fwhm else torch.ones(())
+        self.register_buffer("window", window, persistent=False)
         self.register_buffer("signs", SIGNS / 8 if config.equivariant else torch.ones(2, 1), persistent=False)
 
     def flux(self, f_h: Tensor) -> Tensor:
@@ -201,11 +212,11 @@ class D4CNN(nn.Module):
         return torch.sqrt(flux**2 + torch.exp(2 * self.log_softening))
 
     def normalise(self, f_h: Tensor) -> Tensor:
-        """Return images divided by their brightness.
+        """Return images divided by their brightness, seen through the window.
 
         Bright galaxies lose their brightness, which says nothing of their shape; images without flux stay finite.
         """
-        return f_h / self.brightness(self.flux(f_h))
+        return f_h * self.window / self.brightness(self.flux(f_h))
 
     def members(self, images: Tensor) -> Tensor:
         """Return what the backbone sees of images: their orbit, or each alone, shape (galaxy, member, n, n)."""

@@ -66,12 +66,15 @@ def _shapes(network: D4CNN, images: Resmoothed) -> Tensor:
 
 
 def _normalise(network: D4CNN, images: Resmoothed) -> list[Tensor]:
-    """Return f = f_h / b with the brightness b = sqrt(F² + C²), and df = (df_h - f F dF / b) / b for each shear."""
+    """Return f = w f_h / b with the window w and the brightness b = sqrt(F² + C²), and its two shear derivatives.
+
+    ``df = (w df_h - f F dF / b) / b``.
+    """
     flux = network.flux(images.value)
     brightness = network.brightness(flux)
-    value = images.value / brightness
+    value, window = network.normalise(images.value), network.window
     # The flux F is linear in the image, so that dF is the flux of df_h.
-    return [value, *((d - value * (flux / brightness) * network.flux(d)) / brightness for d in images[1:])]
+    return [value, *((window * d - value * (flux / brightness) * network.flux(d)) / brightness for d in images[1:])]
 
 
 def _layer(
