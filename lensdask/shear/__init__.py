@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from lensdask.shear.calibration.bins import bias_in_bins
     from lensdask.shear.calibration.estimate import Bias, Calibration, bias, calibrate, calibrations
     from lensdask.shear.calibration.selection import Selection, magnitude_cut
+    from lensdask.shear.calibration.weights import FluxWeights, optimal_weights
     from lensdask.shear.comparison import Comparison, compare
     from lensdask.shear.imaging import Imaging
     from lensdask.shear.networks.recipe import read_recipe
@@ -28,6 +29,7 @@ __all__ = [
     "BiasRun",
     "Calibration",
     "Comparison",
+    "FluxWeights",
     "Imaging",
     "Observation",
     "RunOptions",
@@ -47,6 +49,7 @@ __all__ = [
     "measure_run",
     "measure_stamps",
     "mock_galaxies",
+    "optimal_weights",
     "read_catsim",
     "read_recipe",
     "run_bias",

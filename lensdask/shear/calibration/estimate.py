@@ -14,15 +14,17 @@ Both members of an orthogonal pair and all shears of a galaxy lie in one block, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from lensdask.errors import InputError
+from lensdask.errors import InputError, check_choice
 from lensdask.shear.calibration.dataset_sums import galaxies_per_block, sums_of_dataset
 from lensdask.shear.calibration.selection import Selection
 from lensdask.shear.calibration.shape_sums import SUMS, check_selected, means_of, shape_noise, shape_sums
+from lensdask.shear.calibration.weights import FluxWeights, optimal_weights
 from lensdask.shear.simulation.observation import four_shears
 from lensdask.stats import bootstrap_error, delta_error
 
@@ -157,11 +159,21 @@ def bias_of_sums(sums: Float64, g: float, *, seed: int, replicas: int = 1000, co
     )
 
 
-def _sums_of_selections(shapes: xr.Dataset, selections: Sequence[Selection | None]) -> list[Float64]:
-    """Return block sums for each selection, all of them in one pass."""
+Weights = FluxWeights | Literal["optimal"] | None
+"""Weights beside those of the shapes: a function of the flux, the best one, or none."""
+
+
+def _sums_of_selections(
+    shapes: xr.Dataset, selections: Sequence[Selection | None], weights: Weights = None
+) -> list[Float64]:
+    """Return block sums for each selection, all of them in one pass; optimal weights take another one before."""
+    if isinstance(weights, str):
+        check_choice("weights", weights, ("optimal",))
+        weights = optimal_weights(shapes)
+    weighing = weights
 
     def sums(table: Float64, length: int) -> Float64:
-        return np.stack([shape_sums(table, length, selection) for selection in selections], axis=1)
+        return np.stack([shape_sums(table, length, selection, weighing) for selection in selections], axis=1)
 
     packed = sums_of_dataset(shapes, galaxies_per_block(shapes), sums)
     return [np.ascontiguousarray(packed[:, i]) for i in range(len(selections))]
@@ -188,7 +200,14 @@ def shear_amplitude(shapes: xr.Dataset) -> float:
     return g
 
 
-def bias(shapes: xr.Dataset, selection: Selection | None = None, *, seed: int = 0, replicas: int = 1000) -> Bias:
+def bias(
+    shapes: xr.Dataset,
+    selection: Selection | None = None,
+    *,
+    weights: Weights = None,
+    seed: int = 0,
+    replicas: int = 1000,
+) -> Bias:
     """Return m, c and shape noise of shapes measured under the four shears (±g, 0), (0, ±g).
 
     Parameters
@@ -197,6 +216,8 @@ def bias(shapes: xr.Dataset, selection: Selection | None = None, *, seed: int = 
         Dataset of the shapes schema with a ``shear`` dimension, orthogonal pairs side by side.
     selection
         Cut, corrected for; none keeps all galaxies.
+    weights
+        As for `calibrate`.
     seed, replicas
         Of the bootstrap.
 
@@ -206,12 +227,17 @@ def bias(shapes: xr.Dataset, selection: Selection | None = None, *, seed: int = 
         The shapes are not those of four sheared versions.
     """
     g = shear_amplitude(shapes)
-    (sums,) = _sums_of_selections(shapes, [selection])
+    (sums,) = _sums_of_selections(shapes, [selection], weights)
     return bias_of_sums(sums, g, seed=seed, replicas=replicas)
 
 
 def calibrate(
-    shapes: xr.Dataset, selection: Selection | None = None, *, seed: int = 0, replicas: int = 1000
+    shapes: xr.Dataset,
+    selection: Selection | None = None,
+    *,
+    weights: Weights = None,
+    seed: int = 0,
+    replicas: int = 1000,
 ) -> Calibration:
     """Return the shear that a sample of galaxies carries, ``g = R^-1 <w e>`` with the whole response matrix.
 
@@ -223,6 +249,9 @@ def calibrate(
         Dataset of the shapes schema, without a ``shear`` dimension; pick one with ``shapes.isel(shear=0)``.
     selection
         Cut, corrected for; none keeps all galaxies.
+    weights
+        Weights that multiply those of the shapes, corrected for too: a smooth function of the flux, "optimal" for the
+        one of least error (`lensdask.shear.calibration.weights`), or none.
     seed, replicas
         Of the bootstrap.
 
@@ -231,11 +260,16 @@ def calibrate(
     InputError
         The shapes have several shears, there are fewer than two galaxies, or their response has no inverse.
     """
-    return calibrations(shapes, [selection], seed=seed, replicas=replicas)[0]
+    return calibrations(shapes, [selection], weights=weights, seed=seed, replicas=replicas)[0]
 
 
 def calibrations(
-    shapes: xr.Dataset, selections: Sequence[Selection | None], *, seed: int = 0, replicas: int = 1000
+    shapes: xr.Dataset,
+    selections: Sequence[Selection | None],
+    *,
+    weights: Weights = None,
+    seed: int = 0,
+    replicas: int = 1000,
 ) -> list[Calibration]:
     """Return the shear under each of several cuts, as `calibrate`; a lazy dataset is measured once for all.
 
@@ -245,6 +279,8 @@ def calibrations(
         As for `calibrate`.
     selections
         Cuts; None keeps all galaxies.
+    weights
+        As for `calibrate`.
     seed, replicas
         Of the bootstrap.
 
@@ -258,7 +294,7 @@ def calibrations(
     count = shapes.sizes["galaxy"]
     if count < 2:
         raise InputError(f"shapes: {count} galaxies; expected at least 2")
-    tables = _sums_of_selections(shapes, selections)
+    tables = _sums_of_selections(shapes, selections, weights)
     return [_calibration(table, seed=seed, replicas=replicas) for table in tables]
 
 

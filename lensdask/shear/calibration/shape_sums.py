@@ -10,16 +10,16 @@ selected depends on the shear. Equation 18 as printed lacks the weight in the fi
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from lensdask.errors import InputError
-from lensdask.shear.calibration.selection import Selection
 from lensdask.shear.shapes.measurement import COLUMNS
 from lensdask.stats import block_sums
 
-__all__ = ["SUMS", "Means", "check_selected", "enough_selected", "means_of", "shape_noise", "shape_sums"]
+__all__ = ["SUMS", "Means", "Weighing", "check_selected", "enough_selected", "means_of", "shape_noise", "shape_sums"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -34,18 +34,25 @@ _CHANCE = 1e-6
 """Tolerated chance that a resampling of the blocks holds no selected galaxy."""
 
 
-def shape_sums(table: Float64, galaxies_per_block: int, selection: Selection | None = None) -> Float64:
+class Weighing(Protocol):
+    """A weight of galaxies that follows what is measured of them: a cut, or a function of the flux."""
+
+    def weights(self, table: Float64) -> tuple[Float64, Float64]:
+        """Return weights, shape (...), and their shear responses, shape (..., 2), of a table, shape (..., column)."""
+
+
+def shape_sums(table: Float64, galaxies_per_block: int, *weighings: Weighing | None) -> Float64:
     """Return block sums of measured shapes.
 
     Parameters
     ----------
     table
         Shape (galaxy, ..., column), columns as in `lensdask.shear.shapes.measurement.COLUMNS`. Its weights multiply
-        those of the selection.
+        the others.
     galaxies_per_block
         Length of a block.
-    selection
-        Cut; none keeps all galaxies.
+    weighings
+        Cuts and other weights, whose product counts; None counts as 1.
 
     Returns
     -------
@@ -55,9 +62,9 @@ def shape_sums(table: Float64, galaxies_per_block: int, selection: Selection | N
     column = dict(zip(COLUMNS, np.moveaxis(table, -1, 0), strict=True))
     w, e1, e2, one = column["weight"], column["e1"], column["e2"], np.ones(table.shape[:-1])
     dw_dg = np.zeros((*table.shape[:-1], 2))
-    if selection is not None:
-        w_cut, dw_dg = selection.weights(table)
-        w, dw_dg = w * w_cut, w[..., None] * dw_dg
+    for weighing in filter(None, weighings):
+        w_other, dw_other = weighing.weights(table)
+        w, dw_dg = w * w_other, dw_dg * w_other[..., None] + w[..., None] * dw_other
     analytic = [w * column[name] for name in SUMS[7:11]]
     of_cut = [e * dw_dg[..., j] for e in (e1, e2) for j in (0, 1)]
     values = [one, w > 0, w, w * e1, w * e2, w * e1**2, w * e2**2, *analytic, *of_cut]
