@@ -19,6 +19,8 @@ from lensdask.random import Stream, generator
 
 SIZE, CHUNK = 96, 4
 
+SIGNALS = {"kill": signal.SIGKILL, "hang": signal.SIGSTOP}
+
 
 def attempt(folder: Path, start: int) -> int:
     """Count the attempts at a chunk across processes, from 0."""
@@ -50,8 +52,8 @@ def fail_if_sick(config: dict) -> None:
 def compute(start, stop, config):
     """Compute rows and sums, after what the plan has for this attempt.
 
-    ``config["plan"]`` maps the start of a chunk to a word per attempt, "raise", "input", "kill", "full" or "pass";
-    the last one holds for all later attempts too.
+    ``config["plan"]`` maps the start of a chunk to a word per attempt, "raise", "input", "kill", "hang", "full" or
+    "pass"; the last one holds for all later attempts too.
     """
     if "sick" in config:
         fail_if_sick(config)
@@ -60,8 +62,8 @@ def compute(start, stop, config):
     action = plan[min(number, len(plan) - 1)]
     if action == "raise":
         raise RuntimeError(f"attempt {number}")
-    if action == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
+    if action in SIGNALS:
+        os.kill(os.getpid(), SIGNALS[action])
     if action == "full":
         # As a write leaves it that was not even able to clear up.
         (Path(config["store"]) / "e1" / f"{start}.partial").write_bytes(b"half")

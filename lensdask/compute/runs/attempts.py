@@ -141,5 +141,5 @@ def _event(outcome: Outcome, queue: _Queue, stopping: bool) -> Event | None:
 
 def _one_line(error: BaseException) -> str:
     if isinstance(error, distributed.KilledWorker):
-        return "its worker died at every attempt; it may have run out of memory"
+        return "its worker died or hung at every attempt; it may have run out of memory"
     return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import distributed
 from distributed.client import ClosedClientError
 
-from lensdask.compute.room import in_bytes
 from lensdask.compute.runs.executors import Outcome
 from lensdask.compute.runs.journal_format import Sums
+from lensdask.compute.runs.news import News
 
 __all__ = ["Window"]
 
@@ -36,12 +36,6 @@ _RESTART_SECONDS = 30
 
 _ANSWER_SECONDS = 60
 """How long to wait for all workers before a run begins with those that answered."""
-
-_MEMORY = "worker-restart-memory"
-"""Dask's name for the news that a nanny has killed its worker for that."""
-
-_TOLD = 3
-"""Workers killed for their memory that are told of."""
 
 _ALL_LOST = "; those that were there left or died: of too little memory, perhaps"
 
@@ -117,8 +111,7 @@ class Window:
         self._failed_on: dict[int, str] = {}
         self._in_a_row: Counter[str] = Counter()
         self._restart_may_help = True
-        self._out_of_memory = 0
-        client.subscribe_topic(_MEMORY, self._tell_of_memory)
+        self._news = News(client, say)
 
     @property
     def pending(self) -> int:
@@ -164,6 +157,9 @@ class Window:
         workers = self._workers or {}
         avoided = self._failed_on.get(chunk)
         allowed = frozenset(workers) - {avoided} if avoided in workers else frozenset[str]()
+        if not self._flights:
+            # What was waited for before was somebody to work.
+            self._news.start_clock()
         # The dashboard groups tasks by what precedes the last hyphen.
         key, where = f"{self._name}-{uuid.uuid4().hex}", sorted(allowed) or None
         with _asking_the_scheduler(self._client):
@@ -184,10 +180,13 @@ class Window:
                 future = self._finished.get(timeout=_RECOUNT_SECONDS)
             except queue.Empty:
                 self._recount()
+                with _asking_the_scheduler(self._client):
+                    self._news.check()
                 continue
             # One that `_rescue` gave up is in flight under another key.
             if future in self._flights:
                 if outcome := self._outcome(future):
+                    self._news.start_clock()
                     return outcome
                 self._finished.put(future)
                 self._recount()
@@ -196,7 +195,7 @@ class Window:
         """Cancel what has not begun; a chunk that is being computed is finished, and not heard of any more."""
         # A scheduler that was lost has nothing in flight.
         with suppress(OSError, ClosedClientError):
-            self._client.unsubscribe_topic(_MEMORY)
+            self._news.close()
             if self._flights:
                 self._client.cancel(list(self._flights))
         self._flights.clear()
@@ -259,16 +258,6 @@ class Window:
                 self._say(f"waiting for workers at {self._client.scheduler_info()['address']}{lost}")
         self._workers, self._counted = workers, now
         self._rescue(workers)
-
-    def _tell_of_memory(self, event: tuple[float, dict[str, Any]]) -> None:
-        """Say that a worker was killed for its memory; a few times, as it may go on for hours."""
-        self._out_of_memory += 1
-        if self._out_of_memory <= _TOLD:
-            _, worker = event
-            self._say(
-                f"worker {worker['worker']} had filled its memory ({in_bytes(worker['rss'])}) and was started again; "
-                "give workers more, or take fewer"
-            )
 
     def _rescue(self, workers: dict[str, int]) -> None:
         """Submit again what only workers may compute that have all left: it would wait for ever."""
