@@ -61,7 +61,7 @@ def test_chunks_that_hang_on_one_worker_after_the_other(tmp_path, undisturbed, c
 def soon(monkeypatch):
     """Have a run look every moment whether a chunk takes long."""
     monkeypatch.setattr("lensdask.compute.runs.window._RECOUNT_SECONDS", 0.01)
-    monkeypatch.setattr("lensdask.compute.runs.news._LONG_SECONDS", 0.1)
+    monkeypatch.setattr("lensdask.compute.news._LONG_SECONDS", 0.1)
 
 
 @pytest.mark.usefixtures("soon")

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import distributed
 from distributed.client import ClosedClientError
 
+from lensdask.compute.news import News
 from lensdask.compute.runs.executors import Outcome
 from lensdask.compute.runs.journal_format import Sums
-from lensdask.compute.runs.news import News
 
 __all__ = ["Window"]
 
