@@ -12,11 +12,14 @@ import xarray as xr
 from lensdask.arrays import Array, to_numpy
 from lensdask.data import SHAPES, STAMPS, common_attributes
 from lensdask.errors import InputError, check_number
+from lensdask.shear.frame import check_jacobian, offset_on_sky, onto_sky
 from lensdask.shear.noise import check_correlation
 from lensdask.shear.pixels import check_pixels, check_rounding, real_array
 from lensdask.shear.psfs import centred_psf, check_psf, read_psf
 
 __all__ = ["make_stamps"]
+
+Float64 = npt.NDArray[np.float64]
 
 _LARGEST_ID = np.iinfo(np.int64).max
 
@@ -31,6 +34,7 @@ def make_stamps(
     psf_index: Array | None = None,
     noise_correlation: Array | None = None,
     offset: Array | None = None,
+    jacobian: Array | None = None,
     columns: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """Make a dataset of stamps of any survey's arrays.
@@ -62,6 +66,11 @@ def make_stamps(
         Where each galaxy is, (x, y) in pixels from the geometric centre of its stamp, shape (galaxy, 2): it is measured
         about that place. In the centre when not given. Of places that are not known better than by the pixels of a
         detection, let `measure` find the centroid.
+    jacobian
+        ∂(west, north)/∂(x, y) in arcsec per pixel, shape (2, 2), or (galaxy, 2, 2) where it changes over the image.
+        The stamps, their PSFs and the rest are then put on square pixels with x to the west and y to the north, and
+        so are the shapes measured on them: g1 > 0 along east-west. Without it shapes are in the frame of the pixels,
+        which must be square. A common one costs 2 ms a stamp, one of each galaxy ten times as much.
     columns
         What else is known of the galaxies, such as redshift, ra, dec or patch: numbers, truth values or text by name,
         each of shape (galaxy,). They become coordinates, which shapes and stores keep; nothing is computed from them.
@@ -103,6 +112,8 @@ def make_stamps(
     coords |= _user_columns(columns or {}, len(ids))
     check_pixels(pixels, ids, "images", noise_sigma)
     check_rounding(pixels, noise_sigma)
+    if jacobian is not None:
+        _put_on_sky(variables, coords, check_jacobian(jacobian, len(ids), pixel_scale), pixel_scale)
     settings = {"pixel_scale": float(pixel_scale), "noise_sigma": float(noise_sigma), "seed": None}
     # The hash stands for the pixels too: a resumed measurement must notice that the stamps were replaced.
     content = hashlib.sha256()
@@ -110,6 +121,28 @@ def make_stamps(
         content.update(np.ascontiguousarray(array).data)
     attributes = common_attributes(STAMPS, settings | {"content": content.hexdigest()})
     return STAMPS.described(xr.Dataset(variables, coords, attributes | settings | {"origin": "(n-1)/2"}))
+
+
+def _put_on_sky(variables: dict[str, Any], coords: dict[str, Any], jacobian: Float64, pixel_scale: float) -> None:
+    """Put what lies on pixels on those of the sky's frame, in place."""
+    dims, psf = variables["psf"]
+    if jacobian.ndim == 3:
+        if "noise_correlation" in variables:
+            raise InputError("jacobian: one of each galaxy with noise_correlation; expected one of all, shape (2, 2)")
+        # The PSF of a galaxy is turned as the galaxy is.
+        _, index = coords.pop("psf_index", (None, np.arange(len(jacobian))))
+        psf = psf[index] if psf.ndim == 3 else np.broadcast_to(psf, (len(jacobian), *psf.shape))
+        dims = ("galaxy", "y", "x")
+    variables["psf"] = dims, onto_sky(psf, jacobian, pixel_scale)
+    dims, image = variables["image"]
+    variables["image"] = dims, onto_sky(image, jacobian, pixel_scale)
+    if "noise_correlation" in variables:
+        dims, correlation = variables["noise_correlation"]
+        moved = onto_sky(correlation, jacobian, pixel_scale, about_first=True)
+        variables["noise_correlation"] = dims, moved / moved[0, 0]
+    if "offset" in variables:
+        dims, offset = variables["offset"]
+        variables["offset"] = dims, offset_on_sky(offset, jacobian, pixel_scale)
 
 
 def _check_images(images: Array) -> npt.NDArray[np.float32]:
