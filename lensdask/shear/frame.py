@@ -1,8 +1,8 @@
 """Stamps in the frame of the sky: x to the west, y to the north, square pixels.
 
 The pixels of a survey are turned, mirrored, oblong or sheared against the sky. Their Jacobian
-``J = ∂(west, north) / ∂(x, y)`` says how. An image that is sampled well enough is known between its pixels by its Fourier
-series ::
+``J = ∂(west, north) / ∂(x, y)`` says how. An image that is sampled well enough is known between its pixels by its
+Fourier series ::
 
     I(p) = sum over κ of F(κ) exp(i κ.p)
 
@@ -73,7 +73,7 @@ def check_jacobian(jacobian: Array, count: int, pixel_scale: float) -> Float64:
 
 def offset_on_sky(offset: Float64, jacobian: Float64, pixel_scale: float) -> Float64:
     """Return places (x, y) of galaxies, shape (galaxy, 2), in pixels of the sky's frame."""
-    return np.einsum("...ij,...j->...i", jacobian, offset) / pixel_scale
+    return np.asarray(np.einsum("...ij,...j->...i", jacobian, offset) / pixel_scale)
 
 
 def onto_sky(images: Floating, jacobian: Float64, pixel_scale: float, *, about_first: bool = False) -> Floating:
@@ -119,7 +119,7 @@ def onto_sky(images: Floating, jacobian: Float64, pixel_scale: float, *, about_f
     return made.reshape(images.shape)
 
 
-def _seen(kx: Float64, ky: Float64, jacobian: Float64) -> npt.NDArray[np.bool_]:
+def _seen(kx: Floating, ky: Floating, jacobian: Float64) -> npt.NDArray[np.bool_]:
     """Return which waves are short of the Nyquist wave of the longest side of a pixel, shape (n, n // 2 + 1)."""
     k = np.stack(np.broadcast_arrays(kx, ky[:, None]))
     on_sky = np.einsum("ji,jyx->iyx", np.linalg.inv(jacobian), k)

@@ -107,7 +107,7 @@ def _sums_in_bins(table: Float64, length: int) -> Float64:
     number = (block * bins + np.searchsorted(EDGES, place)).ravel()
     values = [np.ones_like(w), w, w * place, w * response, w * square]
     sums = [np.bincount(number, value.ravel(), minlength=blocks * bins) for value in values]
-    return np.stack(sums, axis=-1).reshape(blocks, bins, -1)
+    return np.stack(sums, axis=-1).astype(np.float64).reshape(blocks, bins, -1)
 
 
 def _joined(sums: Float64) -> Float64:

@@ -57,6 +57,11 @@ class Scenes(NamedTuple):
     shared: npt.NDArray[np.bool_]
     """Whether the neighbour is under the same shear, shape (scene,)."""
 
+    def pick(self, part: slice) -> "Scenes":
+        """Return some of the scenes."""
+        flux, centre, covariance = (values[part] for values in (self.flux, self.centre, self.covariance))
+        return Scenes(flux, centre, covariance, self.neighbour, self.shared[part])
+
 
 @cache
 def sersic_mixtures() -> Float64:
@@ -193,4 +198,5 @@ def resmoothed_scenes(
     points = torch.from_numpy(coordinates(*grid).astype(np.float32)).to(device)
     dx, dy = points - cx, points[:, None] - cy
     exponent = pxx * dx * dx + pyy * dy * dy + pxy * dx * dy
-    return (height_ * exponent.exp_()).sum(2)
+    images: Tensor = (height_ * exponent.exp_()).sum(2)
+    return images

@@ -75,7 +75,7 @@ class WideSet:
     def _images(
         self, scenes: Scenes, g: npt.NDArray[np.float64], their_g: npt.NDArray[np.float64], part: slice
     ) -> torch.Tensor:
-        some = Scenes(*(values[part] for values in scenes[:3]), scenes.neighbour, scenes.shared[part])
+        some = scenes.pick(part)
         sigma, scale = self.network.kernel_sigma, Observation().pixel_scale
         return resmoothed_scenes(
             some, g[part], their_g[part], grid=self.network.grid, sigma=sigma, pixel_scale=scale, device=self.device
