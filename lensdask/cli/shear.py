@@ -84,6 +84,49 @@ def measure(
 
 @shear.command()
 @with_groups
+def catalogue(
+    coadd: Annotated[
+        Path, typer.Argument(help="FITS image with a WCS; pixels without VARIANCE, if it has one, are bad.")
+    ],
+    out: Annotated[Path, typer.Argument(help="Table to write: .fits, .parquet or .ecsv.")],
+    *,
+    psf: Annotated[Path, typer.Option(help="FITS image of the PSF on the pixels of the coadd, of sum 1.")],
+    objects: Annotated[Path, typer.Option(help="Table of objects with columns ra and dec.")],
+    estimator: Estimator = "d4cnn",
+    zero_point: Annotated[
+        float | None, typer.Option(help="AB magnitude of one unit of flux. Default: that of the header.")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Pixels on a side of a stamp.")] = 64,
+    optimal_weights: Annotated[
+        bool, typer.Option("--optimal-weights", help="Weigh galaxies for the least error of their mean shear.")
+    ] = False,
+    running: Running,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a calibrated shear catalogue on a coadd, about the centroids of objects."""
+    from lensdask.cli.terminal import counted
+    from lensdask.shear.catalogue import catalogue_of_coadd
+
+    table = catalogue_of_coadd(
+        coadd,
+        out,
+        psf=psf,
+        objects=objects,
+        estimator=estimator,
+        zero_point=zero_point,
+        size=size,
+        weights="optimal" if optimal_weights else None,
+        options=running.options,
+    )
+    if as_json:
+        print(json.dumps({"catalogue": str(out), "galaxies": len(table)} | table.meta, indent=2))
+    else:
+        mean = ", ".join(f"g{i} = {table.meta[f'MEANG{i}']:+.5f} ± {table.meta[f'ERRG{i}']:.5f}" for i in (1, 2))
+        print(f"{out}: {counted(len(table), 'galaxies')}, mean shear {mean}")
+
+
+@shear.command()
+@with_groups
 def bias(
     run_dir: Annotated[Path, typer.Argument(help="Directory of the results.")],
     *,

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from lensdask.shear.calibration.estimate import Bias, Calibration, bias, calibrate, calibrations
     from lensdask.shear.calibration.selection import Selection, magnitude_cut
     from lensdask.shear.calibration.weights import FluxWeights, optimal_weights
+    from lensdask.shear.catalogue import to_catalogue
+    from lensdask.shear.coadd import Coadd, cutouts, read_coadd
     from lensdask.shear.comparison import Comparison, compare
     from lensdask.shear.imaging import Imaging
     from lensdask.shear.networks.recipe import read_recipe
@@ -28,6 +30,7 @@ __all__ = [
     "Bias",
     "BiasRun",
     "Calibration",
+    "Coadd",
     "Comparison",
     "FluxWeights",
     "Imaging",
@@ -39,6 +42,7 @@ __all__ = [
     "calibrate",
     "calibrations",
     "compare",
+    "cutouts",
     "draw_psf",
     "draw_stamps",
     "estimators",
@@ -51,8 +55,10 @@ __all__ = [
     "mock_galaxies",
     "optimal_weights",
     "read_catsim",
+    "read_coadd",
     "read_recipe",
     "run_bias",
     "simulate_run",
+    "to_catalogue",
     "train",
 ]

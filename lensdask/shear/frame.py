@@ -96,8 +96,11 @@ def onto_sky(images: Floating, jacobian: Float64, pixel_scale: float, *, about_f
         Of the same shape and type.
     """
     if jacobian.ndim == 3:
-        parts = [onto_sky(image, one, pixel_scale) for image, one in zip(images, jacobian, strict=True)]
-        return np.stack(parts) if parts else images
+        made = np.empty_like(images)
+        different, which = np.unique(jacobian, axis=0, return_inverse=True)
+        for number, one in enumerate(different):
+            made[which == number] = onto_sky(images[which == number], one, pixel_scale)
+        return made
     n = images.shape[-1]
     steps = np.fft.fftfreq(n, 1 / n) if about_first else np.arange(n) - (n - 1) / 2
     origin = 0.0 if about_first else (n - 1) / 2
@@ -111,12 +114,12 @@ def onto_sky(images: Floating, jacobian: Float64, pixel_scale: float, *, about_f
     along_y = np.exp(1j * np.outer(ky, places[1])).astype(kind)
     seen = _seen(kx, ky, jacobian)
     flat = images.reshape(-1, n, n)
-    made = np.empty(flat.shape, images.dtype)
+    moved = np.empty(flat.shape, images.dtype)
     for part in _parts(len(flat)):
         waves = (np.fft.rfft2(flat[part]) * seen).astype(kind)
         rows = waves @ along_x
-        made[part] = np.einsum("gkp,kp->gp", rows, along_y).real.reshape(-1, n, n)
-    return made.reshape(images.shape)
+        moved[part] = np.einsum("gkp,kp->gp", rows, along_y).real.reshape(-1, n, n)
+    return moved.reshape(images.shape)
 
 
 def _seen(kx: Floating, ky: Floating, jacobian: Float64) -> npt.NDArray[np.bool_]:

@@ -70,7 +70,7 @@ def make_stamps(
         ∂(west, north)/∂(x, y) in arcsec per pixel, shape (2, 2), or (galaxy, 2, 2) where it changes over the image.
         The stamps, their PSFs and the rest are then put on square pixels with x to the west and y to the north, and
         so are the shapes measured on them: g1 > 0 along east-west. Without it shapes are in the frame of the pixels,
-        which must be square. A common one costs 2 ms a stamp, one of each galaxy ten times as much.
+        which must be square. Each that is different costs 50 ms, and a stamp 2 ms.
     columns
         What else is known of the galaxies, such as redshift, ra, dec or patch: numbers, truth values or text by name,
         each of shape (galaxy,). They become coordinates, which shapes and stores keep; nothing is computed from them.
@@ -126,14 +126,19 @@ def make_stamps(
 def _put_on_sky(variables: dict[str, Any], coords: dict[str, Any], jacobian: Float64, pixel_scale: float) -> None:
     """Put what lies on pixels on those of the sky's frame, in place."""
     dims, psf = variables["psf"]
+    of_psf = jacobian
     if jacobian.ndim == 3:
         if "noise_correlation" in variables:
             raise InputError("jacobian: one of each galaxy with noise_correlation; expected one of all, shape (2, 2)")
         # The PSF of a galaxy is turned as the galaxy is.
-        _, index = coords.pop("psf_index", (None, np.arange(len(jacobian))))
-        psf = psf[index] if psf.ndim == 3 else np.broadcast_to(psf, (len(jacobian), *psf.shape))
-        dims = ("galaxy", "y", "x")
-    variables["psf"] = dims, onto_sky(psf, jacobian, pixel_scale)
+        if psf.ndim == 2:
+            of_psf, index = np.unique(jacobian, axis=0, return_inverse=True)
+            psf, dims = np.repeat(psf[None], len(of_psf), axis=0), ("psf_number", "y", "x")
+            coords["psf_index"] = "galaxy", index.astype(np.int64)
+        elif "psf_index" in coords:
+            _, index = coords.pop("psf_index")
+            psf, dims = psf[index], ("galaxy", "y", "x")
+    variables["psf"] = dims, onto_sky(psf, of_psf, pixel_scale)
     dims, image = variables["image"]
     variables["image"] = dims, onto_sky(image, jacobian, pixel_scale)
     if "noise_correlation" in variables:

@@ -32,12 +32,14 @@ __all__ = [
     "BIAS_QUANTITIES",
     "Bias",
     "Calibration",
+    "Weights",
     "bias",
     "bias_of_sums",
     "bias_of_totals",
     "calibrate",
     "calibrations",
     "shear_amplitude",
+    "weights_of",
 ]
 
 Float64 = npt.NDArray[np.float64]
@@ -163,14 +165,25 @@ Weights = FluxWeights | Literal["optimal"] | None
 """Weights beside those of the shapes: a function of the flux, the best one, or none."""
 
 
+def weights_of(shapes: xr.Dataset, weights: Weights) -> FluxWeights | None:
+    """Return weights, those that are best for shapes where these are asked for.
+
+    Raises
+    ------
+    InputError
+        Others are asked for by name, or there are too few galaxies.
+    """
+    if isinstance(weights, str):
+        check_choice("weights", weights, ("optimal",))
+        return optimal_weights(shapes)
+    return weights
+
+
 def _sums_of_selections(
     shapes: xr.Dataset, selections: Sequence[Selection | None], weights: Weights = None
 ) -> list[Float64]:
     """Return block sums for each selection, all of them in one pass; optimal weights take another one before."""
-    if isinstance(weights, str):
-        check_choice("weights", weights, ("optimal",))
-        weights = optimal_weights(shapes)
-    weighing = weights
+    weighing = weights_of(shapes, weights)
 
     def sums(table: Float64, length: int) -> Float64:
         return np.stack([shape_sums(table, length, selection, weighing) for selection in selections], axis=1)

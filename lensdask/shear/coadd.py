@@ -1,0 +1,217 @@
+"""From a coadd to stamps: the image with its WCS and noise, and a stamp around each object of a detection list."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from astropy.io import fits
+from astropy.wcs import WCS, FITSFixedWarning
+
+from lensdask.arrays import Array
+from lensdask.conventions import ZERO_POINT
+from lensdask.data.catalogues.columns import warn_of_catalogue
+from lensdask.errors import InputError, check_number
+from lensdask.shear.background import correlation_of_noise
+from lensdask.shear.stamps import make_stamps
+
+__all__ = ["Coadd", "cutouts", "read_coadd"]
+
+Float64 = npt.NDArray[np.float64]
+
+_CELL = 512
+"""Side of the squares of pixels that share a Jacobian: north turns by some 1e-4 over one."""
+
+_NEAR = 3.0
+"""Bad pixels as near as this to an object, arcsec, cost its stamp; farther ones are set to the sky."""
+
+_ZERO_POINTS = ("MAGZERO", "MAGZPT", "MAGZP", "ZEROPNT", "PHOTZP")
+"""Keywords under which headers have the magnitude of one unit of flux."""
+
+
+@dataclass(frozen=True)
+class Coadd:
+    """A background-subtracted image of the sky."""
+
+    image: npt.NDArray[np.float32]
+    """Shape (y, x), flux at zero point 30; not finite where a pixel is bad."""
+    wcs: WCS
+    """From pixels, counted from 0, to right ascension and declination in degrees."""
+
+    def jacobian(self, x: Float64, y: Float64) -> Float64:
+        """Return ∂(west, north)/∂(x, y) in arcsec per pixel at places, shape (place, 2, 2)."""
+        around = [(x + 0.5, y), (x - 0.5, y), (x, y + 0.5), (x, y - 0.5)]
+        (ra0, dec0), (ra1, dec1), (ra2, dec2), (ra3, dec3) = (self.wcs.all_pix2world(a, b, 0) for a, b in around)
+        turns = [(np.stack(pair) + 180) % 360 - 180 for pair in ((ra0 - ra1), (ra2 - ra3))]
+        level = np.cos(np.deg2rad((dec0 + dec1) / 2))
+        columns = [
+            np.stack([-turn * level, up], axis=-1) for turn, up in zip(turns, (dec0 - dec1, dec2 - dec3), strict=True)
+        ]
+        return 3600 * np.stack(columns, axis=-1)
+
+
+def read_coadd(path: str | Path, *, zero_point: float | None = None) -> Coadd:
+    """Read a coadd: the first image of a FITS file, with its WCS.
+
+    Parameters
+    ----------
+    path
+        The file. Where it has an extension VARIANCE, pixels without a positive finite variance are bad; others are bad
+        where the image is not finite.
+    zero_point
+        AB magnitude of one unit of flux; that of the header (MAGZERO, MAGZPT, FLUXMAG0, …) when not given.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or has no image, no celestial WCS or no zero point.
+    """
+    try:
+        with fits.open(path, memmap=False) as hdus:
+            hdu = next((hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS") == 2), None)
+            if hdu is None:
+                raise InputError(f"{path}: no image of two axes; expected a coadd")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FITSFixedWarning)
+                wcs = WCS(hdu.header)
+            image, header = np.array(hdu.data, dtype=np.float32), hdu.header
+            variance = np.asarray(hdus["VARIANCE"].data) if "VARIANCE" in hdus else None
+    except OSError as error:
+        raise InputError(f"{path}: {error}; expected a FITS image") from error
+    if not wcs.has_celestial:
+        raise InputError(f"{path}: no celestial WCS in its header; expected one")
+    if variance is not None:
+        if variance.shape != image.shape:
+            raise InputError(f"{path}: VARIANCE of shape {variance.shape}; expected {image.shape}, as of the image")
+        image[~(np.isfinite(variance) & (variance > 0))] = np.nan
+    if not np.isfinite(image).any():
+        raise InputError(f"{path}: all pixels are bad; expected some that are finite")
+    magnitude = _zero_point(path, header) if zero_point is None else zero_point
+    check_number("zero_point", magnitude, least=0, most=50, meaning="an AB magnitude")
+    image *= np.float32(10 ** (0.4 * (ZERO_POINT - magnitude)))
+    return Coadd(image, wcs)
+
+
+def _zero_point(path: str | Path, header: Mapping[str, Any]) -> float:
+    for name in _ZERO_POINTS:
+        if name in header:
+            return float(header[name])
+    if header.get("FLUXMAG0", 0) > 0:
+        return float(2.5 * np.log10(header["FLUXMAG0"]))
+    raise InputError(
+        f"{path}: no zero point in its header; expected one ({', '.join(_ZERO_POINTS)}, FLUXMAG0) or given"
+    )
+
+
+def cutouts(
+    coadd: Coadd,
+    ra: Array,
+    dec: Array,
+    psf: Array,
+    *,
+    size: int = 64,
+    columns: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """Cut a stamp of whole pixels around each object, and put it into the frame of the sky.
+
+    Objects are up to half a pixel off the middle of their stamps: measure them with ``recentre=True``. Noise and its
+    correlation are those of the pixels without sources; where it is correlated, north is that of the middle of the
+    image for all stamps, else that of the place. Stamps that reach beyond the image, and objects with bad pixels
+    within 3 arcsec, are left out, and counted in a warning; bad pixels farther off are set to the sky.
+
+    Parameters
+    ----------
+    coadd
+        From `read_coadd`.
+    ra, dec
+        Objects, degrees, shape (object,).
+    psf
+        PSF on the pixels of the coadd, the pixel included, of sum 1, shape (n, n), or (object, n, n).
+    size
+        Side of a stamp, an even number of pixels. Smaller PSFs are surrounded by zeros, larger ones cut.
+    columns
+        What else is known of the objects, by name, each of shape (object,).
+
+    Returns
+    -------
+    Dataset
+        Of the stamps schema; ``galaxy`` is the row of the object, and ``ra`` and ``dec`` go along.
+
+    Raises
+    ------
+    InputError
+        No object is left, or the WCS, the PSF or the pixels are not acceptable.
+    """
+    ra, dec = (np.asarray(values, dtype=np.float64) for values in (ra, dec))
+    x, y = coadd.wcs.all_world2pix(ra, dec, 0)
+    corner = np.stack([np.rint(place - (size - 1) / 2) for place in (x, y)], axis=-1)
+    on_image = np.isfinite(corner).all(1) & (corner >= 0).all(1) & (corner + size <= coadd.image.shape[::-1]).all(1)
+    rows = np.flatnonzero(on_image)
+    windows = np.lib.stride_tricks.sliding_window_view(coadd.image, (size, size))
+    images = windows[tuple(corner[rows, ::-1].astype(int).T)].copy() if len(rows) else np.empty((0, size, size))
+    centre = coadd.jacobian(*(np.array([length / 2]) for length in coadd.image.shape[::-1]))[0]
+    scale = float(np.sqrt(abs(np.linalg.det(centre))))
+    bad, middle = ~np.isfinite(images), np.arange(size) - (size - 1) / 2
+    near = np.hypot(middle, middle[:, None]) * scale < _NEAR
+    whole = ~(bad & near).any((1, 2))
+    _tell(len(ra), int(np.sum(~on_image)), int(np.sum(~whole)))
+    images[bad] = 0.0
+    rows, images = rows[whole], images[whole]
+    response = _on_stamps(np.asarray(psf, dtype=np.float64), size)
+    sigma, correlation = correlation_of_noise(coadd.image, size)
+    others = {name: np.asarray(values)[rows] for name, values in (columns or {}).items()}
+    return make_stamps(
+        images,
+        response if response.ndim == 2 else response[rows],
+        pixel_scale=scale,
+        noise_sigma=sigma,
+        noise_correlation=correlation,
+        galaxy=rows,
+        jacobian=_jacobian(coadd, x[rows], y[rows], centre, shared=correlation is not None),
+        columns={"ra": ra[rows], "dec": dec[rows]} | others,
+    )
+
+
+def _tell(count: int, outside: int, masked: int) -> None:
+    if outside + masked == count:
+        raise InputError(
+            f"objects: of {count}, {outside} are outside the image or at its edge, {masked} on bad pixels; "
+            "expected some that are neither"
+        )
+    if outside or masked:
+        warn_of_catalogue(
+            f"dropped {outside} of {count} objects outside the image or at its edge, {masked} on bad pixels"
+        )
+
+
+def _jacobian(coadd: Coadd, x: Float64, y: Float64, centre: Float64, *, shared: bool) -> Float64:
+    """Return the Jacobian of each object, that of the square of pixels that it is in; or that of all."""
+    if shared:
+        return centre
+    cells = [
+        np.minimum((place // _CELL + 0.5) * _CELL, length)
+        for place, length in zip((x, y), coadd.image.shape[::-1], strict=True)
+    ]
+    return coadd.jacobian(*cells)
+
+
+def _on_stamps(psf: Float64, size: int) -> Float64:
+    """Return PSFs, shape (..., n, n), on stamps of a size, with the middle half a pixel off where n is odd."""
+    if psf.ndim not in (2, 3) or psf.shape[-1] != psf.shape[-2]:
+        raise InputError(f"psf: shape {psf.shape}; expected (n, n) or (object, n, n)")
+    n = psf.shape[-1]
+    if n % 2:
+        # The mean of a pixel and its neighbours is in the middle between them: a shift of half a pixel in x and y.
+        waves = np.fft.fftfreq(n + 1)
+        padded = np.pad(psf, [(0, 0)] * (psf.ndim - 2) + [(0, 1), (0, 1)])
+        shift = np.exp(-1j * np.pi * (waves + waves[:, None]))
+        shift[(n + 1) // 2] = shift[:, (n + 1) // 2] = 0.0
+        psf, n = np.fft.ifft2(np.fft.fft2(padded) * shift).real, n + 1
+    edge = (size - n) // 2
+    if edge < 0:
+        return psf[..., -edge:edge, -edge:edge]
+    return np.pad(psf, [(0, 0)] * (psf.ndim - 2) + [(edge, edge)] * 2)

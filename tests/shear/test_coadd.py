@@ -1,0 +1,177 @@
+"""From a coadd on the sky to a calibrated catalogue."""
+
+import json
+
+import galsim
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from astropy.wcs import WCS
+from command_line import call
+from scipy import ndimage
+
+from lensdask.errors import InputError
+from lensdask.shear import FluxWeights, Selection, calibrate, cutouts, measure, read_coadd, to_catalogue
+from lensdask.shear.background import correlation_of_noise
+
+SIDE, SPACING, SCALE, NOISE = 1100, 68, 0.2, 0.05
+G = np.array([0.05, -0.03])
+
+
+def header(turn=0.6, mirror=False):
+    """A tangent plane whose pixels are turned, and east on the wrong side if it is mirrored."""
+    cos, sin, side = np.cos(turn), np.sin(turn), 1 if mirror else -1
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.crpix = ["RA---TAN", "DEC--TAN"], [150.0, 40.0], [SIDE / 2, SIDE / 2]
+    wcs.wcs.cd = SCALE / 3600 * np.array([[side * cos, side * -sin], [sin, cos]])
+    return wcs.to_header()
+
+
+def scene(head, zero_point=30.0, noise=NOISE, correlated=False):
+    """A grid of pairs of galaxies, each anywhere in its pixel, under one shear on the sky; and where they are."""
+    rng, wcs = np.random.default_rng(4), WCS(head)
+    image, of_galsim = galsim.ImageD(SIDE, SIDE, xmin=0, ymin=0), galsim.AstropyWCS(wcs=wcs)
+    psf = galsim.Moffat(fwhm=0.7, beta=2.5)
+    nodes = np.arange(SPACING, SIDE - SPACING, SPACING)
+    x, y = (axis.ravel() + rng.uniform(-0.5, 0.5, axis.size) for axis in np.meshgrid(nodes, nodes))
+    disc = None
+    for number, (px, py) in enumerate(zip(x, y, strict=True)):
+        if number % 2 == 0:
+            disc = galsim.Exponential(half_light_radius=rng.uniform(0.25, 0.5), flux=300).shear(
+                q=rng.uniform(0.4, 0.9), beta=rng.uniform(0, np.pi) * galsim.radians
+            )
+        turned = disc.rotate(90 * (number % 2) * galsim.degrees).shear(g1=G[0], g2=G[1])
+        # AstroPy counts from 1 in GalSim's hands.
+        local = of_galsim.local(galsim.PositionD(px + 1, py + 1))
+        stamp = galsim.Convolve(turned, psf).drawImage(
+            nx=60, ny=60, wcs=local, dtype=np.float64, center=galsim.PositionD(px, py)
+        )
+        image[stamp.bounds & image.bounds] += stamp[stamp.bounds & image.bounds]
+    white = rng.normal(size=(SIDE, SIDE))
+    if correlated:
+        white = ndimage.gaussian_filter(white, 0.8, mode="wrap")
+        white /= white.std()
+    flux = 10 ** (0.4 * (zero_point - 30))
+    middle = of_galsim.local(galsim.PositionD(SIDE / 2, SIDE / 2))
+    of_psf = psf.drawImage(nx=49, ny=49, wcs=middle, dtype=np.float64).array
+    pixels = flux * (image.array + noise * white)
+    return pixels.astype(np.float32), of_psf, *wcs.all_pix2world(x, y, 0)
+
+
+@pytest.fixture(scope="module", params=["turned", "mirrored"])
+def files(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    head = header(mirror=request.param == "mirrored")
+    pixels, psf, ra, dec = scene(head, zero_point=27.0)
+    head["MAGZERO"] = 27.0
+    fits.writeto(folder / "coadd.fits", pixels, head)
+    fits.writeto(folder / "psf.fits", psf)
+    Table({"ra": ra, "dec": dec}).write(folder / "objects.fits")
+    return folder
+
+
+def command(files, out, *options):
+    inputs = [files / "coadd.fits", out, "--psf", files / "psf.fits", "--objects", files / "objects.fits"]
+    return ["shear", "catalogue", *inputs, "--estimator", "fpfs", "--cluster", "threads", *options]
+
+
+def test_a_coadd_becomes_a_calibrated_catalogue(files, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "shear.parquet"
+    assert call(monkeypatch, *command(files, out, "--json")) == 0
+    done = json.loads(capsys.readouterr().out)
+    table = Table.read(out)
+    assert done["galaxies"] == len(table) == 225
+    found = np.average([table["g1"], table["g2"]], axis=1, weights=table["weight"])
+    np.testing.assert_allclose(found, [done["MEANG1"], done["MEANG2"]], atol=1e-7)
+    # Of pairs in one direction; the last of an odd number is alone.
+    np.testing.assert_allclose(found, G, atol=3 * 0.3 / np.sqrt(2) / 225)
+    assert {"ra", "dec", "e1", "de1_dg2", "flux", "dflux_dg2"} < set(table.colnames)
+    objects = Table.read(files / "objects.fits")
+    np.testing.assert_array_equal(table["ra"], objects["ra"][table["galaxy"]])
+    # At zero point 30 half of the light of 300 is within the Gaussian of FPFS.
+    assert 60 < np.median(table["flux"]) < 300
+
+
+def test_it_is_written_once_and_whole(files, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "shear.fits"
+    out.write_bytes(b"precious")
+    assert call(monkeypatch, *command(files, out)) == 2
+    assert "exists; expected a new name, or to overwrite it" in capsys.readouterr().err
+    assert out.read_bytes() == b"precious"
+    assert call(monkeypatch, *command(files, out, "--overwrite")) == 0
+    assert "225 galaxies, mean shear g1 = +0.0" in capsys.readouterr().out
+    assert len(Table.read(out)) == 225
+    assert [path.name for path in tmp_path.iterdir()] == ["shear.fits"]
+
+
+def test_cuts_and_weights_are_in_the_table(files):
+    coadd = read_coadd(files / "coadd.fits")
+    objects, psf = Table.read(files / "objects.fits"), fits.getdata(files / "psf.fits")
+    shapes = measure(cutouts(coadd, objects["ra"], objects["dec"], psf), "fpfs", recentre=True)
+    cut, weights = Selection(above=float(np.median(shapes["flux"])), width=20.0), FluxWeights((2.0, 4.0), (0.2, 1.0))
+    table = to_catalogue(shapes, selection=cut, weights=weights)
+    assert 80 < np.count_nonzero(table["weight"]) < 200
+    expected = calibrate(shapes, cut, weights=weights).g
+    np.testing.assert_allclose(
+        [np.average(table[name], weights=table["weight"]) for name in ("g1", "g2")], expected, atol=1e-7
+    )
+
+
+def test_objects_at_edges_and_on_bad_pixels_are_left_out_and_counted(files):
+    objects, psf = Table.read(files / "objects.fits"), fits.getdata(files / "psf.fits")
+    coadd = read_coadd(files / "coadd.fits")
+    x, y = coadd.wcs.all_world2pix(objects["ra"], objects["dec"], 0)
+    coadd.image[int(y[7]), int(x[7])] = np.nan
+    coadd.image[int(y[9]) + 20, int(x[9])] = np.nan
+    ra, dec = np.append(objects["ra"], [objects["ra"][0] + 90, 150.0]), np.append(objects["dec"], [40.0, 40.05])
+    with pytest.warns(UserWarning, match="dropped 2 of 227 objects outside the image or at its edge, 1 on bad pixels"):
+        stamps = cutouts(coadd, ra, dec, psf, columns={"z": np.arange(227.0)})
+    assert stamps.sizes["galaxy"] == 224
+    assert 7 not in stamps["galaxy"].values
+    np.testing.assert_array_equal(stamps["z"], stamps["galaxy"])
+    assert np.isfinite(stamps["image"]).all()
+
+
+@pytest.mark.parametrize("correlated", [False, True])
+def test_noise_is_that_of_pixels_without_sources(correlated):
+    pixels, *_ = scene(header(), noise=0.6, correlated=correlated)
+    pixels[:40, :40] = np.nan
+    sigma, correlation = correlation_of_noise(pixels, 64)
+    assert sigma == pytest.approx(0.6, rel=0.02)
+    if not correlated:
+        assert correlation is None
+        return
+    lag = np.fft.fftfreq(64, 1 / 64)
+    expected = np.exp(-(lag**2 + lag[:, None] ** 2) / 4 / 0.8**2)
+    np.testing.assert_allclose(correlation, expected, atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda head: head.pop("MAGZERO"), "no zero point in its header"),
+        (lambda head: [head.pop(name) for name in ("CTYPE1", "CTYPE2")], "no celestial WCS"),
+    ],
+)
+def test_what_a_header_lacks(files, tmp_path, change, message):
+    with fits.open(files / "coadd.fits") as hdus:
+        change(hdus[0].header)
+        hdus.writeto(tmp_path / "lacking.fits")
+    with pytest.raises(InputError, match=message):
+        read_coadd(tmp_path / "lacking.fits")
+
+
+def test_what_is_no_coadd(files, tmp_path):
+    (tmp_path / "text.fits").write_text("no image")
+    fits.writeto(tmp_path / "bad.fits", np.full((50, 50), np.nan), fits.getheader(files / "coadd.fits"))
+    for name, message in (("text.fits", "expected a FITS image"), ("bad.fits", "all pixels are bad")):
+        with pytest.raises(InputError, match=message):
+            read_coadd(tmp_path / name)
+    with pytest.raises(InputError, match="no image of two axes"):
+        read_coadd(files / "objects.fits")
+    coadd = read_coadd(files / "coadd.fits")
+    with pytest.raises(InputError, match=r"objects: of 1, 1 are outside the image or at its edge"):
+        cutouts(coadd, [0.0], [0.0], np.ones((5, 5)) / 25)
+    with pytest.raises(InputError, match="psf: shape"):
+        cutouts(coadd, [150.0], [40.0], np.ones((5, 6)) / 30)
