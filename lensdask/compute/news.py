@@ -9,13 +9,16 @@ import distributed
 
 from lensdask.compute.room import in_bytes
 
-__all__ = ["News"]
+__all__ = ["MORE_MEMORY", "News", "full_workers"]
 
 _MEMORY = "worker-restart-memory"
 """Dask's name for the news that a nanny has killed its worker for that."""
 
 _SCHEDULER, _SILENT = "scheduler", "worker-ttl-timed-out"
 """Dask's names for news of the scheduler, and for the one that it heard nothing of workers for long."""
+
+MORE_MEMORY = "give workers more, or take fewer"
+"""What to do about workers whose memory is full."""
 
 _TOLD = 3
 """Workers that are told of, for each reason: it may go on for hours."""
@@ -38,6 +41,8 @@ class News:
     def __init__(self, client: distributed.Client, say: Callable[[str], None]) -> None:
         self._client, self._say = client, say
         self._told: Counter[str] = Counter()
+        self.filled = 0
+        """Workers that had filled their memory since the last chunk that was finished."""
         self._long = _LONG_SECONDS
         self.start_clock()
         client.subscribe_topic(_MEMORY, self._memory_filled)
@@ -66,10 +71,14 @@ class News:
         advice = "if a worker hangs, kill its process: others compute its chunks"
         self._say(f"no chunk was finished for {waited / 60:.0f} min; computing on {where}; {advice}")
 
+    def fill(self, what: str) -> None:
+        """Count a worker that was started again since its memory was full, and tell of it."""
+        self.filled += 1
+        self._tell(_MEMORY, f"{what} and was started again; {MORE_MEMORY}")
+
     def _memory_filled(self, event: tuple[float, dict[str, Any]]) -> None:
         _, worker = event
-        filled = f"had filled its memory ({in_bytes(worker['rss'])}) and was started again"
-        self._tell(_MEMORY, f"worker {worker['worker']} {filled}; give workers more, or take fewer")
+        self.fill(f"worker {worker['worker']} had filled its memory ({in_bytes(worker['rss'])})")
 
     def _fell_silent(self, event: tuple[float, dict[str, Any]]) -> None:
         _, news = event
@@ -82,3 +91,16 @@ class News:
         self._told[reason] += 1
         if self._told[reason] <= _TOLD:
             self._say(line)
+
+
+def full_workers(client: distributed.Client) -> set[str]:
+    """Return the workers that compute nothing and take nothing, since their memory is nearly full.
+
+    Parameters
+    ----------
+    client
+        The cluster.
+    """
+    workers: dict[str, Any] = client.scheduler_info()["workers"]
+    paused = {address: one["metrics"] for address, one in workers.items() if one["status"] == "paused"}
+    return {address for address, metrics in paused.items() if not metrics.get("task_counts", {}).get("executing")}

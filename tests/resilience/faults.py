@@ -34,6 +34,14 @@ def attempt(folder: Path, start: int) -> int:
             return number
 
 
+def fill_memory() -> None:
+    """Take 5 GB, so slowly that a nanny sees it."""
+    taken = []
+    for _ in range(40):
+        taken.append(np.ones(2**24))
+        time.sleep(0.2)
+
+
 def fail_if_sick(config: dict) -> None:
     """Fail in the first process that came here, in all that it does; or on a worker whatever its process."""
     mark, worker = Path(config["sick"]), distributed.get_worker()
@@ -52,8 +60,8 @@ def fail_if_sick(config: dict) -> None:
 def compute(start, stop, config):
     """Compute rows and sums, after what the plan has for this attempt.
 
-    ``config["plan"]`` maps the start of a chunk to a word per attempt, "raise", "input", "kill", "hang", "full" or
-    "pass"; the last one holds for all later attempts too.
+    ``config["plan"]`` maps the start of a chunk to a word per attempt, "raise", "input", "kill", "hang", "fill", "full"
+    or "pass"; the last one holds for all later attempts too.
     """
     if "sick" in config:
         fail_if_sick(config)
@@ -64,6 +72,8 @@ def compute(start, stop, config):
         raise RuntimeError(f"attempt {number}")
     if action in SIGNALS:
         os.kill(os.getpid(), SIGNALS[action])
+    if action == "fill":
+        fill_memory()
     if action == "full":
         # As a write leaves it that was not even able to clear up.
         (Path(config["store"]) / "e1" / f"{start}.partial").write_bytes(b"half")

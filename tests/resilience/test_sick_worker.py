@@ -43,7 +43,7 @@ def test_after_its_restart_it_is_avoided_at_its_new_address(cluster):
     window = Window(cluster, str, "name", say=lambda _: None)
     (sick_one, other), seen = sorted(cluster.nthreads()), set(cluster.nthreads())
     window._failed_on[7] = sick_one
-    window._restart(sick_one)
+    assert window._restart(sick_one)
     (again,) = set(cluster.nthreads()) - seen
     window._recount()
     window.submit(7)

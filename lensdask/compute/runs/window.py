@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import distributed
 from distributed.client import ClosedClientError
 
-from lensdask.compute.news import News
+from lensdask.compute.news import MORE_MEMORY, News, full_workers
 from lensdask.compute.runs.executors import Outcome
 from lensdask.compute.runs.journal_format import Sums
 
@@ -38,6 +38,12 @@ _ANSWER_SECONDS = 60
 """How long to wait for all workers before a run begins with those that answered."""
 
 _ALL_LOST = "; those that were there left or died: of too little memory, perhaps"
+
+_LOOK_SECONDS = 10.0
+"""How often to look for workers that take no chunks any more."""
+
+_MOST_FILLED = 10
+"""Workers that fill their memory, per thread, without a chunk that is finished in between, before a run ends."""
 
 _LOST = 'the scheduler was lost; continue with if_exists="resume"'
 
@@ -112,6 +118,8 @@ class Window:
         self._in_a_row: Counter[str] = Counter()
         self._restart_may_help = True
         self._news = News(client, say)
+        self._looked, self._full = -_LOOK_SECONDS, set[str]()
+        self._most_filled = 2 * _MOST_FILLED
 
     @property
     def pending(self) -> int:
@@ -146,8 +154,11 @@ class Window:
                 with suppress(TimeoutError):
                     distributed.wait(asked, timeout=_ANSWER_SECONDS)
                 # One that hangs must not hold up the others.
-                answered = distributed.wait(asked, return_when="FIRST_COMPLETED").done
-                return next(iter(answered)).result()
+                while not any(one.done() for one in asked):
+                    with suppress(TimeoutError):
+                        distributed.wait(asked, timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED")
+                    self._look()
+                return next(one for one in asked if one.done()).result()
         except distributed.KilledWorker as error:
             message = 'workers died before they computed anything; continue with if_exists="resume"'
             raise ConnectionError(message) from error
@@ -173,15 +184,13 @@ class Window:
         Raises
         ------
         ConnectionError
-            The scheduler was lost, and the chunks in flight with it.
+            The scheduler was lost, and the chunks in flight with it; or workers have too little memory to begin.
         """
         while True:
             try:
                 future = self._finished.get(timeout=_RECOUNT_SECONDS)
             except queue.Empty:
-                self._recount()
-                with _asking_the_scheduler(self._client):
-                    self._news.check()
+                self._look()
                 continue
             # One that `_rescue` gave up is in flight under another key.
             if future in self._flights:
@@ -215,7 +224,7 @@ class Window:
             return Outcome(chunk, None, error)
         del self._flights[future], self._in_a_row[worker]
         self._failed_on.pop(chunk, None)
-        self._restart_may_help = True
+        self._restart_may_help, self._news.filled = True, 0
         return Outcome(chunk, sums)
 
     def _blame(self, worker: str, chunk: int) -> None:
@@ -226,18 +235,21 @@ class Window:
         self._in_a_row[worker] += 1
         # If nothing was finished since the last restart, the fault is elsewhere.
         if self._in_a_row[worker] >= _SICK and self._restart_may_help:
-            self._restart(worker)
+            self._restart_may_help = False
+            if self._restart(worker):
+                self._say(f"worker {worker} was restarted: {_SICK} chunks in a row failed on it")
 
-    def _restart(self, worker: str) -> None:
+    def _restart(self, worker: str) -> bool:
+        """Restart a worker; return whether it was."""
         del self._in_a_row[worker]
-        self._restart_may_help = False
+        self._counted = -_RECOUNT_SECONDS
         # Nobody starts a worker without a nanny again (ValueError); one may have left by itself (KeyError).
         with suppress(ValueError, KeyError), _asking_the_scheduler(self._client):
             before = set(self._client.nthreads())
             self._client.restart_workers([worker], timeout=_RESTART_SECONDS, raise_for_error=False)
-            self._say(f"worker {worker} was restarted: {_SICK} chunks in a row failed on it")
             self._avoid_after_restart(worker, set(self._client.nthreads()) - before)
-        self._counted = -_RECOUNT_SECONDS
+            return True
+        return False
 
     def _avoid_after_restart(self, worker: str, new: set[str]) -> None:
         """Keep the chunks that failed on a worker away from it: it has another address now, and may be sick still."""
@@ -257,7 +269,35 @@ class Window:
                 lost = "" if self._workers is None else _ALL_LOST
                 self._say(f"waiting for workers at {self._client.scheduler_info()['address']}{lost}")
         self._workers, self._counted = workers, now
+        self._most_filled = max(self._most_filled, _MOST_FILLED * sum(workers.values()))
         self._rescue(workers)
+        if now - self._looked >= _LOOK_SECONDS:
+            self._looked = now
+            self._relieve()
+
+    def _relieve(self) -> None:
+        """Restart workers whose memory was full at the last look too: what they do not free now, they never do."""
+        with _asking_the_scheduler(self._client):
+            full = full_workers(self._client)
+        for worker in full & self._full:
+            if self._restart(worker):
+                self._news.fill(f"worker {worker} took no chunks any more since its memory was nearly full")
+        self._full = full
+
+    def _look(self) -> None:
+        """Look after the workers while there is no outcome."""
+        self._recount()
+        self._require_memory()
+        with _asking_the_scheduler(self._client):
+            self._news.check()
+
+    def _require_memory(self) -> None:
+        """End a run whose workers die of their memory one after the other, whatever they compute."""
+        if self._news.filled > self._most_filled:
+            raise ConnectionError(
+                f"{self._news.filled} workers in a row filled their memory and finished no chunk; {MORE_MEMORY}, "
+                'and continue with if_exists="resume"'
+            )
 
     def _rescue(self, workers: dict[str, int]) -> None:
         """Submit again what only workers may compute that have all left: it would wait for ever."""
