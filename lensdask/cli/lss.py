@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lensdask.cli.lss_infer import infer
-from lensdask.cli.options import AsJson, Running, Seed, with_groups
+from lensdask.cli.options import AsJson, OnProcessors, Running, Seed, with_groups
 from lensdask.cli.root import report_store
 from lensdask.cli.training import Model, Training, train_and_report
 
@@ -108,7 +108,7 @@ def import_skies(
     *,
     tiles: Annotated[int, typer.Option(help="Tiles of each simulation, 5 degrees on a side; 1554 at the most.")] = 100,
     n_of_z: NOfZ = None,
-    running: Running,
+    running: OnProcessors,
     as_json: AsJson = False,
 ) -> None:
     """Cut full skies that you have into such maps: shells of CosmoGrid or Gower Street, or projected maps."""

@@ -7,7 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from lensdask.cli.options import AsJson, Fields, MassMethod, Overwrite, Running, Seed, SkyAndSurvey, with_groups
+from lensdask.cli.options import (
+    AsJson,
+    Fields,
+    MassMethod,
+    OnProcessors,
+    Overwrite,
+    Running,
+    Seed,
+    SkyAndSurvey,
+    with_groups,
+)
 from lensdask.cli.root import finish, in_flags, report_store, unmeasured
 from lensdask.cli.training import Config, Model, Training, train_and_report
 from lensdask.errors import InputError
@@ -218,7 +228,7 @@ def evaluate(
     *,
     truth: Annotated[Path, typer.Option(metavar="MAPS", help="Store of shear maps with the true convergence.")],
     smoothing: Annotated[float, typer.Option(help="Gaussian sigma of the smoothed statistics, arcmin.")] = 1.0,
-    running: Running,
+    running: OnProcessors,
     as_json: AsJson = False,
 ) -> None:
     """Compare mass maps with the truth: errors, slopes, power."""

@@ -25,6 +25,7 @@ __all__ = [
     "Fields",
     "Galaxies",
     "MassMethod",
+    "OnProcessors",
     "Overwrite",
     "Reading",
     "Recentre",
@@ -174,13 +175,12 @@ class SkyAndSurvey:
 
 
 @dataclasses.dataclass(frozen=True)
-class Running:
-    """Options of commands with resumable runs on a cluster."""
+class OnProcessors:
+    """Options of commands with resumable runs on a cluster, which leave GPUs alone."""
 
     workers: Workers = None
     cluster: Cluster = "local"
     insecure: Annotated[bool, typer.Option(help="Allow an unencrypted scheduler on another machine.")] = False
-    device: Device = "auto"
     resume: Annotated[bool, typer.Option(help="Continue an interrupted run.")] = False
     overwrite: Overwrite = False
     performance_report: Annotated[
@@ -198,14 +198,26 @@ class Running:
             cluster=self.cluster,
             workers=self.workers,
             insecure=self.insecure,
-            device=self.device,
+            device="cpu",
             if_exists="resume" if self.resume else "overwrite" if self.overwrite else "refuse",
             performance_report=self.performance_report,
         )
 
 
 @dataclasses.dataclass(frozen=True)
-class Reading(Running):
+class Running(OnProcessors):
+    """Options of commands with resumable runs on a cluster."""
+
+    device: Device = "auto"
+
+    @property
+    def options(self) -> "RunOptions":
+        """The same for the functions that run."""
+        return dataclasses.replace(super().options, device=self.device)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading(OnProcessors):
     """Options of a command that reads: checksums and decompression leave other threads alone."""
 
     cluster: Cluster = "threads"

@@ -11,6 +11,7 @@ from lensdask.cli.options import (
     Catalogue,
     Estimator,
     Galaxies,
+    OnProcessors,
     Recentre,
     Running,
     Seed,
@@ -46,7 +47,7 @@ def simulate(
     galaxies: Galaxies,
     simulation: Simulation,
     seed: Seed = 0,
-    running: Running,
+    running: OnProcessors,
     as_json: AsJson = False,
 ) -> None:
     """Simulate galaxies under four shears, (±g, 0) and (0, ±g)."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lensdask.cli.options import AsJson, Overwrite, Running, Seed, with_groups
+from lensdask.cli.options import AsJson, OnProcessors, Overwrite, Running, Seed, with_groups
 from lensdask.cli.root import finish, report_store, unmeasured
 from lensdask.cli.training import Model, Training, train_and_report
 
@@ -224,7 +224,7 @@ def evaluate(
     *,
     resamplings: Annotated[int, typer.Option(help="Resamplings of the lenses, for 95 % intervals.")] = 1000,
     seed: Seed = 0,
-    running: Running,
+    running: OnProcessors,
     as_json: AsJson = False,
 ) -> None:
     """Compare predictions with the truth: accuracy, areas under curves, likelihood, calibration; errors of masses."""

@@ -40,3 +40,11 @@ def test_nothing_below_the_command_line_speaks_of_flags():
     spoken = [line for line in lines for flag in re.findall(r"--([a-z][a-z-]+)", line) if flag in flags]
     # `lensdask --version` is no advice.
     assert [line for line in spoken if "--version" not in line] == []
+
+
+@pytest.mark.parametrize("words", ["verify", "shear simulate", "massmap evaluate", "lss import", "stronglens evaluate"])
+def test_commands_that_leave_gpus_alone_take_no_device(words):
+    command = typer.main.get_command(app)
+    for word in words.split():
+        command = command.commands[word]
+    assert "device" not in {option.name for option in command.params}
