@@ -1,6 +1,7 @@
 """Whether every chunk that a store should have is there, at a glance or read to the last bit."""
 
 import math
+import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -118,10 +119,14 @@ def _lacking(path: Path) -> tuple[int, int]:
     # Folders of chunks before their files: of those that nobody began there may be hundreds of thousands.
     key = array.metadata.encode_chunk_key
     folder = (path / name / key((0,) * array.ndim)).parents[array.ndim - 1]
-    begun = [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()] if folder.is_dir() else []
-    places = ((number, *place) for number in begun for place in np.ndindex(*grid[1:]))
+    # Text, as a path takes longer to make than to look up.
+    begun = [entry.name for entry in os.scandir(folder) if entry.name.isdecimal()] if folder.is_dir() else []
     count = math.prod(grid)
-    return count - sum((path / name / key(place)).exists() for place in places), count
+    if array.ndim == 1:
+        return count - len(begun), count
+    inner = ["/".join(map(str, place)) for place in np.ndindex(*grid[1:])]
+    there = (os.path.exists(f"{folder}/{number}/{place}") for number in begun for place in inner)  # noqa: PTH110
+    return count - sum(there), count
 
 
 def stored_chunks(path: Place) -> Iterator[StoredChunk]:
