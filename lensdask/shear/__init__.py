@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from lensdask.compute import RunOptions
     from lensdask.shear.calibration.bins import bias_in_bins
     from lensdask.shear.calibration.estimate import Bias, Calibration, bias, calibrate, calibrations
+    from lensdask.shear.calibration.others import calibrated_table
     from lensdask.shear.calibration.selection import Selection, magnitude_cut
     from lensdask.shear.calibration.weights import FluxWeights, optimal_weights
     from lensdask.shear.catalogue import to_catalogue
@@ -40,6 +41,7 @@ __all__ = [
     "bias",
     "bias_in_bins",
     "calibrate",
+    "calibrated_table",
     "calibrations",
     "compare",
     "cutouts",
