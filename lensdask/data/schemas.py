@@ -64,13 +64,18 @@ STAMPS = Schema(
             "place of the galaxy, (x, y) from the middle of its stamp; in the middle without it",
             required=False,
         ),
+        "noise_scale": Variable(
+            ("galaxy",), "float64", "1", "noise of the stamp over noise_sigma; 1 without it", required=False
+        ),
     },
     coords=_GALAXY_COORDS
     | {"psf_index": Variable(("galaxy",), "int64", "1", "which of the point-spread functions", required=False)},
     attributes=COMMON
     | {
         "pixel_scale": Attribute("number", "arcsec", "side of a pixel"),
-        "noise_sigma": Attribute("number", "3.631 nJy", "standard deviation of the noise per pixel, 0 for none"),
+        "noise_sigma": Attribute(
+            "number", "3.631 nJy", "standard deviation of the noise per pixel, of the mean stamp; 0 for none"
+        ),
         "seed": Attribute("whole number", "1", "seed of the simulation, None for real images", unknown=True),
         "origin": Attribute("text", "pixel", "place of the origin on both axes of a stamp of n pixels"),
         "noise_of_pairs": Attribute(

@@ -32,6 +32,8 @@ class Imaging:
     """Correlation function of the noise, shape (n, n), lag (0, 0) first; white noise when none."""
     offset: npt.NDArray[np.float64] | None = None
     """Where each galaxy is, (x, y) in pixels from the middle of its stamp, shape (galaxy, 2); there when none."""
+    noise_scale: npt.NDArray[np.float64] | None = None
+    """Noise of each galaxy over `noise_sigma`, shape (galaxy,); 1 when none."""
     noise_of_pairs: NoiseOfPairs = "independent"
     """Whether the images were simulated with exchanged noise, which decides what the renoise is."""
 
@@ -69,6 +71,7 @@ def imaging_of_stamps(stamps: xr.Dataset) -> Imaging:
         psf_index=_on_host(stamps["psf_index"]) if "psf_index" in stamps.variables else None,
         noise_correlation=_on_host(stamps["noise_correlation"]) if "noise_correlation" in stamps else None,
         offset=_on_host(stamps["offset"]).astype(np.float64) if "offset" in stamps else None,
+        noise_scale=_on_host(stamps["noise_scale"]).astype(np.float64) if "noise_scale" in stamps else None,
         noise_of_pairs=STAMPS.attribute(stamps, "noise_of_pairs"),
     )
 

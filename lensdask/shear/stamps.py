@@ -29,7 +29,7 @@ def make_stamps(
     psf: Array | galsim.Image | Sequence[galsim.Image],
     *,
     pixel_scale: float,
-    noise_sigma: float,
+    noise_sigma: float | Array,
     galaxy: Array | None = None,
     psf_index: Array | None = None,
     noise_correlation: Array | None = None,
@@ -54,7 +54,8 @@ def make_stamps(
     pixel_scale
         Arcsec per pixel.
     noise_sigma
-        Standard deviation of the noise per pixel; 0 means that the images have no noise, and get no renoise.
+        Standard deviation of the noise per pixel, one number or one of each galaxy, shape (galaxy,); 0 means that the
+        images have no noise, and get no renoise.
     galaxy
         Distinct ids, zero or more; 0, 1, 2, … when not given. They key the renoise.
     psf_index
@@ -93,7 +94,7 @@ def make_stamps(
     pixels = _check_images(images)
     ids = _check_ids(np.arange(len(pixels)) if galaxy is None else to_numpy(galaxy), len(pixels))
     check_number("pixel_scale", pixel_scale, least=1e-3, meaning="the side of a pixel in arcsec")
-    check_number("noise_sigma", noise_sigma, least=0)
+    sigma, noise_scale = _noise_level(noise_sigma, len(ids))
     response = read_psf(psf, pixel_scale)
     variables: dict[str, Any] = {"image": (("galaxy", "y", "x"), pixels)}
     coords: dict[str, Any] = {"galaxy": ("galaxy", ids)}
@@ -109,18 +110,35 @@ def make_stamps(
         variables["noise_correlation"] = (("lag_y", "lag_x"), correlation)
     if offset is not None:
         variables["offset"] = (("galaxy", "axis"), _check_offset(offset, pixels.shape))
+    if noise_scale is not None:
+        variables["noise_scale"] = ("galaxy", noise_scale)
     coords |= _user_columns(columns or {}, len(ids))
-    check_pixels(pixels, ids, "images", noise_sigma)
-    check_rounding(pixels, noise_sigma)
+    check_pixels(pixels, ids, "images", sigma)
+    check_rounding(pixels, sigma)
     if jacobian is not None:
         _put_on_sky(variables, coords, check_jacobian(jacobian, len(ids), pixel_scale), pixel_scale)
-    settings = {"pixel_scale": float(pixel_scale), "noise_sigma": float(noise_sigma), "seed": None}
+    settings = {"pixel_scale": float(pixel_scale), "noise_sigma": sigma, "seed": None}
     # The hash stands for the pixels too: a resumed measurement must notice that the stamps were replaced.
     content = hashlib.sha256()
     for _, array in (*variables.values(), *coords.values()):
         content.update(np.ascontiguousarray(array).data)
     attributes = common_attributes(STAMPS, settings | {"content": content.hexdigest()})
     return STAMPS.described(xr.Dataset(variables, coords, attributes | settings | {"origin": "(n-1)/2"}))
+
+
+def _noise_level(noise_sigma: float | Array, count: int) -> tuple[float, Float64 | None]:
+    """Return the noise of the mean stamp, and that of each over it if they differ."""
+    if np.ndim(noise_sigma) == 0:
+        check_number("noise_sigma", noise_sigma, least=0)
+        return float(noise_sigma), None
+    each = real_array(noise_sigma, "noise_sigma").astype(np.float64)
+    if each.shape != (count,):
+        raise InputError(f"noise_sigma: shape {each.shape}; expected one number, or {(count,)}")
+    if not (np.isfinite(each) & (each > 0)).all():
+        row = int(np.argmin(np.isfinite(each) & (each > 0)))
+        raise InputError(f"noise_sigma: {each[row]:g} of galaxy {row}; expected numbers above 0")
+    mean = float(np.sqrt(np.mean(each**2)))
+    return mean, each / mean
 
 
 def _put_on_sky(variables: dict[str, Any], coords: dict[str, Any], jacobian: Float64, pixel_scale: float) -> None:

@@ -94,11 +94,14 @@ REFUSED = {
         lambda i: {"images": changed(i.astype(float), 1e300)},
         "images: pixels are not finite in galaxy 7;",
     ),
-    "noise of each": (
-        lambda _: {"noise_sigma": np.full(COUNT, 0.594)},
-        "noise_sigma: 24 values; expected a number of at",
+    "noise of others": (
+        lambda _: {"noise_sigma": np.full(COUNT - 1, 0.594)},
+        r"noise_sigma: shape \(23,\); expected one number, or \(24,\)",
     ),
-    "noise in a list": (lambda _: {"noise_sigma": [0.594] * COUNT}, "noise_sigma: 24 values; expected a number of at"),
+    "noise in a short list": (
+        lambda _: {"noise_sigma": [0.594] * 3},
+        r"noise_sigma: shape \(3,\); expected one number",
+    ),
 }
 
 
@@ -285,3 +288,35 @@ def test_stamps_of_the_size_of_the_grid_are_unbiased(images, psf) -> None:
     stamps = make_stamps(cut(images, 40), cut(psf, 40), pixel_scale=0.2, noise_sigma=0.0)
     found = calibrate(measure(stamps, device="cpu"), replicas=20)
     np.testing.assert_allclose(found.g, [0.02, 0.0], atol=1e-4)
+
+
+def test_each_galaxy_may_have_its_own_noise():
+    rng, psf = np.random.default_rng(5), draw_psf(Observation())
+    images = np.stack([200 * psf] * 6) + rng.normal(0, 0.5, (6, 64, 64))
+    sigma, options = np.array([0.2, 0.5, 0.9, 0.5, 0.2, 0.9]), {"pixel_scale": 0.2, "galaxy": np.arange(10, 16)}
+    stamps = make_stamps(images, psf, noise_sigma=sigma, **options)
+    assert stamps.attrs["noise_sigma"] == pytest.approx(np.sqrt(np.mean(sigma**2)))
+    for estimator in ("fpfs", "d4cnn"):
+        found = measure(stamps, estimator)
+        lazily = measure(stamps.chunk(galaxy=2), estimator).compute()
+        for value in (0.2, 0.5, 0.9):
+            alone = measure(make_stamps(images, psf, noise_sigma=value, **options), estimator)
+            rows = sigma == value
+            for name in ("e1", "de2_dg2", "flux"):
+                np.testing.assert_allclose(found[name][rows], alone[name][rows], rtol=1e-4, atol=1e-5)
+                assert (np.abs(found[name][~rows] - alone[name][~rows]) > 1e-5).all()
+        np.testing.assert_array_equal(found["e1"], lazily["e1"])
+
+
+@pytest.mark.parametrize(
+    ("sigma", "message"),
+    [
+        (np.ones(5), r"noise_sigma: shape \(5,\); expected one number, or \(6,\)"),
+        (np.array([1, 1, 0, 1, 1, 1.0]), "noise_sigma: 0 of galaxy 2; expected numbers above 0"),
+        (np.array([1, 1, 1, 1, np.nan, 1.0]), "noise_sigma: nan of galaxy 4"),
+    ],
+)
+def test_what_is_no_noise_of_each_galaxy(sigma, message):
+    psf = draw_psf(Observation())
+    with pytest.raises(InputError, match=message):
+        make_stamps(np.stack([200 * psf] * 6), psf, pixel_scale=0.2, noise_sigma=sigma)

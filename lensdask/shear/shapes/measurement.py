@@ -123,6 +123,8 @@ def measure_parts(
             part = slice(start, start + PART[device])
             stamps = to_torch(draw(part), device)
             renoise = _renoise_of(ids[part], stamps, imaging, seed)
+            if imaging.noise_scale is not None:
+                renoise = renoise * to_torch(imaging.noise_scale[part], device).to(renoise.dtype)[:, None, None]
             batches = _batches(stamps, renoise, [p[part] for p in psf], device)
             given = _given_places(imaging, part, stamps)
             found: dict[bool, tuple[torch.Tensor, torch.Tensor]] = {}
@@ -258,7 +260,7 @@ def travelling_columns(stamps: xr.Dataset) -> xr.Dataset:
     return columns
 
 
-_OWN = {"psf": ("y", "x"), "psf_index": (), "offset": ("axis",)}
+_OWN = {"psf": ("y", "x"), "psf_index": (), "offset": ("axis",), "noise_scale": ()}
 """What a galaxy may have of its own, and its dimensions."""
 
 
