@@ -1,6 +1,8 @@
 """Messages of the Python door name arguments; those of the command line name its flags."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,10 @@ def test_commands_that_leave_gpus_alone_take_no_device(words):
     for word in words.split():
         command = command.commands[word]
     assert "device" not in {option.name for option in command.params}
+
+
+def test_a_command_does_not_collect_garbage_as_it_ends():
+    """It takes seconds, and Ctrl-C waits for it."""
+    garbage = "class Garbage:\n    def __del__(self):\n        print('collected')\none = Garbage()\none.itself = one\n"
+    code = f"import gc\ngc.disable()\nimport lensdask.cli\n{garbage}del one"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == ""
