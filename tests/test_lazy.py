@@ -40,7 +40,7 @@ def test_what_lensdask_shows():
 def test_what_there_is_by_name():
     from lensdask import massmap, shear, stronglens
 
-    assert shear.estimators() == ["fpfs", "d4cnn", "d4cnn-fpfs", "d4cnn-paper", "d4cnn-relu", "cnn"]
+    assert shear.estimators() == ["fpfs", "d4cnn", "d4cnn-wide", "d4cnn-fpfs", "d4cnn-paper", "d4cnn-relu", "cnn"]
     assert massmap.methods() == ["ks93", "ksplus", "wiener", "aperture", "cha", "h21", "miu2net", "cosmos"]
     for name in massmap.methods():
         assert massmap.find_method(name, source="lsst").name == name

@@ -52,8 +52,8 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Estimator = Annotated[
     str,
     typer.Option(
-        help="d4cnn, d4cnn-fpfs, d4cnn-paper, d4cnn-relu, cnn, fpfs, fpfs:SIGMA,C, the path of a network, or "
-        "NETWORK:FWHM for another resmoothing kernel."
+        help="d4cnn, d4cnn-wide, d4cnn-fpfs, d4cnn-paper, d4cnn-relu, cnn, fpfs, fpfs:SIGMA,C, the path of a network, "
+        "or NETWORK:FWHM for another resmoothing kernel."
     ),
 ]
 """What measures."""

@@ -93,7 +93,7 @@ def catalogue(
     *,
     psf: Annotated[Path, typer.Option(help="FITS image of the PSF on the pixels of the coadd, of sum 1.")],
     objects: Annotated[Path, typer.Option(help="Table of objects with columns ra and dec.")],
-    estimator: Estimator = "d4cnn",
+    estimator: Estimator = "d4cnn-wide",
     zero_point: Annotated[
         float | None, typer.Option(help="AB magnitude of one unit of flux. Default: that of the header.")
     ] = None,

@@ -98,7 +98,7 @@ def catalogue_of_coadd(
     *,
     psf: str | Path,
     objects: str | Path,
-    estimator: str | Path = "d4cnn",
+    estimator: str | Path = "d4cnn-wide",
     zero_point: float | None = None,
     size: int = 64,
     weights: Weights = None,
@@ -117,7 +117,7 @@ def catalogue_of_coadd(
     objects
         Table with columns ``ra`` and ``dec``, degrees.
     estimator
-        As for `lensdask.shear.measure`.
+        As for `lensdask.shear.measure`; the network that learned from galaxies with neighbours when not given.
     size
         Side of a stamp in pixels.
     weights

@@ -68,7 +68,9 @@ def test_files_of_the_user(pillar, tmp_path, monkeypatch) -> None:
 
 @pytest.mark.parametrize("name", SHIPPED_WEIGHTS)
 def test_shipped_networks_of_shapes_are_those_of_their_recipe(name) -> None:
-    recipe = shear.read_recipe({"d4cnn": "d4cnn-3", "d4cnn-paper": "d4cnn-paper-coarse"}.get(name, name))
+    recipe = shear.read_recipe(
+        {"d4cnn": "d4cnn-3", "d4cnn-wide": "d4cnn-wide-3", "d4cnn-paper": "d4cnn-paper-coarse"}.get(name, name)
+    )
     card = load_card(SHIPPED_WEIGHTS[name])
     assert build_d4cnn(card).config == recipe.network
     known = json.loads(json.dumps(dataclasses.asdict(recipe)))

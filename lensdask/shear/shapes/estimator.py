@@ -15,9 +15,10 @@ __all__ = ["SHIPPED_WEIGHTS", "Estimator", "estimators", "find_estimator"]
 
 SHIPPED_WEIGHTS = {
     name: Path(__file__).parents[1] / "weights" / f"{name}.safetensors"
-    for name in ("d4cnn", "d4cnn-fpfs", "d4cnn-paper", "d4cnn-relu", "cnn")
+    for name in ("d4cnn", "d4cnn-wide", "d4cnn-fpfs", "d4cnn-paper", "d4cnn-relu", "cnn")
 }
-"""Files of the networks that come with the package: the best one; a small and the paper's, which learned FPFS
+"""Files of the networks that come with the package: the best one for galaxies alone; one for coadds, where they have
+neighbours; a small and the paper's, which learned FPFS
 ellipticities; and two ablations of the small one."""
 
 
@@ -67,9 +68,10 @@ def find_estimator(name: str | Path, *, recentre: bool = False) -> Estimator:
     ----------
     name
         ``fpfs``; ``fpfs:SIGMA,C``, such as ``fpfs:0.70,25``, for FPFS with another scale (arcsec) and weighting
-        constant (flux at zero point 30); a network that comes with the package, ``d4cnn``, ``d4cnn-fpfs``,
-        ``d4cnn-paper``, ``d4cnn-relu`` or ``cnn``; or the path of a network's weights. ``NETWORK:FWHM``, such as
-        ``d4cnn:0.935``, resmooths with another kernel than the network was trained with (arcsec).
+        constant (flux at zero point 30); a network that comes with the package, ``d4cnn``, ``d4cnn-wide``,
+        ``d4cnn-fpfs``, ``d4cnn-paper``, ``d4cnn-relu`` or ``cnn``; or the path of a network's weights.
+        ``NETWORK:FWHM``, such as ``d4cnn:0.935``, resmooths with another kernel than the network was trained with
+        (arcsec).
     recentre
         Whether it measures galaxies about their centroids.
 
