@@ -9,11 +9,11 @@ SIDE, SPACING, SCALE, NOISE = 1100, 68, 0.2, 0.05
 G = np.array([0.05, -0.03])
 
 
-def header(turn=0.6, mirror=False):
+def header(turn=0.6, mirror=False, ra=150.0):
     """A tangent plane whose pixels are turned, and east on the wrong side if it is mirrored."""
     cos, sin, side = np.cos(turn), np.sin(turn), 1 if mirror else -1
     wcs = WCS(naxis=2)
-    wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.crpix = ["RA---TAN", "DEC--TAN"], [150.0, 40.0], [SIDE / 2, SIDE / 2]
+    wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.crpix = ["RA---TAN", "DEC--TAN"], [ra, 40.0], [SIDE / 2, SIDE / 2]
     wcs.wcs.cd = SCALE / 3600 * np.array([[side * cos, side * -sin], [sin, cos]])
     return wcs.to_header()
 

@@ -139,7 +139,8 @@ def cutouts(
     Returns
     -------
     Dataset
-        Of the stamps schema; ``galaxy`` is the row of the object, and ``ra`` and ``dec`` go along.
+        Of the stamps schema; ``object``, the row of the object, ``ra`` and ``dec`` go along. Ids follow from the place
+        on the sky, so that no two tiles of a survey share their renoise.
 
     Raises
     ------
@@ -170,10 +171,16 @@ def cutouts(
         pixel_scale=scale,
         noise_sigma=sigma,
         noise_correlation=correlation,
-        galaxy=rows,
+        galaxy=_ids(ra[rows], dec[rows]),
         jacobian=_jacobian(coadd, x[rows], y[rows], centre, shared=correlation is not None),
-        columns={"ra": ra[rows], "dec": dec[rows]} | others,
+        columns={"object": rows, "ra": ra[rows], "dec": dec[rows]} | others,
     )
+
+
+def _ids(ra: Float64, dec: Float64) -> npt.NDArray[np.int64]:
+    """Return ids that are those of places, to a milliarcsecond."""
+    along, up = (np.rint(3.6e6 * angle).astype(np.int64) for angle in (ra % 360, dec + 90))
+    return along << 30 | up
 
 
 def _tell(count: int, outside: int, masked: int) -> None:

@@ -12,7 +12,8 @@ SCENES, NOISE, AMPLITUDE = 60, 0.3, 0.03
 
 def shapes_of(path, seed, g1, zero_point, *, correlated):
     """Return e1 and de1_dg1 of the galaxies of a coadd, by object."""
-    head = header(turn=0.3)
+    # Each on a place of its own: ids, which key the renoise, follow from it.
+    head = header(turn=0.3, ra=100.0 + seed)
     pixels, psf, ra, dec = scene(
         head, zero_point=zero_point, noise=NOISE, correlated=correlated, g=np.array([g1, 0.0]), seed=seed
     )
