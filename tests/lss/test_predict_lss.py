@@ -150,3 +150,12 @@ def test_a_split_travels_without_the_tiles_that_it_has_read(tile_store):
     assert len(pickle.dumps(split)) < 2 * before < maps.nbytes
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(split)).group(0, 0, 5), maps)
     assert split.group(0, 0, 5) is maps
+
+
+def test_tiles_in_a_bucket_give_the_same(predicted, tile_store, tiny_compressor, bucket, tmp_path):
+    write(open_store(tile_store), f"{bucket}/tiles.zarr")
+    settings = {"samples": SAMPLES, "chunk": 8, "seed": 4, "options": QUIET}
+    predict_run(f"{bucket}/tiles.zarr", tiny_compressor, tmp_path / "s.zarr", **settings)
+    found = open_store(tmp_path / "s.zarr")
+    for name in ("theta_true", "theta_summary", "power"):
+        np.testing.assert_array_equal(found[name].values, predicted[name].values)

@@ -229,3 +229,12 @@ def test_unfinished_lenses_are_refused(folder, tmp_path):
     with pytest.raises(InputError, match="3 of 9 lenses done; expected a finished run: continue lensdask stronglens"):
         classify_run(store, tmp_path / "p.zarr", network=folder / "classify.safetensors", options=QUIET)
     assert not (tmp_path / "p.zarr").exists()
+
+
+def test_lenses_in_a_bucket_are_classified_alike(folder, bucket, tmp_path):
+    lensdask.write(lensdask.open(folder / "lenses.zarr"), f"{bucket}/lenses.zarr")
+    for name, place in (("here", folder / "lenses.zarr"), ("there", f"{bucket}/lenses.zarr")):
+        classify_run(place, tmp_path / name, network=folder / "classify.safetensors", chunk=13, options=QUIET)
+    here, there = (lensdask.open(tmp_path / name) for name in ("here", "there"))
+    for name in here.data_vars:
+        np.testing.assert_array_equal(there[name], here[name])
