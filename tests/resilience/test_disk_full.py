@@ -10,7 +10,10 @@ import os
 import subprocess
 from pathlib import Path
 
+import dask
+import distributed
 import pytest
+import zict
 from faults import CHUNK, SIZE, result_bytes, start_run
 
 from lensdask.compute import start_cluster, status
@@ -135,3 +138,32 @@ def test_a_disk_that_is_full(undisturbed, small_disk, size, chunks):
     assert chunks[0] <= done <= chunks[1]
     resize("8m")
     check_resumed(folder, undisturbed, done)
+
+
+def test_a_full_disk_for_spilled_results_changes_nothing(tmp_path, undisturbed, monkeypatch):
+    tried = []
+
+    def full(_file, key, _value):
+        tried.append(key)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(zict.File, "__setitem__", full)
+    # Everything that is finished is to go to disk at once.
+    limits = {"target": 1e-9, "spill": False, "pause": False, "terminate": False}
+    with (
+        dask.config.set({f"distributed.worker.memory.{name}": value for name, value in limits.items()}),
+        distributed.LocalCluster(
+            n_workers=1,
+            threads_per_worker=2,
+            processes=False,
+            memory_limit="4GiB",
+            host="127.0.0.1",
+            protocol="tcp://",
+            dashboard_address="127.0.0.1:0",
+        ) as workers,
+        start_cluster(workers.scheduler_address) as client,
+    ):
+        result = start_run(tmp_path, client=client)
+    assert tried
+    assert (result.quarantined, result.objects) == ((), SIZE)
+    assert result_bytes(tmp_path, result.sums) == undisturbed
