@@ -8,6 +8,7 @@ import numpy.typing as npt
 import xarray as xr
 from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
 
 from lensdask.compute import RunOptions
 from lensdask.data import SHAPES, write
@@ -139,7 +140,8 @@ def catalogue_of_coadd(
     missing = np.ma.getmaskarray(ra) | np.ma.getmaskarray(dec)
     if missing.any():
         raise InputError(f"{objects}: {missing.sum()} objects have no place; expected ra and dec of each")
-    stamps = cutouts(read_coadd(coadd, zero_point=zero_point), ra.data, dec.data, _read_psf(psf), size=size)
+    image = read_coadd(coadd, zero_point=zero_point)
+    stamps = cutouts(image, ra.data, dec.data, _read_psf(psf, image.pixel_scale), size=size)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         write(stamps, Path(folder) / "stamps.zarr")
         shapes = Path(folder) / "shapes.zarr"
@@ -149,15 +151,33 @@ def catalogue_of_coadd(
     return table
 
 
-def _read_psf(path: str | Path) -> Float64:
+_SAME_SCALE = 1e-3
+"""By how much of it the pixel scale of a PSF may differ from that of the coadd."""
+
+
+def _read_psf(path: str | Path, pixel_scale: float) -> Float64:
+    """Return the first image of a file, whose header must not state another pixel scale."""
     try:
         with fits.open(path, memmap=False) as hdus:
-            images = [hdu.data for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS") == 2]
+            images = [(hdu.data, hdu.header) for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS") == 2]
     except OSError as error:
         raise InputError(f"{path}: {error}; expected a FITS image of the PSF") from error
     if not images:
         raise InputError(f"{path}: no image of two axes; expected the PSF")
-    return np.asarray(images[0], dtype=np.float64)
+    pixels, header = images[0]
+    stated = _stated_scale(header)
+    if stated is not None and abs(stated / pixel_scale - 1) > _SAME_SCALE:
+        raise InputError(f"{path}: {stated:.5g} arcsec per pixel; expected {pixel_scale:.5g}, as of the coadd")
+    return np.asarray(pixels, dtype=np.float64)
+
+
+def _stated_scale(header: fits.Header) -> float | None:
+    """Return arcsec per pixel by a header, none where it states none."""
+    for name in ("PIXSCALE", "PIXELSCL"):
+        if name in header:
+            return float(header[name])
+    wcs = WCS(header)
+    return 3600 * float(np.sqrt(wcs.proj_plane_pixel_area().value)) if wcs.has_celestial else None
 
 
 def _write(table: Table, path: Path) -> None:

@@ -42,6 +42,17 @@ class Coadd:
     wcs: WCS
     """From pixels, counted from 0, to right ascension and declination in degrees."""
 
+    @property
+    def middle(self) -> Float64:
+        """∂(west, north)/∂(x, y) in the middle of the image, shape (2, 2)."""
+        x, y = (np.array([length / 2]) for length in self.image.shape[::-1])
+        return np.asarray(self.jacobian(x, y)[0])
+
+    @property
+    def pixel_scale(self) -> float:
+        """Arcsec per pixel: the root of the area of the pixel in the middle."""
+        return float(np.sqrt(abs(np.linalg.det(self.middle))))
+
     def jacobian(self, x: Float64, y: Float64) -> Float64:
         """Return ∂(west, north)/∂(x, y) in arcsec per pixel at places, shape (place, 2, 2)."""
         around = [(x + 0.5, y), (x - 0.5, y), (x, y + 0.5), (x, y - 0.5)]
@@ -154,8 +165,7 @@ def cutouts(
     rows = np.flatnonzero(on_image)
     windows = np.lib.stride_tricks.sliding_window_view(coadd.image, (size, size))
     images = windows[tuple(corner[rows, ::-1].astype(int).T)].copy() if len(rows) else np.empty((0, size, size))
-    centre = coadd.jacobian(*(np.array([length / 2]) for length in coadd.image.shape[::-1]))[0]
-    scale = float(np.sqrt(abs(np.linalg.det(centre))))
+    scale = coadd.pixel_scale
     bad, middle = ~np.isfinite(images), np.arange(size) - (size - 1) / 2
     near = np.hypot(middle, middle[:, None]) * scale < _NEAR
     whole = ~(bad & near).any((1, 2))
@@ -172,7 +182,7 @@ def cutouts(
         noise_sigma=sigma,
         noise_correlation=correlation,
         galaxy=_ids(ra[rows], dec[rows]),
-        jacobian=_jacobian(coadd, x[rows], y[rows], centre, shared=correlation is not None),
+        jacobian=_jacobian(coadd, x[rows], y[rows], shared=correlation is not None),
         columns={"object": rows, "ra": ra[rows], "dec": dec[rows]} | others,
     )
 
@@ -195,10 +205,10 @@ def _tell(count: int, outside: int, masked: int) -> None:
         )
 
 
-def _jacobian(coadd: Coadd, x: Float64, y: Float64, centre: Float64, *, shared: bool) -> Float64:
+def _jacobian(coadd: Coadd, x: Float64, y: Float64, *, shared: bool) -> Float64:
     """Return the Jacobian of each object, that of the square of pixels that it is in; or that of all."""
     if shared:
-        return centre
+        return coadd.middle
     cells = [
         np.minimum((place // _CELL + 0.5) * _CELL, length)
         for place, length in zip((x, y), coadd.image.shape[::-1], strict=True)

@@ -48,6 +48,22 @@ def test_a_coadd_becomes_a_calibrated_catalogue(files, tmp_path, monkeypatch, ca
     assert 60 < np.median(table["flux"]) < 300
 
 
+@pytest.mark.parametrize("stated", ["PIXSCALE", "WCS"])
+def test_a_psf_on_other_pixels_is_refused(files, tmp_path, monkeypatch, capsys, stated):
+    head = header() if stated == "WCS" else fits.Header()
+    if stated == "WCS":
+        head["PC1_1"], head["PC1_2"] = 1.3 * head["PC1_1"], 1.3 * head["PC1_2"]
+    else:
+        head["PIXSCALE"] = 0.26
+    fits.writeto(tmp_path / "psf.fits", fits.getdata(files / "psf.fits"), head)
+    options = [tmp_path / "psf.fits" if option == files / "psf.fits" else option for option in command(files, "o.fits")]
+    monkeypatch.chdir(tmp_path)
+    assert call(monkeypatch, *options) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "arcsec per pixel; expected 0.2, as of the coadd" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["psf.fits"]
+
+
 def test_it_is_written_once_and_whole(files, tmp_path, monkeypatch, capsys):
     out = tmp_path / "shear.fits"
     out.write_bytes(b"precious")
