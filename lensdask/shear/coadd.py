@@ -1,7 +1,7 @@
 """From a coadd to stamps: the image with its WCS and noise, and a stamp around each object of a detection list."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,7 +122,7 @@ def cutouts(
     coadd: Coadd,
     ra: Array,
     dec: Array,
-    psf: Array,
+    psf: Array | Callable[[float, float], Array],
     *,
     size: int = 64,
     columns: Mapping[str, Any] | None = None,
@@ -141,7 +141,8 @@ def cutouts(
     ra, dec
         Objects, degrees, shape (object,).
     psf
-        PSF on the pixels of the coadd, the pixel included, of sum 1, shape (n, n), or (object, n, n).
+        PSF on the pixels of the coadd, the pixel included, of sum 1, shape (n, n), or (object, n, n); or a model of it,
+        a function from the place (x, y) of an object, in pixels counted from 0, to an image (n, n).
     size
         Side of a stamp, an even number of pixels. Smaller PSFs are surrounded by zeros, larger ones cut.
     columns
@@ -172,12 +173,12 @@ def cutouts(
     _tell(len(ra), int(np.sum(~on_image)), int(np.sum(~whole)))
     images[bad] = 0.0
     rows, images = rows[whole], images[whole]
-    response = _on_stamps(np.asarray(psf, dtype=np.float64), size)
+    response = _on_stamps(_of_model(psf, x[rows], y[rows]) if callable(psf) else np.asarray(psf, np.float64), size)
     sigma, correlation = correlation_of_noise(coadd.image, size)
     others = {name: np.asarray(values)[rows] for name, values in (columns or {}).items()}
     return make_stamps(
         images,
-        response if response.ndim == 2 else response[rows],
+        response[rows] if response.ndim == 3 and not callable(psf) else response,
         pixel_scale=scale,
         noise_sigma=sigma,
         noise_correlation=correlation,
@@ -214,6 +215,15 @@ def _jacobian(coadd: Coadd, x: Float64, y: Float64, *, shared: bool) -> Float64:
         for place, length in zip((x, y), coadd.image.shape[::-1], strict=True)
     ]
     return coadd.jacobian(*cells)
+
+
+def _of_model(psf: Callable[[float, float], Array], x: Float64, y: Float64) -> Float64:
+    """Return the PSFs of a model at places, shape (place, n, n)."""
+    images = [np.asarray(psf(float(a), float(b)), dtype=np.float64) for a, b in zip(x, y, strict=True)]
+    for a, b, image in zip(x, y, images, strict=True):
+        if image.shape != images[0].shape or image.ndim != 2:
+            raise InputError(f"psf: shape {image.shape} at ({a:.1f}, {b:.1f}); expected (n, n), the same everywhere")
+    return np.stack(images)
 
 
 def _on_stamps(psf: Float64, size: int) -> Float64:

@@ -89,6 +89,24 @@ def test_cuts_and_weights_are_in_the_table(files):
     )
 
 
+def test_a_model_of_the_psf_is_asked_for_each_place(files):
+    coadd, psf = read_coadd(files / "coadd.fits"), fits.getdata(files / "psf.fits")
+    objects, asked = Table.read(files / "objects.fits")[:6], []
+
+    def model(x, y):
+        asked.append((x, y))
+        return psf
+
+    found, expected = (
+        measure(cutouts(coadd, objects["ra"], objects["dec"], of), "fpfs", recentre=True) for of in (model, psf)
+    )
+    np.testing.assert_allclose(np.array(asked).T, coadd.wcs.all_world2pix(objects["ra"], objects["dec"], 0))
+    np.testing.assert_allclose(found["e1"], expected["e1"], atol=1e-6)
+    sizes = iter([21, 21, 5, 21, 21, 21])
+    with pytest.raises(InputError, match=r"psf: shape \(5, 5\) at .*; expected \(n, n\), the same everywhere"):
+        cutouts(coadd, objects["ra"], objects["dec"], lambda *_: np.full(2 * (next(sizes),), 1e-3))
+
+
 def test_objects_at_edges_and_on_bad_pixels_are_left_out_and_counted(files):
     objects, psf = Table.read(files / "objects.fits"), fits.getdata(files / "psf.fits")
     coadd = read_coadd(files / "coadd.fits")
