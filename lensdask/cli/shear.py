@@ -106,7 +106,7 @@ def catalogue(
 ) -> None:
     """Measure a calibrated shear catalogue on a coadd, about the centroids of objects."""
     from lensdask.cli.terminal import counted
-    from lensdask.shear.catalogue import catalogue_of_coadd
+    from lensdask.shear.coadds.catalogue import catalogue_of_coadd
 
     table = catalogue_of_coadd(
         coadd,

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from lensdask.shear.calibration.others import calibrated_table
     from lensdask.shear.calibration.selection import Selection, magnitude_cut
     from lensdask.shear.calibration.weights import FluxWeights, optimal_weights
-    from lensdask.shear.catalogue import to_catalogue
-    from lensdask.shear.coadd import Coadd, cutouts, read_coadd
+    from lensdask.shear.coadds.catalogue import to_catalogue
+    from lensdask.shear.coadds.coadd import Coadd, cutouts, read_coadd
     from lensdask.shear.comparison import Comparison, compare
     from lensdask.shear.imaging import Imaging
     from lensdask.shear.networks.recipe import read_recipe

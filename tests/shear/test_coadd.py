@@ -11,7 +11,7 @@ from command_line import call
 
 from lensdask.errors import InputError
 from lensdask.shear import FluxWeights, Selection, calibrate, cutouts, measure, read_coadd, to_catalogue
-from lensdask.shear.background import correlation_of_noise
+from lensdask.shear.coadds.background import correlation_of_noise
 
 
 @pytest.fixture(scope="module", params=["turned", "mirrored"])

@@ -16,7 +16,8 @@ from lensdask.arrays import Array
 from lensdask.conventions import ZERO_POINT
 from lensdask.data.catalogues.columns import warn_of_catalogue
 from lensdask.errors import InputError, check_number
-from lensdask.shear.background import correlation_of_noise
+from lensdask.shear.coadds.background import correlation_of_noise
+from lensdask.shear.coadds.psf import on_stamps, psfs_of_model
 from lensdask.shear.stamps import make_stamps
 
 __all__ = ["Coadd", "cutouts", "read_coadd"]
@@ -173,7 +174,7 @@ def cutouts(
     _tell(len(ra), int(np.sum(~on_image)), int(np.sum(~whole)))
     images[bad] = 0.0
     rows, images = rows[whole], images[whole]
-    response = _on_stamps(_of_model(psf, x[rows], y[rows]) if callable(psf) else np.asarray(psf, np.float64), size)
+    response = on_stamps(psfs_of_model(psf, x[rows], y[rows]) if callable(psf) else np.asarray(psf, np.float64), size)
     sigma, correlation = correlation_of_noise(coadd.image, size)
     others = {name: np.asarray(values)[rows] for name, values in (columns or {}).items()}
     return make_stamps(
@@ -215,30 +216,3 @@ def _jacobian(coadd: Coadd, x: Float64, y: Float64, *, shared: bool) -> Float64:
         for place, length in zip((x, y), coadd.image.shape[::-1], strict=True)
     ]
     return coadd.jacobian(*cells)
-
-
-def _of_model(psf: Callable[[float, float], Array], x: Float64, y: Float64) -> Float64:
-    """Return the PSFs of a model at places, shape (place, n, n)."""
-    images = [np.asarray(psf(float(a), float(b)), dtype=np.float64) for a, b in zip(x, y, strict=True)]
-    for a, b, image in zip(x, y, images, strict=True):
-        if image.shape != images[0].shape or image.ndim != 2:
-            raise InputError(f"psf: shape {image.shape} at ({a:.1f}, {b:.1f}); expected (n, n), the same everywhere")
-    return np.stack(images)
-
-
-def _on_stamps(psf: Float64, size: int) -> Float64:
-    """Return PSFs, shape (..., n, n), on stamps of a size, with the middle half a pixel off where n is odd."""
-    if psf.ndim not in (2, 3) or psf.shape[-1] != psf.shape[-2]:
-        raise InputError(f"psf: shape {psf.shape}; expected (n, n) or (object, n, n)")
-    n = psf.shape[-1]
-    if n % 2:
-        # The mean of a pixel and its neighbours is in the middle between them: a shift of half a pixel in x and y.
-        waves = np.fft.fftfreq(n + 1)
-        padded = np.pad(psf, [(0, 0)] * (psf.ndim - 2) + [(0, 1), (0, 1)])
-        shift = np.exp(-1j * np.pi * (waves + waves[:, None]))
-        shift[(n + 1) // 2] = shift[:, (n + 1) // 2] = 0.0
-        psf, n = np.fft.ifft2(np.fft.fft2(padded) * shift).real, n + 1
-    edge = (size - n) // 2
-    if edge < 0:
-        return psf[..., -edge:edge, -edge:edge]
-    return np.pad(psf, [(0, 0)] * (psf.ndim - 2) + [(edge, edge)] * 2)

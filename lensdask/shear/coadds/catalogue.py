@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from astropy.io import fits
 from astropy.table import Table
-from astropy.wcs import WCS
 
 from lensdask.compute import RunOptions
 from lensdask.data import SHAPES, write
@@ -18,7 +16,8 @@ from lensdask.data.tables import read_columns
 from lensdask.errors import InputError
 from lensdask.shear.calibration.estimate import Calibration, Weights, calibrate, weights_of
 from lensdask.shear.calibration.selection import Selection
-from lensdask.shear.coadd import cutouts, read_coadd
+from lensdask.shear.coadds.coadd import cutouts, read_coadd
+from lensdask.shear.coadds.psf import read_psf_file
 from lensdask.shear.runs import measure_run
 from lensdask.shear.shapes.measurement import COLUMNS
 
@@ -141,7 +140,7 @@ def catalogue_of_coadd(
     if missing.any():
         raise InputError(f"{objects}: {missing.sum()} objects have no place; expected ra and dec of each")
     image = read_coadd(coadd, zero_point=zero_point)
-    stamps = cutouts(image, ra.data, dec.data, _read_psf(psf, image.pixel_scale), size=size)
+    stamps = cutouts(image, ra.data, dec.data, read_psf_file(psf, image.pixel_scale), size=size)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         write(stamps, Path(folder) / "stamps.zarr")
         shapes = Path(folder) / "shapes.zarr"
@@ -149,35 +148,6 @@ def catalogue_of_coadd(
         table = to_catalogue(open_store(shapes), weights=weights)
     _write(table, path)
     return table
-
-
-_SAME_SCALE = 1e-3
-"""By how much of it the pixel scale of a PSF may differ from that of the coadd."""
-
-
-def _read_psf(path: str | Path, pixel_scale: float) -> Float64:
-    """Return the first image of a file, whose header must not state another pixel scale."""
-    try:
-        with fits.open(path, memmap=False) as hdus:
-            images = [(hdu.data, hdu.header) for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS") == 2]
-    except OSError as error:
-        raise InputError(f"{path}: {error}; expected a FITS image of the PSF") from error
-    if not images:
-        raise InputError(f"{path}: no image of two axes; expected the PSF")
-    pixels, header = images[0]
-    stated = _stated_scale(header)
-    if stated is not None and abs(stated / pixel_scale - 1) > _SAME_SCALE:
-        raise InputError(f"{path}: {stated:.5g} arcsec per pixel; expected {pixel_scale:.5g}, as of the coadd")
-    return np.asarray(pixels, dtype=np.float64)
-
-
-def _stated_scale(header: fits.Header) -> float | None:
-    """Return arcsec per pixel by a header, none where it states none."""
-    for name in ("PIXSCALE", "PIXELSCL"):
-        if name in header:
-            return float(header[name])
-    wcs = WCS(header)
-    return 3600 * float(np.sqrt(wcs.proj_plane_pixel_area().value)) if wcs.has_celestial else None
 
 
 def _write(table: Table, path: Path) -> None:

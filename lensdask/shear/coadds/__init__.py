@@ -1,0 +1,1 @@
+"""From a coadd to a calibrated catalogue of shear."""
