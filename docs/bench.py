@@ -341,7 +341,11 @@ def readme_table(found: dict[str, dict[str, Any]]) -> str:
         ),
         ("Dask's share of the time", f"{100 * dask['share'][0]:.1f} ± {100 * dask['share'][1]:.1f} %"),
         (f"peak memory of a worker, {middle:,} and {largest:,} galaxies", " and ".join(memory)),
-        *((f"40 million galaxies on these two cores, {row[0]} (model)", f"{row[1]} h") for row in model_rows(found)),
+        # A GPU has no core hours.
+        *(
+            (f"40 million galaxies{' on these two cores' * (row[2] != '–')}, {row[0]} (model)", f"{row[1]} h")
+            for row in model_rows(found)
+        ),
     ]
     return table(["", "measured"], rows)
 

@@ -52,8 +52,9 @@ def trained_path(job: Job, name: str, galaxies: int | None = None) -> Path:
         Training stamps; those of the recipe when not given.
     """
     recipe = asdict(_recipe(job, name, galaxies))
-    # What plays no part in these trainings: the settings of another kind of training, gradients that are not shortened.
-    del recipe["score"], recipe["training"]["clip_norm"]
+    # What plays no part in these trainings: the settings of another kind of training, gradients that are not shortened,
+    # a window that these networks do not have.
+    del recipe["score"], recipe["population"], recipe["training"]["clip_norm"], recipe["network"]["window_fwhm"]
     return job.parts / "networks" / f"{name}-{recipe['galaxies']}-{configuration_hash(recipe)[:12]}.safetensors"
 
 
