@@ -18,8 +18,7 @@ SHIPPED_WEIGHTS = {
     for name in ("d4cnn", "d4cnn-wide", "d4cnn-fpfs", "d4cnn-paper", "d4cnn-relu", "cnn")
 }
 """Files of the networks that come with the package: the best one for galaxies alone; one for coadds, where they have
-neighbours; a small and the paper's, which learned FPFS
-ellipticities; and two ablations of the small one."""
+neighbours; a small and the paper's, which learned FPFS ellipticities; and two ablations of the small one."""
 
 
 @dataclass(frozen=True)
