@@ -122,7 +122,7 @@ def main() -> int:
     folder = options.out or (committed if options.device == "cuda" else ROOT / "build" / "gpu")
     folder.mkdir(parents=True, exist_ok=True)
     sys.path[:0] = FOLDERS
-    # The server of the children gets its path from here.
+    # The children get their path from here.
     os.environ["PYTHONPATH"] = os.pathsep.join([*FOLDERS, *filter(None, [os.environ.get("PYTHONPATH")])])
     began, outcomes = time.perf_counter(), []
     for name in options.parts:

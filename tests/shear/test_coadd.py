@@ -163,5 +163,13 @@ def test_what_is_no_coadd(files, tmp_path):
     coadd = read_coadd(files / "coadd.fits")
     with pytest.raises(InputError, match=r"objects: of 1, 1 are outside the image or at its edge"):
         cutouts(coadd, [0.0], [0.0], np.ones((5, 5)) / 25)
+    for ra, message in ((np.ma.array([150.0], mask=[True]), "ra is missing for 1 of 1"), ([[150.0]], "of shape")):
+        with pytest.raises(InputError, match=message):
+            cutouts(coadd, ra, [40.0], np.ones((5, 5)) / 25)
+    with pytest.raises(InputError, match="columns: 'object' is a column of cut-outs"):
+        cutouts(coadd, [150.0], [40.0], np.ones((5, 5)) / 25, columns={"object": [1]})
+    with pytest.raises(InputError, match="columns: 'z' is masked"):
+        psf = fits.getdata(files / "psf.fits")
+        cutouts(coadd, [150.0], [40.0], psf, columns={"z": np.ma.array([1.0], mask=[True])})
     with pytest.raises(InputError, match="psf: shape"):
         cutouts(coadd, [150.0], [40.0], np.ones((5, 6)) / 30)

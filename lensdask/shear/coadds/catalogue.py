@@ -11,7 +11,6 @@ from astropy.table import Table
 from lensdask.compute import RunOptions
 from lensdask.data import SHAPES, write
 from lensdask.data import open as open_store
-from lensdask.data.catalogues.columns import as_numbers
 from lensdask.data.tables import read_columns
 from lensdask.errors import InputError
 from lensdask.shear.calibration.estimate import Calibration, Weights, calibrate, weights_of
@@ -135,16 +134,16 @@ def catalogue_of_coadd(
         raise InputError(f"{path}: a catalogue is not resumed; expected a new name, or to overwrite it")
     _check_path(path, options.if_exists == "overwrite")
     columns = read_columns(objects, ["ra", "dec"], "objects with ra and dec")
-    ra, dec = (as_numbers(f"{objects}: column {name}", column, "deg") for name, column in columns.items())
-    missing = np.ma.getmaskarray(ra) | np.ma.getmaskarray(dec)
-    if missing.any():
-        raise InputError(f"{objects}: {missing.sum()} objects have no place; expected ra and dec of each")
     image = read_coadd(coadd, zero_point=zero_point)
-    stamps = cutouts(image, ra.data, dec.data, read_psf_file(psf, image.pixel_scale), size=size)
+    stamps = cutouts(image, columns["ra"], columns["dec"], read_psf_file(psf, image.pixel_scale), size=size)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         write(stamps, Path(folder) / "stamps.zarr")
         shapes = Path(folder) / "shapes.zarr"
-        measure_run(Path(folder) / "stamps.zarr", shapes, estimator=estimator, recentre=True, options=options)
+        run = measure_run(Path(folder) / "stamps.zarr", shapes, estimator=estimator, recentre=True, options=options)
+        if run.quarantined:
+            raise InputError(
+                f"{coadd}: {len(run.quarantined)} chunks of its stamps cannot be measured; nothing is written"
+            )
         table = to_catalogue(open_store(shapes), weights=weights)
     _write(table, path)
     return table

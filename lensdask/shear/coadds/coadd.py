@@ -14,7 +14,7 @@ from astropy.wcs import WCS, FITSFixedWarning
 
 from lensdask.arrays import Array
 from lensdask.conventions import ZERO_POINT
-from lensdask.data.catalogues.columns import warn_of_catalogue
+from lensdask.data.catalogues.columns import as_numbers, warn_of_catalogue
 from lensdask.errors import InputError, check_number
 from lensdask.shear.coadds.background import correlation_of_noise
 from lensdask.shear.coadds.psf import on_stamps, psfs_of_model
@@ -140,7 +140,7 @@ def cutouts(
     coadd
         From `read_coadd`.
     ra, dec
-        Objects, degrees, shape (object,).
+        Objects, degrees or what states another unit, shape (object,).
     psf
         PSF on the pixels of the coadd, the pixel included, of sum 1, shape (n, n), or (object, n, n); or a model of it,
         a function from the place (x, y) of an object, in pixels counted from 0, to an image (n, n).
@@ -160,7 +160,7 @@ def cutouts(
     InputError
         No object is left, or the WCS, the PSF or the pixels are not acceptable.
     """
-    ra, dec = (np.asarray(values, dtype=np.float64) for values in (ra, dec))
+    ra, dec = _place("ra", ra), _place("dec", dec)
     x, y = coadd.wcs.all_world2pix(ra, dec, 0)
     corner = np.stack([np.rint(place - (size - 1) / 2) for place in (x, y)], axis=-1)
     on_image = np.isfinite(corner).all(1) & (corner >= 0).all(1) & (corner + size <= coadd.image.shape[::-1]).all(1)
@@ -176,7 +176,10 @@ def cutouts(
     rows, images = rows[whole], images[whole]
     response = on_stamps(psfs_of_model(psf, x[rows], y[rows]) if callable(psf) else np.asarray(psf, np.float64), size)
     sigma, correlation = correlation_of_noise(coadd.image, size)
-    others = {name: np.asarray(values)[rows] for name, values in (columns or {}).items()}
+    # Masks stay, and are refused with the stamps.
+    others = {name: np.asanyarray(values)[rows] for name, values in (columns or {}).items()}
+    if taken := sorted(others.keys() & {"object", "ra", "dec"}):
+        raise InputError(f"columns: {taken[0]!r} is a column of cut-outs; expected another name")
     return make_stamps(
         images,
         response[rows] if response.ndim == 3 and not callable(psf) else response,
@@ -187,6 +190,15 @@ def cutouts(
         jacobian=_jacobian(coadd, x[rows], y[rows], shared=correlation is not None),
         columns={"object": rows, "ra": ra[rows], "dec": dec[rows]} | others,
     )
+
+
+def _place(name: str, values: Any) -> Float64:
+    """Return a coordinate of objects in degrees; what states another unit is converted."""
+    numbers = as_numbers(f"objects: {name}", values, "deg")
+    if (missing := int(np.sum(np.ma.getmaskarray(numbers)))) or numbers.ndim != 1:
+        lack = f"missing for {missing} of {numbers.size} objects" if missing else f"of shape {numbers.shape}"
+        raise InputError(f"objects: {name} is {lack}; expected one angle of each")
+    return np.asarray(numbers.data)
 
 
 def _ids(ra: Float64, dec: Float64) -> npt.NDArray[np.int64]:
