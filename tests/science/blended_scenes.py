@@ -15,7 +15,7 @@ FOUR_SHEARS = simulated.four_shears(G)
 DISTANCE = 3.0
 
 
-def scenes(pairs, limit, neighbour, shears, seed=77):
+def scenes(pairs, limit, neighbour, shears, seed=41):
     """Return stamps, shape (galaxy, shear, n, n), of orthogonal pairs of galaxies.
 
     `neighbour` is "none", "shared" (under the same shear), or "still" (under none).
@@ -39,7 +39,7 @@ def scenes(pairs, limit, neighbour, shears, seed=77):
     return simulated.draw_profiles(profiles, OBSERVATION).reshape(2 * pairs, len(shears), size, size)
 
 
-def measured(stamps, estimator, noise_sigma, seed=3):
+def measured(stamps, estimator, noise_sigma, seed=42):
     """Return columns by name, shape (galaxy, shear)."""
     ids = np.arange(len(stamps))
     if noise_sigma:

@@ -29,12 +29,12 @@ CATSIM = Path(__file__).parents[3] / "shared" / "data" / "catsim_sample.fits"
 
 
 def mock(count):
-    return mock_galaxies(9, np.arange(count), LIMIT)
+    return mock_galaxies(31, np.arange(count), LIMIT)
 
 
 def discs(count):
     """Exponential discs of the mock's sizes, |g| Rayleigh distributed."""
-    rows, rng = mock_galaxies(5, np.arange(count), LIMIT).copy(), np.random.default_rng(5)
+    rows, rng = mock_galaxies(32, np.arange(count), LIMIT).copy(), np.random.default_rng(32)
     g = np.minimum(rng.rayleigh(0.27, count), 0.9)
     radius = np.where(rows["a_d"] > 0, np.sqrt(rows["a_d"] * rows["b_d"]), 0.3)
     return _with(rows, "disk", "d", radius, (1 - g) / (1 + g), rng.uniform(0, 360, count), only=True)
@@ -42,7 +42,7 @@ def discs(count):
 
 def misaligned(count):
     """Discs and bulges of equal light whose angles have nothing to do with each other."""
-    rows, rng = mock_galaxies(6, np.arange(count), LIMIT).copy(), np.random.default_rng(6)
+    rows, rng = mock_galaxies(33, np.arange(count), LIMIT).copy(), np.random.default_rng(33)
     radius = 0.35 * np.exp(rng.normal(0, 0.35, count))
     for part, axis, size in (("disk", "d", 1.0), ("bulge", "b", 0.6)):
         g = np.minimum(np.hypot(*rng.normal(0, 0.2, (2, count))), 0.8)
@@ -52,7 +52,7 @@ def misaligned(count):
 
 def catsim(count):
     rows = read_catsim(CATSIM, 25.3).rows
-    return rows[np.random.default_rng(7).integers(len(rows), size=count)]
+    return rows[np.random.default_rng(34).integers(len(rows), size=count)]
 
 
 def _with(rows, part, axis, radius, ratio, angle, *, only=False):
@@ -67,7 +67,7 @@ def noisy_stamps(rows):
     ids = 2 * np.arange(len(rows))
     parts = [slice(start, start + 500) for start in range(0, len(rows), 500)]
     stamps = np.concatenate([render_stamps(rows[p], ids[p], OBSERVATION, 1, np.zeros((1, 2)))[:, 0] for p in parts])
-    return ids, stamps + draw_noise(ids, OBSERVATION.size, OBSERVATION.noise_sigma, 3, Stream.NOISE)
+    return ids, stamps + draw_noise(ids, OBSERVATION.size, OBSERVATION.noise_sigma, 35, Stream.NOISE)
 
 
 def squares_and_responses(table, weights=None):
@@ -83,7 +83,7 @@ def shape_noise(squares, responses):
 def noise_of(estimator, ids, stamps):
     """Return what the shape noise is made of, without and with the best weights."""
     imaging = Imaging(draw_psf(OBSERVATION), OBSERVATION.pixel_scale, OBSERVATION.noise_sigma)
-    table = measure_stamps(stamps, ids, imaging, find_estimator(estimator), seed=3)
+    table = measure_stamps(stamps, ids, imaging, find_estimator(estimator), seed=35)
     shapes = xr.Dataset({name: ("galaxy", table[:, i]) for i, name in enumerate(COLUMNS)}, {"galaxy": ids})
     return squares_and_responses(table), squares_and_responses(table, optimal_weights(shapes))
 

@@ -168,8 +168,8 @@ def test_what_is_no_coadd(files, tmp_path):
             cutouts(coadd, ra, [40.0], np.ones((5, 5)) / 25)
     with pytest.raises(InputError, match="columns: 'object' is a column of cut-outs"):
         cutouts(coadd, [150.0], [40.0], np.ones((5, 5)) / 25, columns={"object": [1]})
+    psf = fits.getdata(files / "psf.fits")
     with pytest.raises(InputError, match="columns: 'z' is masked"):
-        psf = fits.getdata(files / "psf.fits")
         cutouts(coadd, [150.0], [40.0], psf, columns={"z": np.ma.array([1.0], mask=[True])})
     with pytest.raises(InputError, match="psf: shape"):
         cutouts(coadd, [150.0], [40.0], np.ones((5, 6)) / 30)
