@@ -1,6 +1,7 @@
 """Workers with too little memory: a run goes on as well as it can, or ends and says so; it never waits for ever."""
 
 import threading
+import time
 from functools import partial
 
 import distributed
@@ -8,6 +9,7 @@ import pytest
 from faults import CHUNK, SIZE, result_bytes, start_run
 
 from lensdask.compute import start_cluster, status
+from lensdask.compute.news import full_workers
 
 
 def limit_memory(monkeypatch, limit: str) -> None:
@@ -48,12 +50,16 @@ def pause(dask_worker: distributed.Worker) -> None:
     dask_worker.memory_manager.memory_pause_fraction = 1e-6
 
 
-def test_workers_that_take_nothing_any_more_are_restarted(tmp_path, undisturbed, monkeypatch, capfd):
+@pytest.mark.parametrize("known", [False, True])
+def test_workers_that_take_nothing_any_more_are_restarted(tmp_path, undisturbed, monkeypatch, capfd, known):
     monkeypatch.setattr("lensdask.compute.runs.window._LOOK_SECONDS", 1.0)
     # Even the first question is not taken.
     monkeypatch.setattr("lensdask.compute.runs.window._ANSWER_SECONDS", 1.0)
     with start_cluster("local", workers=2) as client:
         client.run(pause)
+        # Dask deals otherwise with what it had sent to a worker before it knew.
+        while known and len(full_workers(client)) < 2:
+            time.sleep(0.05)
         # A run that is never helped shall end too.
         stuck = threading.Timer(100, client.cluster.close)
         stuck.start()

@@ -153,6 +153,9 @@ class Window:
                 ] or [self._client.submit(function, *arguments, pure=False, retries=2)]
                 with suppress(TimeoutError):
                     distributed.wait(asked, timeout=_ANSWER_SECONDS)
+                if not any(one.done() for one in asked):
+                    # Dask gives what a worker that has left was asked to none that comes later, if it waits for any.
+                    asked.append(self._client.submit(function, *arguments, pure=False, retries=2))
                 # One that hangs must not hold up the others.
                 while not any(one.done() for one in asked):
                     with suppress(TimeoutError):
