@@ -67,6 +67,13 @@ STAMPS = Schema(
         "noise_scale": Variable(
             ("galaxy",), "float64", "1", "noise of the stamp over noise_sigma; 1 without it", required=False
         ),
+        "renoise": Variable(
+            ("galaxy", "y", "x"),
+            "float32",
+            "3.631 nJy",
+            "second realisation of the noise; drawn by the id of the galaxy without it",
+            required=False,
+        ),
     },
     coords=_GALAXY_COORDS
     | {"psf_index": Variable(("galaxy",), "int64", "1", "which of the point-spread functions", required=False)},

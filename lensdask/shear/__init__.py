@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lensdask.shear.calibration.weights import FluxWeights, optimal_weights
     from lensdask.shear.coadds.catalogue import to_catalogue
     from lensdask.shear.coadds.coadd import Coadd, cutouts, read_coadd
+    from lensdask.shear.coadds.detection import detect
     from lensdask.shear.comparison import Comparison, compare
     from lensdask.shear.imaging import Imaging
     from lensdask.shear.networks.recipe import read_recipe
@@ -45,6 +46,7 @@ __all__ = [
     "calibrations",
     "compare",
     "cutouts",
+    "detect",
     "draw_psf",
     "draw_stamps",
     "estimators",

@@ -34,6 +34,8 @@ class Imaging:
     """Where each galaxy is, (x, y) in pixels from the middle of its stamp, shape (galaxy, 2); there when none."""
     noise_scale: npt.NDArray[np.float64] | None = None
     """Noise of each galaxy over `noise_sigma`, shape (galaxy,); 1 when none."""
+    renoise: npt.NDArray[np.float32] | None = None
+    """Second realisation of the noise of each galaxy, shape (galaxy, n, n); drawn by its id when none."""
     noise_of_pairs: NoiseOfPairs = "independent"
     """Whether the images were simulated with exchanged noise, which decides what the renoise is."""
 
@@ -72,6 +74,7 @@ def imaging_of_stamps(stamps: xr.Dataset) -> Imaging:
         noise_correlation=_on_host(stamps["noise_correlation"]) if "noise_correlation" in stamps else None,
         offset=_on_host(stamps["offset"]).astype(np.float64) if "offset" in stamps else None,
         noise_scale=_on_host(stamps["noise_scale"]).astype(np.float64) if "noise_scale" in stamps else None,
+        renoise=_on_host(stamps["renoise"]) if "renoise" in stamps else None,
         noise_of_pairs=STAMPS.attribute(stamps, "noise_of_pairs"),
     )
 

@@ -57,6 +57,7 @@ __all__ = [
     "draw_noise",
     "draw_renoise",
     "gaussian_correlation",
+    "kernel_of_renoise",
 ]
 
 Float64 = npt.NDArray[np.float64]
@@ -149,6 +150,28 @@ def _turned(images: Array) -> Array:
 def _power(correlation: Float64) -> Float64:
     """Return the noise power of each mode, 1 on average, shape (n, n)."""
     return np.asarray(np.fft.fft2(correlation).real)
+
+
+def kernel_of_renoise(correlation: Float64) -> Float64:
+    """Return what white noise is convolved with to have a correlation function turned by 90 degrees.
+
+    Parameters
+    ----------
+    correlation
+        Shape (n, n), lag (0, 0) first.
+
+    Returns
+    -------
+    Float64
+        Shape (n + 1, n + 1) with the middle at lag (0, 0), n even.
+    """
+    n = len(correlation)
+    kernel = np.fft.ifft2(np.sqrt(np.maximum(_power(correlation), 0.0))).real
+    # An odd number of pixels has a middle; it is even, so that its first row and column are its last ones too.
+    whole = np.pad(np.fft.fftshift(kernel), ((0, 1), (0, 1)), mode="wrap")
+    whole[[0, n]] /= 2
+    whole[:, [0, n]] /= 2
+    return np.asarray(_turned(whole))
 
 
 def gaussian_correlation(size: int, pixel_scale: float, fwhm: float, e1: float, e2: float) -> Float64:

@@ -35,6 +35,7 @@ def make_stamps(
     noise_correlation: Array | None = None,
     offset: Array | None = None,
     jacobian: Array | None = None,
+    renoise: Array | None = None,
     columns: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """Make a dataset of stamps of any survey's arrays.
@@ -72,6 +73,10 @@ def make_stamps(
         The stamps, their PSFs and the rest are then put on square pixels with x to the west and y to the north, and
         so are the shapes measured on them: g1 > 0 along east-west. Without it shapes are in the frame of the pixels,
         which must be square. Each that is different costs 50 ms, and a stamp 2 ms.
+    renoise
+        A second realisation of the noise, shape (galaxy, n, n), independent of that of the images and, where it is
+        correlated, turned by 90 degrees; drawn by the id of the galaxy when not given. Stamps of one image that overlap
+        need one that goes together, such as `cutouts` draws.
     columns
         What else is known of the galaxies, such as redshift, ra, dec or patch: numbers, truth values or text by name,
         each of shape (galaxy,). They become coordinates, which shapes and stores keep; nothing is computed from them.
@@ -112,6 +117,8 @@ def make_stamps(
         variables["offset"] = (("galaxy", "axis"), _check_offset(offset, pixels.shape))
     if noise_scale is not None:
         variables["noise_scale"] = ("galaxy", noise_scale)
+    if renoise is not None:
+        variables["renoise"] = (("galaxy", "y", "x"), _check_renoise(renoise, pixels.shape))
     coords |= _user_columns(columns or {}, len(ids))
     check_pixels(pixels, ids, "images", sigma)
     check_rounding(pixels, sigma)
@@ -159,6 +166,9 @@ def _put_on_sky(variables: dict[str, Any], coords: dict[str, Any], jacobian: Flo
     variables["psf"] = dims, onto_sky(psf, of_psf, pixel_scale)
     dims, image = variables["image"]
     variables["image"] = dims, onto_sky(image, jacobian, pixel_scale)
+    if "renoise" in variables:
+        dims, renoise = variables["renoise"]
+        variables["renoise"] = dims, onto_sky(renoise, jacobian, pixel_scale)
     if "noise_correlation" in variables:
         dims, correlation = variables["noise_correlation"]
         moved = onto_sky(correlation, jacobian, pixel_scale, about_first=True)
@@ -176,6 +186,13 @@ def _check_images(images: Array) -> npt.NDArray[np.float32]:
     if pixels.size == 0 or pixels.shape[-1] % 2:
         raise InputError(f"images: shape {pixels.shape}; expected at least one stamp, n even")
     return pixels
+
+
+def _check_renoise(renoise: Array, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    drawn = real_array(renoise, "renoise").astype(np.float32, copy=False)
+    if drawn.shape != shape or not np.isfinite(drawn).all():
+        raise InputError(f"renoise: shape {drawn.shape}; expected finite numbers of shape {shape}, as the images")
+    return drawn
 
 
 def _check_ids(ids: npt.NDArray[Any], count: int) -> npt.NDArray[np.int64]:

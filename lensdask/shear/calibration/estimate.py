@@ -22,6 +22,7 @@ import xarray as xr
 
 from lensdask.errors import InputError, check_choice
 from lensdask.shear.calibration.dataset_sums import galaxies_per_block, sums_of_dataset
+from lensdask.shear.calibration.detection import DetectionWeights, detection_columns
 from lensdask.shear.calibration.selection import Selection
 from lensdask.shear.calibration.shape_sums import SUMS, check_selected, means_of, shape_noise, shape_sums
 from lensdask.shear.calibration.weights import FluxWeights, optimal_weights
@@ -183,12 +184,13 @@ def _sums_of_selections(
     shapes: xr.Dataset, selections: Sequence[Selection | None], weights: Weights = None
 ) -> list[Float64]:
     """Return block sums for each selection, all of them in one pass; optimal weights take another one before."""
-    weighing = weights_of(shapes, weights)
+    weighing, detected = weights_of(shapes, weights), detection_columns(shapes)
+    detection = DetectionWeights() if detected else None
 
     def sums(table: Float64, length: int) -> Float64:
-        return np.stack([shape_sums(table, length, selection, weighing) for selection in selections], axis=1)
+        return np.stack([shape_sums(table, length, selection, weighing, detection) for selection in selections], axis=1)
 
-    packed = sums_of_dataset(shapes, galaxies_per_block(shapes), sums)
+    packed = sums_of_dataset(shapes, galaxies_per_block(shapes), sums, detected)
     return [np.ascontiguousarray(packed[:, i]) for i in range(len(selections))]
 
 
@@ -254,7 +256,8 @@ def calibrate(
 ) -> Calibration:
     """Return the shear that a sample of galaxies carries, ``g = R^-1 <w e>`` with the whole response matrix.
 
-    Cut with a selection rather than before: a sample that was cut without its selection response is biased.
+    Cut with a selection rather than before: a sample that was cut without its selection response is biased. Where
+    shapes have the columns of `lensdask.shear.detect`, the weights of the detections and their response count.
 
     Parameters
     ----------

@@ -47,8 +47,8 @@ def shape_sums(table: Float64, galaxies_per_block: int, *weighings: Weighing | N
     Parameters
     ----------
     table
-        Shape (galaxy, ..., column), columns as in `lensdask.shear.shapes.measurement.COLUMNS`. Its weights multiply
-        the others.
+        Shape (galaxy, ..., column), columns as in `lensdask.shear.shapes.measurement.COLUMNS`, then any others. Its
+        weights multiply the others.
     galaxies_per_block
         Length of a block.
     weighings
@@ -59,7 +59,7 @@ def shape_sums(table: Float64, galaxies_per_block: int, *weighings: Weighing | N
     Float64
         Shape (block, ..., statistic), statistics as in `SUMS`.
     """
-    column = dict(zip(COLUMNS, np.moveaxis(table, -1, 0), strict=True))
+    column = dict(zip(COLUMNS, np.moveaxis(table, -1, 0), strict=False))
     w, e1, e2, one = column["weight"], column["e1"], column["e2"], np.ones(table.shape[:-1])
     dw_dg = np.zeros((*table.shape[:-1], 2))
     for weighing in filter(None, weighings):

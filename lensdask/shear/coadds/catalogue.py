@@ -13,6 +13,7 @@ from lensdask.data import SHAPES, write
 from lensdask.data import open as open_store
 from lensdask.data.tables import read_columns
 from lensdask.errors import InputError
+from lensdask.shear.calibration.detection import detection_columns
 from lensdask.shear.calibration.estimate import Calibration, Weights, calibrate, weights_of
 from lensdask.shear.calibration.selection import Selection
 from lensdask.shear.coadds.coadd import cutouts, read_coadd
@@ -76,6 +77,8 @@ def to_catalogue(
         weight = weight * selection.weights(measured)[0]
     if weighing is not None:
         weight = weight * weighing.weights(measured)[0]
+    if detected := detection_columns(shapes):
+        weight = weight * detected[0].values
     g = np.linalg.solve(found.response, measured[:, :2].T)
     # Columns of the user, which keep their own types.
     others = SHAPES.columns_of(shapes)

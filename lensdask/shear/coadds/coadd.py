@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from lensdask.data.catalogues.columns import as_numbers, warn_of_catalogue
 from lensdask.errors import InputError, check_number
 from lensdask.shear.coadds.background import correlation_of_noise
 from lensdask.shear.coadds.psf import on_stamps, psfs_of_model
+from lensdask.shear.coadds.renoise import ids_of_places, renoise_of_image
+from lensdask.shear.noise import Noise
 from lensdask.shear.stamps import make_stamps
 
 __all__ = ["Coadd", "cutouts", "read_coadd"]
@@ -26,6 +29,12 @@ Float64 = npt.NDArray[np.float64]
 
 _CELL = 512
 """Side of the squares of pixels that share a Jacobian: north turns by some 1e-4 over one."""
+
+_LAGS = 64
+"""Side of a correlation function."""
+
+_ALIGNED = 1e-5
+"""By how much pixels may be turned, or oblong, to be those of the sky's frame."""
 
 _NEAR = 3.0
 """Bad pixels as near as this to an object, arcsec, cost its stamp; farther ones are set to the sky."""
@@ -42,6 +51,24 @@ class Coadd:
     """Shape (y, x), flux at zero point 30; not finite where a pixel is bad."""
     wcs: WCS
     """From pixels, counted from 0, to right ascension and declination in degrees."""
+    known_noise: Noise | None = None
+    """Law of the noise, where it is known; that of the pixels without sources when none."""
+
+    @cached_property
+    def noise(self) -> Noise:
+        """Law of the noise.
+
+        Raises
+        ------
+        InputError
+            Too few pixels are without sources.
+        """
+        return self.known_noise or Noise(*correlation_of_noise(self.image, _LAGS))
+
+    @cached_property
+    def renoise(self) -> npt.NDArray[np.float32]:
+        """The second realisation of the noise, which detection and stamps share, shape (y, x)."""
+        return renoise_of_image(self.wcs, self.image.shape, self.noise)
 
     @property
     def middle(self) -> Float64:
@@ -130,10 +157,9 @@ def cutouts(
 ) -> xr.Dataset:
     """Cut a stamp of whole pixels around each object, and put it into the frame of the sky.
 
-    Objects are up to half a pixel off the middle of their stamps: measure them with ``recentre=True``. Noise and its
-    correlation are those of the pixels without sources; where it is correlated, north is that of the middle of the
-    image for all stamps, else that of the place. Stamps that reach beyond the image, and objects with bad pixels
-    within 3 arcsec, are left out, and counted in a warning; bad pixels farther off are set to the sky.
+    Objects are up to half a pixel off the middle of their stamps: measure them with ``recentre=True``. The noise is
+    that of the coadd, and all stamps are cut from one renoise. Stamps that reach beyond the image, and objects with bad
+    pixels within 3 arcsec, are left out, and counted in a warning; bad pixels farther off are set to the sky.
 
     Parameters
     ----------
@@ -147,13 +173,14 @@ def cutouts(
     size
         Side of a stamp, an even number of pixels. Smaller PSFs are surrounded by zeros, larger ones cut.
     columns
-        What else is known of the objects, by name, each of shape (object,).
+        What else is known of the objects, by name, each of shape (object,). Those of `detect` that say how a detection
+        answers to shear, ``wdet``, ``dwdet_dg1`` and ``dwdet_dg2``, are taken into account by `calibrate`.
 
     Returns
     -------
     Dataset
         Of the stamps schema; ``object``, the row of the object, ``ra`` and ``dec`` go along. Ids follow from the place
-        on the sky, so that no two tiles of a survey share their renoise.
+        on the sky.
 
     Raises
     ------
@@ -165,8 +192,7 @@ def cutouts(
     corner = np.stack([np.rint(place - (size - 1) / 2) for place in (x, y)], axis=-1)
     on_image = np.isfinite(corner).all(1) & (corner >= 0).all(1) & (corner + size <= coadd.image.shape[::-1]).all(1)
     rows = np.flatnonzero(on_image)
-    windows = np.lib.stride_tricks.sliding_window_view(coadd.image, (size, size))
-    images = windows[tuple(corner[rows, ::-1].astype(int).T)].copy() if len(rows) else np.empty((0, size, size))
+    images = _windows(coadd.image, corner[rows], size)
     scale = coadd.pixel_scale
     bad, middle = ~np.isfinite(images), np.arange(size) - (size - 1) / 2
     near = np.hypot(middle, middle[:, None]) * scale < _NEAR
@@ -175,7 +201,6 @@ def cutouts(
     images[bad] = 0.0
     rows, images = rows[whole], images[whole]
     response = on_stamps(psfs_of_model(psf, x[rows], y[rows]) if callable(psf) else np.asarray(psf, np.float64), size)
-    sigma, correlation = correlation_of_noise(coadd.image, size)
     # Masks stay, and are refused with the stamps.
     others = {name: np.asanyarray(values)[rows] for name, values in (columns or {}).items()}
     if taken := sorted(others.keys() & {"object", "ra", "dec"}):
@@ -184,10 +209,10 @@ def cutouts(
         images,
         response[rows] if response.ndim == 3 and not callable(psf) else response,
         pixel_scale=scale,
-        noise_sigma=sigma,
-        noise_correlation=correlation,
-        galaxy=_ids(ra[rows], dec[rows]),
-        jacobian=_jacobian(coadd, x[rows], y[rows], shared=correlation is not None),
+        noise_sigma=coadd.noise.sigma,
+        renoise=_windows(coadd.renoise, corner[rows], size),
+        galaxy=ids_of_places(ra[rows], dec[rows]),
+        jacobian=_jacobian(coadd, x[rows], y[rows]),
         columns={"object": rows, "ra": ra[rows], "dec": dec[rows]} | others,
     )
 
@@ -201,10 +226,12 @@ def _place(name: str, values: Any) -> Float64:
     return np.asarray(numbers.data)
 
 
-def _ids(ra: Float64, dec: Float64) -> npt.NDArray[np.int64]:
-    """Return ids that are those of places, to a milliarcsecond."""
-    along, up = (np.rint(3.6e6 * angle).astype(np.int64) for angle in (ra % 360, dec + 90))
-    return along << 30 | up
+def _windows(image: npt.NDArray[np.float32], corner: Float64, size: int) -> npt.NDArray[np.float32]:
+    """Return squares of an image, shape (square, size, size), by the places (x, y) of their first pixels."""
+    if not len(corner):
+        return np.empty((0, size, size), np.float32)
+    squares = np.lib.stride_tricks.sliding_window_view(image, (size, size))
+    return np.array(squares[tuple(corner[:, ::-1].astype(int).T)])
 
 
 def _tell(count: int, outside: int, masked: int) -> None:
@@ -219,12 +246,11 @@ def _tell(count: int, outside: int, masked: int) -> None:
         )
 
 
-def _jacobian(coadd: Coadd, x: Float64, y: Float64, *, shared: bool) -> Float64:
-    """Return the Jacobian of each object, that of the square of pixels that it is in; or that of all."""
-    if shared:
-        return coadd.middle
+def _jacobian(coadd: Coadd, x: Float64, y: Float64) -> Float64 | None:
+    """Return the Jacobian of each object, that of the square of pixels that it is in; none if pixels lie as the sky."""
     cells = [
         np.minimum((place // _CELL + 0.5) * _CELL, length)
         for place, length in zip((x, y), coadd.image.shape[::-1], strict=True)
     ]
-    return coadd.jacobian(*cells)
+    found = coadd.jacobian(*cells)
+    return None if np.abs(found / coadd.pixel_scale - np.eye(2)).max() < _ALIGNED else found

@@ -122,9 +122,7 @@ def measure_parts(
         for start in range(0, len(ids), PART[device]):
             part = slice(start, start + PART[device])
             stamps = to_torch(draw(part), device)
-            renoise = _renoise_of(ids[part], stamps, imaging, seed)
-            if imaging.noise_scale is not None:
-                renoise = renoise * to_torch(imaging.noise_scale[part], device).to(renoise.dtype)[:, None, None]
+            renoise = _renoise_of(ids, part, stamps, imaging, seed)
             batches = _batches(stamps, renoise, [p[part] for p in psf], device)
             given = _given_places(imaging, part, stamps)
             found: dict[bool, tuple[torch.Tensor, torch.Tensor]] = {}
@@ -149,12 +147,19 @@ def _psf_of_galaxies(imaging: Imaging) -> tuple[Imaging, list[npt.NDArray[Any]]]
     return imaging, [imaging.psf] * (imaging.psf.ndim > 2)
 
 
-def _renoise_of(ids: npt.NDArray[np.int64], stamps: torch.Tensor, imaging: Imaging, seed: int) -> torch.Tensor:
-    """Return the renoise of each galaxy, shape (galaxy, n, n), beside its stamps."""
+def _renoise_of(
+    ids: npt.NDArray[np.int64], part: slice, stamps: torch.Tensor, imaging: Imaging, seed: int
+) -> torch.Tensor:
+    """Return the renoise of a part of the galaxies, shape (galaxy, n, n), beside its stamps."""
     device, n = stamps.device.type, stamps.shape[-1]
     if imaging.noise_sigma == 0:
-        return stamps.new_zeros(len(ids), n, n)
-    return to_torch(draw_renoise(held_on(ids, device), n, imaging.noise, seed), device)
+        return stamps.new_zeros(len(stamps), n, n)
+    if imaging.renoise is not None:
+        return to_torch(imaging.renoise[part], device)
+    renoise = to_torch(draw_renoise(held_on(ids[part], device), n, imaging.noise, seed), device)
+    if imaging.noise_scale is None:
+        return renoise
+    return renoise * to_torch(imaging.noise_scale[part], device).to(renoise.dtype)[:, None, None]
 
 
 def _given_places(imaging: Imaging, part: slice, stamps: torch.Tensor) -> torch.Tensor:
@@ -260,7 +265,7 @@ def travelling_columns(stamps: xr.Dataset) -> xr.Dataset:
     return columns
 
 
-_OWN = {"psf": ("y", "x"), "psf_index": (), "offset": ("axis",), "noise_scale": ()}
+_OWN = {"psf": ("y", "x"), "psf_index": (), "offset": ("axis",), "noise_scale": (), "renoise": ("y", "x")}
 """What a galaxy may have of its own, and its dimensions."""
 
 

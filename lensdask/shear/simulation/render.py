@@ -55,7 +55,7 @@ from lensdask.shear.simulation.profiles import (
     moffat_transform,
 )
 
-__all__ = ["render_stamps"]
+__all__ = ["render_stamps", "shear_matrices"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -135,7 +135,7 @@ def _basis(observation: Observation, seed: int) -> _Basis:
     return _Basis(k, np.stack([np.cos(phase), np.sin(phase)]), np.stack(transfers))
 
 
-def _shear_matrices(shears: Float64) -> Float64:
+def shear_matrices(shears: Float64) -> Float64:
     """Return GalSim's S of reduced shears, shape (shear, 2, 2)."""
     g1, g2 = shears.T
     matrices = np.array([[1 + g1, g2], [g2, 1 - g1]]) / np.sqrt(1 - g1**2 - g2**2)
@@ -167,19 +167,25 @@ def _roots(galaxies: Galaxies, turn: Float64, S: Float64) -> Float64:
 
 
 def _scene(
-    galaxies: Galaxies, ids: npt.NDArray[np.int64], observation: Observation, seed: int, shears: Float64
+    galaxies: Galaxies,
+    ids: npt.NDArray[np.int64],
+    observation: Observation,
+    seed: int,
+    shears: Float64,
+    offset: Float64 | None = None,
 ) -> _Scene:
     """Lay out the stamps, galaxy by galaxy and shear by shear."""
     turn, dx, dy = poses_of(ids, seed, observation)
-    offset = np.stack([dx, dy], axis=-1).reshape(-1, 1, 2, 1)
-    S, count = _shear_matrices(shears), len(shears)
-    moved = np.broadcast_to(np.eye(2), S.shape) if observation.offset == "after_shear" else S
+    S, count = shear_matrices(shears), len(shears)
+    if offset is None:
+        moved = np.broadcast_to(np.eye(2), S.shape) if observation.offset == "after_shear" else S
+        offset = (moved @ np.stack([dx, dy], axis=-1).reshape(-1, 1, 2, 1))[..., 0]
     light = np.stack([galaxies[f"fluxnorm_{part}"] for part in ("disk", "bulge", "agn")], axis=-1)
     total = np.array([flux_from_magnitude(magnitude) for magnitude in galaxies["i_ab"]])
     return _Scene(
         flux=np.repeat(light * (total / light.sum(axis=-1))[:, None], count, axis=0),
         root=_roots(galaxies, turn, S).reshape(-1, 3, 3),
-        offset=(moved @ offset).reshape(-1, 2),
+        offset=offset.reshape(-1, 2),
         psf=np.repeat(psf_index(ids, observation), count),
     )
 
@@ -239,6 +245,7 @@ def render_stamps(
     seed: int,
     shears: Float64 | None = None,
     *,
+    offset: Float64 | None = None,
     device: str | None = None,
 ) -> Array:
     """Return noiseless stamps in batches of one fixed size.
@@ -258,6 +265,9 @@ def render_stamps(
         Seed of orientations, offsets and PSFs.
     shears
         Applied shears, shape (shear, 2); the four shears of the observation when not given.
+    offset
+        Places of the galaxies under each shear, (x, y) in arcsec from the middle of the stamp, shape (galaxy, shear,
+        2); those of the observation when not given.
     device
         "cpu" or "cuda" for a torch tensor there; a NumPy array when not given, which is the faster one on a CPU.
 
@@ -269,7 +279,7 @@ def render_stamps(
     if len(galaxies) != len(ids):
         raise InputError(f"galaxies: {len(galaxies)} rows for {len(ids)} ids; expected one row per id")
     shears = four_shears(observation.shear) if shears is None else shears
-    scene = _scene(galaxies, ids, observation, seed, shears)
+    scene = _scene(galaxies, ids, observation, seed, shears, offset)
     nothing, elements = _workplace(device)
     basis = _Basis(*(like(array, nothing) for array in _basis(observation, seed)))
     size, nodes = observation.size, len(basis.nodes)
