@@ -52,9 +52,9 @@ def measure(study: Study, name: str) -> None:
     measured = {"what": WHAT, "lenses": found["size"], **scores, **about, "lensdask": code_version()}
     weights = study.weights(lesson)
     card = json.loads(weights.with_suffix(".json").read_text())
-    sha256 = card.pop("sha256")
+    checksums = {entry: card.pop(entry) for entry in ("sha256", "card_sha256")}
     shutil.copy(weights, WEIGHTS / f"{name}.safetensors")
-    write_json(WEIGHTS / f"{name}.json", card | {"measured": measured, "sha256": sha256})
+    write_json(WEIGHTS / f"{name}.json", card | {"measured": measured} | checksums)
     print(name, scores)
 
 

@@ -41,8 +41,8 @@ def measure(name: str, data: Path | None, noise: bool, device: str = "cpu", **se
         found = (measure_noise if noise else measure_network)(name, folder, footprint=footprint, **settings)
     about = {"date": datetime.now(UTC).date().isoformat(), "machine": describe_device(device)}
     part = {"what": NOISE if noise else WHAT, **_rounded(found), **about, "lensdask": code_version()}
-    sha256 = card.pop("sha256")
-    write_json(path, card | {"other_noise" if noise else "measured": part, "sha256": sha256})
+    checksums = {entry: card.pop(entry) for entry in ("sha256", "card_sha256") if entry in card}
+    write_json(path, card | {"other_noise" if noise else "measured": part} | checksums)
     ratios = part["rmse / wiener"]
     for label, one in zip(part["noises"], ratios, strict=True) if noise else ratios.items():
         print(f"{name}: rmse / wiener of {label} {one['value']:.4f} ± {one['error']:.4f}")

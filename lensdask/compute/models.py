@@ -4,6 +4,7 @@ A network in the task graph travels with every task, which makes a run four to s
 Tasks carry (path, sha256, device) instead.
 """
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -48,14 +49,15 @@ def cached_model(
     InputError
         The weights cannot be read, are not the ones wanted, or do not fit the network.
     """
-    return _load(build, Path(path), sha256, device)
+    # A card says what becomes of the same weights.
+    return _load(build, Path(path), sha256, device, json.dumps(load_card(path)))
 
 
 @lru_cache(maxsize=8)
 def _load(
-    build: "Callable[[dict[str, Any]], torch.nn.Module]", path: Path, sha256: str, device: str
+    build: "Callable[[dict[str, Any]], torch.nn.Module]", path: Path, sha256: str, device: str, _card: str
 ) -> "torch.nn.Module":
-    card = load_card(path)
+    card = json.loads(_card)
     try:
         model = build(card)
     except InputError as error:

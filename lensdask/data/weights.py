@@ -1,10 +1,12 @@
 """Weights of networks: a safetensors file, with a JSON card beside it that says how it was made.
 
-Pickle runs whatever code it contains, so it is neither written nor read.
+Pickle runs whatever code it contains, so it is neither written nor read. What a network answers follows from its card
+too, from the arguments of the architecture or its pixel scale, so the card has a checksum of its own.
 """
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["load_card", "load_into", "load_weights", "save_weights"]
 
 PathLike = str | os.PathLike[str]
+
+_SEAL = "card_sha256"
+"""Entry of a card with the checksum of the others."""
+
+_MEASURED = {_SEAL, "measured", "other_noise"}
+"""Entries that are added once a network is trained, and decide nothing."""
+
+_HISTORY = {*_MEASURED, "loss", "validation", "wall_s", "cpu_s"}
+"""Entries that may have numbers that are not finite."""
 
 
 def save_weights(path: PathLike, state_dict: "Mapping[str, torch.Tensor]", card: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,6 +56,7 @@ def save_weights(path: PathLike, state_dict: "Mapping[str, torch.Tensor]", card:
     _check_card(_card_path(path), card)
     data = save({name: t.detach().cpu().contiguous() for name, t in state_dict.items()})
     whole = {**card, "sha256": hashlib.sha256(data).hexdigest()}
+    whole |= {_SEAL: _seal(whole)}
     text = json.dumps(whole, indent=2)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, data)
@@ -58,14 +70,37 @@ def load_card(path: PathLike) -> dict[str, Any]:
     Raises
     ------
     InputError
-        The card is missing, is not JSON, or lacks an entry.
+        The card is missing, is not JSON, lacks an entry, has a number that is not finite, or was changed. Cards of
+        earlier versions have no checksum, and may be changed.
     """
     card_path = _card_path(Path(path))
     card = read_json(card_path, "the card of the weights")
     _check_card(card_path, card)
     if not isinstance(card.get("sha256"), str):
         raise InputError(f"{card_path} has no 'sha256'; expected that of {Path(path).name}")
+    for name in card.keys() - _HISTORY:
+        if not _is_finite(card[name]):
+            raise InputError(f"{card_path}: {name} has a number that is not finite; expected finite ones")
+    if card.get(_SEAL, wanted := _seal(card)) != wanted:
+        raise InputError(
+            f"{card_path} was changed since it was written; expected the card of {Path(path).name} as it was"
+        )
     return dict(card)
+
+
+def _seal(card: Mapping[str, Any]) -> str:
+    """Return the checksum of a card, which does not depend on the order of its entries."""
+    # As read back: JSON has no tuples.
+    kept = {name: entry for name, entry in card.items() if name not in _MEASURED}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def _is_finite(entry: Any) -> bool:
+    if isinstance(entry, Mapping):
+        return all(map(_is_finite, entry.values()))
+    if isinstance(entry, list):
+        return all(map(_is_finite, entry))
+    return not isinstance(entry, float) or math.isfinite(entry)
 
 
 def load_weights(path: PathLike, sha256: str | None = None) -> "dict[str, torch.Tensor]":

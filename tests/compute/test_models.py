@@ -47,6 +47,15 @@ def test_new_weights_in_the_same_file_are_loaded(path):
 CARD = {"architecture": "tiny", "config": {"width": 3}}
 
 
+def test_the_same_weights_with_another_card_are_another_network(path):
+    weights = build(CARD).state_dict()
+    for architecture in ("first", "second"):
+        save_weights(path, weights, CARD | {"architecture": architecture})
+        BUILT.clear()
+        cached_model(build, path, file_sha256(path), "cpu")
+        assert BUILT == [architecture]
+
+
 @pytest.mark.parametrize("state", [{"0.weight": torch.ones(2, 4)}, {"other": torch.ones(1)}, {}])
 def test_weights_of_another_architecture(path, state):
     save_weights(path, state, CARD)

@@ -30,8 +30,30 @@ def test_round_trip(tmp_path):
 
 
 def test_card(path):
-    assert load_card(path) == CARD | {"sha256": file_sha256(path)}
+    card = load_card(path)
+    assert len(card.pop("card_sha256")) == 64
+    assert card == CARD | {"sha256": file_sha256(path)}
     load_weights(path, sha256=file_sha256(path))
+
+
+def test_a_card_that_was_changed_is_refused(path):
+    file = path.with_suffix(".json")
+    card = json.loads(file.read_text())
+    # What is measured of a network is added later.
+    file.write_text(json.dumps(card | {"measured": {"rmse": 1.0}}))
+    assert load_card(path)["measured"] == {"rmse": 1.0}
+    for entry in ({"config": {"residual": 0.3}}, {"pixel_scale": 0.4}, {"sha256": "0" * 64}):
+        file.write_text(json.dumps(card | entry))
+        with pytest.raises(InputError, match=r"was changed since it was written; expected the card of .* as it was"):
+            load_card(path)
+    # Cards of earlier versions have no checksum of their own.
+    earlier = {name: entry for name, entry in card.items() if name != "card_sha256"}
+    file.write_text(json.dumps(earlier))
+    assert load_card(path) == earlier
+    for entry in ({"config": {"widths": [1, float("nan")]}}, {"pixel_scale": float("inf")}):
+        file.write_text(json.dumps(earlier | entry))
+        with pytest.raises(InputError, match="has a number that is not finite"):
+            load_card(path)
 
 
 def test_saving_again_replaces_both(path):
