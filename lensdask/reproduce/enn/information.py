@@ -1,9 +1,5 @@
-"""Where the information on dark matter is in images of lenses, where it should not be, and where a network looks.
+"""Where the information on dark matter is in images of lenses, where it should not be, and where a network looks."""
 
-What takes long is kept among the parts, a file of numbers for each of its rows.
-"""
-
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -13,11 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lensdask.compute import Row, cached_model, row, write_json
+from lensdask.compute import Row, cached_model, row
 from lensdask.data import load_card
 from lensdask.data import open as open_store
 from lensdask.random import Stream, generator
 from lensdask.reproduce.enn.curves import PHYSICAL
+from lensdask.reproduce.enn.parts import make_parts, values_of
 from lensdask.reproduce.enn.study import Lesson, Study
 from lensdask.reproduce.experiment import Job, Outcome, on_cluster
 from lensdask.reproduce.massmaps.fields import image
@@ -33,6 +30,7 @@ __all__ = ["SUBSTRUCTURE", "Substructure", "information", "looks_lessons", "vort
 
 Float64 = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
+Makes = dict[str, Callable[[], Float64]]
 
 
 class Substructure(NamedTuple):
@@ -89,6 +87,9 @@ _VORTICES = {
 _MASSES = ((-24.0, -23.9), (-23.55, -23.45), (-23.05, -22.95), (-22.55, -22.45), (-22.3, -22.2))
 """Bins of log10 m in which vortices are measured."""
 
+_BY_MASS = ("deeplensesim: vortex of 3e10", "deeplensesim: vortex of 3e9")
+"""Substructure whose signal-to-noise ratio is measured by mass too."""
+
 _COUNT = {"tiny": 8, "small": 320, "paper": 3200}
 """Lenses of a row."""
 
@@ -107,19 +108,12 @@ _TRAINING = {"tiny": 60, "small": 1500, "paper": 1500}
 
 def information(job: Job) -> Outcome:
     """Return S/N of substructure, what gives classes away, bounds on axion masses, and where a network looks."""
-    job.parts.mkdir(parents=True, exist_ok=True)
-    rows = [*_ratios(job), *_leaks(job), *_by_mass(job)]
     with on_cluster(job) as running:
+        # Bounds take the longest.
+        make_parts(running, _of_masses(job) | _of_signals(job) | _of_leaks(job))
+        rows = [*_ratios(job), *_leaks(job), *_by_mass(job)]
         looks = list(_looks(Study.of(running)))
     return Outcome([*rows, *looks], sum(one["n"] for one in rows))
-
-
-def _kept(job: Job, name: str, make: Callable[[], Float64]) -> Float64:
-    """Return numbers of lenses, made unless they are among the parts."""
-    path = job.parts / f"{name}.json"
-    if not path.exists():
-        write_json(path, {"values": make().tolist()})
-    return np.asarray(json.loads(path.read_text())["values"], dtype=np.float64)
 
 
 def _median(quantity: str, values: Float64, job: Job, **more: Any) -> Row:
@@ -129,20 +123,31 @@ def _median(quantity: str, values: Float64, job: Job, **more: Any) -> Row:
     return row(quantity, float(np.median(values)), float(medians.std(ddof=1)), n=len(values), **more)
 
 
+def _of_signals(job: Job) -> Makes:
+    """Return what makes the signal-to-noise ratios of substructure."""
+    ids, size = np.arange(_COUNT[job.size], dtype=np.int64), _SIZE[job.size]
+    return {
+        f"{survey} {series}": partial(substructure_snr, preset, survey, signal, name, ids, job.seed, size=size)
+        for survey, (series, (preset, name, signal)) in product(SURVEYS, SUBSTRUCTURE.items())
+    }
+
+
 def _ratios(job: Job) -> Iterator[Row]:
-    """Yield the rows of the signal-to-noise ratio of substructure."""
-    ids = np.arange(_COUNT[job.size], dtype=np.int64)
-    for survey in SURVEYS:
-        for series, (preset, name, signal) in SUBSTRUCTURE.items():
-            make = partial(substructure_snr, preset, survey, signal, name, ids, job.seed, size=_SIZE[job.size])
-            values = _kept(job, f"{survey} {series}", make)
-            yield _median(f"median S/N of substructure, {survey}", values, job, series=series)
+    """Yield their rows."""
+    for survey, series in product(SURVEYS, SUBSTRUCTURE):
+        values = values_of(job, f"{survey} {series}")
+        yield _median(f"median S/N of substructure, {survey}", values, job, series=series)
+
+
+def _of_leaks(job: Job) -> Makes:
+    """Return what makes the scores of classifiers without physics."""
+    return {f"leaks {series}": partial(_scores, job.size, job.seed, *images) for series, images in _LEAKS.items()}
 
 
 def _leaks(job: Job) -> Iterator[Row]:
-    """Yield the rows of classifiers without physics."""
-    for series, (preset, signal, noise) in _LEAKS.items():
-        scores = _kept(job, f"leaks {series}", partial(_scores, job, preset, signal, noise))
+    """Yield their rows."""
+    for series in _LEAKS:
+        scores = values_of(job, f"leaks {series}")
         for what, (right, count) in zip(_CLASSIFIERS, scores, strict=True):
             share = right / count
             # Where none or all are right, there is an error yet.
@@ -150,10 +155,10 @@ def _leaks(job: Job) -> Iterator[Row]:
             yield row(f"accuracy of {what}", share, error, series=series, n=int(count))
 
 
-def _scores(job: Job, preset: str, signal: Signal, noise: bool) -> Float64:
+def _scores(plan: str, seed: int, preset: str, signal: Signal, noise: bool) -> Float64:
     """Return how many lenses classifiers are right about, and of how many, shape (classifier, 2)."""
-    count, size = _TRAINING[job.size], _SIZE[job.size]
-    about = simulate(images=2 * count, preset=preset, signal=signal, noise=noise, size=size, seed=job.seed)
+    count, size = _TRAINING[plan], _SIZE[plan]
+    about = simulate(images=2 * count, preset=preset, signal=signal, noise=noise, size=size, seed=seed)
     lenses = about[["image", "label"]].compute(scheduler="synchronous")
     images, label = lenses["image"].to_numpy(), lenses["label"].to_numpy().astype(np.int64)
     is_known = np.arange(2 * count) < count
@@ -185,20 +190,29 @@ def vortices_of_mass(low: float, high: float, count: int, seed: int) -> Ids:
     return drawn[(lenses.log10_mass >= low) & (lenses.log10_mass < high)][:count]
 
 
-def _by_mass(job: Job) -> Iterator[Row]:
-    """Yield the rows of vortices by axion mass: the bound on it, and the signal-to-noise ratio."""
+def _of_masses(job: Job) -> Makes:
+    """Return what makes the bounds on the masses of axions, and the signal-to-noise ratios by mass."""
+    makes: dict[str, Callable[[], Float64]] = {}
     for survey, (low, high) in product(SURVEYS, _MASSES):
-        ids = vortices_of_mass(low, high, _COUNT[job.size], job.seed)
-        about = ids, job.seed
-        name, place = f"{survey} {low:.2f}", {"x": round((low + high) / 2, 3)}
+        about = vortices_of_mass(low, high, _COUNT[job.size], job.seed), job.seed
+        name, size = f"{survey} {low:.2f}", _SIZE[job.size]
         for label, (preset, signal) in _VORTICES.items():
-            make = partial(mass_bounds, preset, survey, signal, *about, size=_SIZE[job.size])
-            values = _kept(job, f"bound {label} {name}", make)
-            yield _median("median bound on log10 m", values, job, series=f"{label}, {survey}", unit="dex", **place)
-        for series in ("deeplensesim: vortex of 3e10", "deeplensesim: vortex of 3e9"):
+            makes[f"bound {label} {name}"] = partial(mass_bounds, preset, survey, signal, *about, size=size)
+        for series in _BY_MASS:
             preset, kind, signal = SUBSTRUCTURE[series]
-            make = partial(substructure_snr, preset, survey, signal, kind, *about, size=_SIZE[job.size])
-            values = _kept(job, f"{series} {name}", make)
+            makes[f"{series} {name}"] = partial(substructure_snr, preset, survey, signal, kind, *about, size=size)
+    return makes
+
+
+def _by_mass(job: Job) -> Iterator[Row]:
+    """Yield their rows."""
+    for survey, (low, high) in product(SURVEYS, _MASSES):
+        name, place = f"{survey} {low:.2f}", {"x": round((low + high) / 2, 3)}
+        for label in _VORTICES:
+            values = values_of(job, f"bound {label} {name}")
+            yield _median("median bound on log10 m", values, job, series=f"{label}, {survey}", unit="dex", **place)
+        for series in _BY_MASS:
+            values = values_of(job, f"{series} {name}")
             yield _median("median S/N by mass", values, job, series=f"{series}, {survey}", **place)
 
 
