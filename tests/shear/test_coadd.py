@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
 from coadd_scenes import G, header, scene
@@ -46,6 +47,24 @@ def test_a_coadd_becomes_a_calibrated_catalogue(files, tmp_path, monkeypatch, ca
     np.testing.assert_array_equal(table["ra"], objects["ra"][table["object"]])
     # At zero point 30 half of the light of 300 is within the Gaussian of FPFS.
     assert 60 < np.median(table["flux"]) < 300
+
+
+def test_without_a_list_objects_are_detected(files, tmp_path, monkeypatch, capsys):
+    listed = "--objects", files / "objects.fits"
+    options = [option for option in command(files, tmp_path / "shear.fits") if option not in listed]
+    assert call(monkeypatch, *options) == 0
+    table = Table.read(tmp_path / "shear.fits")
+    # One for each galaxy, but at the edge.
+    objects = Table.read(files / "objects.fits")
+    assert 0.9 * len(objects) < len(table) < 1.05 * len(objects)
+    sky, listed = (SkyCoord(one["ra"], one["dec"], unit="deg") for one in (table, objects))
+    _, apart, _ = sky.match_to_catalog_sky(listed)
+    assert np.mean(apart.arcsec < 0.2) > 0.95
+    np.testing.assert_allclose(table["weight"], table["wdet"], rtol=1e-6)
+    assert 0 < table["weight"].min() <= table["weight"].max() <= 1
+    found = np.average([table["g1"], table["g2"]], axis=1, weights=table["weight"])
+    np.testing.assert_allclose(found, G, atol=3 * 0.3 / np.sqrt(2) / 225)
+    assert "mean shear g1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("stated", ["PIXSCALE", "WCS"])

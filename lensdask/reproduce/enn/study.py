@@ -5,7 +5,7 @@ hash of all that decides them; what follows from a network lies in a directory o
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,6 +87,8 @@ class Study:
     """Of everything random."""
     options: RunOptions
     """Cluster and device."""
+    made: set[Path] = field(default_factory=set, compare=False)
+    """Stores that are known to be whole: looking at them again takes a second for each of many predictions."""
 
     @classmethod
     def of(cls, job: Job) -> "Study":
@@ -116,6 +118,8 @@ class Study:
         of_tests = plan.noiseless_tests if kind.preset == "deeplensesim" else plan.tests
         turned = f"-{angle:g}" if angle else ""
         path = self.directory / "lenses" / f"{kind.name}-{'tests' if tests else 'training'}{turned}.zarr"
+        if path in self.made:
+            return path
         path.parent.mkdir(parents=True, exist_ok=True)
         simulate_run(
             path,
@@ -129,6 +133,7 @@ class Study:
             seed=_SEEDS * self.seed + tests,
             options=self.options,
         )
+        self.made.add(path)
         return path
 
     def fits(self, kind: Lenses, *, tests: bool = False, angle: float = 0.0) -> Path:
@@ -141,8 +146,10 @@ class Study:
         """
         lenses = self.lenses(kind, tests=tests, angle=angle)
         path = self.directory / "fits" / lenses.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fit_run(lenses, path, options=self.options)
+        if path not in self.made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fit_run(lenses, path, options=self.options)
+            self.made.add(path)
         return path
 
     def sees_fits(self, lesson: Lesson) -> bool:

@@ -13,10 +13,11 @@ from lensdask.data import SHAPES, write
 from lensdask.data import open as open_store
 from lensdask.data.tables import read_columns
 from lensdask.errors import InputError
-from lensdask.shear.calibration.detection import detection_columns
+from lensdask.shear.calibration.detection import DETECTION, detection_columns
 from lensdask.shear.calibration.estimate import Calibration, Weights, calibrate, weights_of
 from lensdask.shear.calibration.selection import Selection
 from lensdask.shear.coadds.coadd import cutouts, read_coadd
+from lensdask.shear.coadds.detection import detect
 from lensdask.shear.coadds.psf import read_psf_file
 from lensdask.shear.runs import measure_run
 from lensdask.shear.shapes.measurement import COLUMNS
@@ -99,14 +100,15 @@ def catalogue_of_coadd(
     path: str | Path,
     *,
     psf: str | Path,
-    objects: str | Path,
+    objects: str | Path | None = None,
+    snr: float = 10.0,
     estimator: str | Path = "d4cnn-wide",
     zero_point: float | None = None,
     size: int = 64,
     weights: Weights = None,
     options: RunOptions | None = None,
 ) -> Table:
-    """Measure a calibrated catalogue on a coadd: stamps, shapes about their centroids, calibration.
+    """Measure a calibrated catalogue on a coadd: detection, stamps, shapes about their centroids, calibration.
 
     Parameters
     ----------
@@ -117,7 +119,10 @@ def catalogue_of_coadd(
     psf
         FITS image of the PSF.
     objects
-        Table with columns ``ra`` and ``dec``, degrees.
+        Table with columns ``ra`` and ``dec``, degrees. What somebody has found depends on the shear, which biases the
+        mean shear by some per cent; none for `detect`, which counts that in.
+    snr
+        Least S/N of what is detected, see `detect`.
     estimator
         As for `lensdask.shear.measure`; the network that learned from galaxies with neighbours when not given.
     size
@@ -136,9 +141,12 @@ def catalogue_of_coadd(
     if options.if_exists == "resume":
         raise InputError(f"{path}: a catalogue is not resumed; expected a new name, or to overwrite it")
     _check_path(path, options.if_exists == "overwrite")
-    columns = read_columns(objects, ["ra", "dec"], "objects with ra and dec")
+    listed = None if objects is None else read_columns(objects, ["ra", "dec"], "objects with ra and dec")
     image = read_coadd(coadd, zero_point=zero_point)
-    stamps = cutouts(image, columns["ra"], columns["dec"], read_psf_file(psf, image.pixel_scale), size=size)
+    response = read_psf_file(psf, image.pixel_scale)
+    found = detect(image, response, snr=snr) if listed is None else listed
+    columns = {name: found[name] for name in ("snr", *DETECTION)} if listed is None else {}
+    stamps = cutouts(image, found["ra"], found["dec"], response, size=size, columns=columns)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         write(stamps, Path(folder) / "stamps.zarr")
         shapes = Path(folder) / "shapes.zarr"
