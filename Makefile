@@ -10,9 +10,10 @@ demo: $(VENV)/.installed
 	$(BIN)/lensdask demo demo
 
 # What every change must pass, on two cores.
-# Types are checked while the tests run: on one core they would keep the other waiting.
+# Types are checked while the tests run: on one core they would keep the other waiting. Each of two processes has one
+# thread: more of them would wait for each other.
 test: style
-	$(BIN)/mypy & types=$$!; $(BIN)/pytest -n 2; tests=$$?; wait $$types && exit $$tests
+	$(BIN)/mypy & types=$$!; OMP_NUM_THREADS=1 $(BIN)/pytest -n 2; tests=$$?; wait $$types && exit $$tests
 
 lint: style
 	$(BIN)/mypy

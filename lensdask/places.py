@@ -17,11 +17,16 @@ Place = Path | RemotePath
 """Where a store is."""
 
 # pathlib, and so every option of the command line, makes one slash of two.
-_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.:-]+):/+(?P<rest>.*)", re.DOTALL)
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.:-]+):(?P<slashes>/+)(?P<rest>.*)", re.DOTALL)
+
+_BEFORE_HOST = 2
+"""Slashes of a URL that names a host."""
 
 
 def located(path: PathLike) -> Place:
     """Return a path of this machine as one, ``file://…`` too, and any other URL as what is behind it.
+
+    Schemes are in any case, and ``file://localhost/…`` is ``file:///…``.
 
     Parameters
     ----------
@@ -31,7 +36,7 @@ def located(path: PathLike) -> Place:
     Raises
     ------
     InputError
-        It is empty, or a URL without a name or with a password.
+        It is empty, or a URL without a name, with a password, or of a file of another machine.
     """
     if isinstance(path, RemotePath):
         return path
@@ -41,16 +46,22 @@ def located(path: PathLike) -> Place:
     found = _URL.fullmatch(text)
     if found is None:
         return Path(text)
-    if found["scheme"] in ("file", "local"):
-        return Path("/" + unquote(found["rest"]))
-    host = found["rest"].partition("/")[0]
+    scheme, (host, _, below) = found["scheme"].lower(), found["rest"].partition("/")
+    if scheme in ("file", "local"):
+        # Of one slash or three nothing is a host; pathlib leaves one.
+        has_host = len(found["slashes"]) == _BEFORE_HOST and bool(host)
+        if has_host and host.lower() != "localhost":
+            raise InputError(
+                f"{text}: a file of another machine, {host}; expected file:///PATH, three slashes, of this"
+            )
+        return Path("/" + unquote(below if has_host else found["rest"]))
     if re.search(":.*@", host):
         # Messages, journals and graphs name the places of stores.
-        raise InputError(f"{found['scheme']}://…: a password in a URL; expected it in the configuration of fsspec")
+        raise InputError(f"{scheme}://…: a password in a URL; expected it in the configuration of fsspec")
     name = found["rest"].rstrip("/")
     if not name:
-        raise InputError(f"{found['scheme']}:// has no name of a store; expected one after it")
-    return RemotePath(f"{found['scheme']}://{name}")
+        raise InputError(f"{scheme}:// has no name of a store; expected one after it")
+    return RemotePath(f"{scheme}://{name}")
 
 
 def local_path(path: PathLike, what: str) -> Path:
@@ -75,16 +86,23 @@ def local_path(path: PathLike, what: str) -> Path:
 
 
 def refuse_same(output: PathLike, source: PathLike) -> None:
-    """Refuse a store that is both input and output.
+    """Refuse a store that is both input and output, and one within the other.
 
     Raises
     ------
     InputError
         It is, by whatever names.
     """
-    one, other = (place.resolve() if isinstance(place, Path) else place for place in map(located, (output, source)))
+    one, other = (_parts(located(path)) for path in (output, source))
     if one == other:
         raise InputError(f"{output} is both input and output; expected two different stores")
+    for place, parts, around, outer in ((output, one, source, other), (source, other, output, one)):
+        if parts[: len(outer)] == outer:
+            raise InputError(f"{place} is inside of {around}; expected two stores beside each other")
+
+
+def _parts(place: Place) -> tuple[str, ...]:
+    return place.resolve().parts if isinstance(place, Path) else tuple(place.url.split("/"))
 
 
 def version_of(file: Place) -> str:

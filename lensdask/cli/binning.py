@@ -1,5 +1,6 @@
 """Where the pixels of a binned catalogue lie, as told on the command line: one field, or tiles of the sky."""
 
+import gzip
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from lensdask.maps.footprints import place_on_sky, read_footprint
 from lensdask.maps.pixelisation import bin_blocks
 from lensdask.maps.tiling import tile_blocks
 
-__all__ = ["Grid", "bin_table", "used_galaxies"]
+__all__ = ["Grid", "bin_table", "check_hdu", "used_galaxies"]
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,31 @@ def _footprint(grid: Grid) -> tuple[npt.NDArray[np.bool_] | None, tuple[float, f
     if centre is None:
         raise InputError("--mask: nothing says where it is; expected --centre X,Y, the position of its middle")
     return mask, centre
+
+
+def check_hdu(catalogue: Path, hdu: str | None) -> None:
+    """Refuse to choose a table of a file that has one.
+
+    Parameters
+    ----------
+    catalogue
+        Table of galaxies.
+    hdu
+        What was chosen, None for nothing.
+
+    Raises
+    ------
+    InputError
+        The file is neither FITS nor HDF5.
+    """
+    if hdu is None or not (catalogue.is_file() or catalogue.is_dir()):
+        return  # whoever reads the file says what is wrong with it
+    begin = b""
+    if catalogue.is_file():
+        with gzip.open(catalogue) if catalogue.suffix == ".gz" else catalogue.open("rb") as file:
+            begin = file.read(6)
+    if not begin.startswith((b"SIMPLE", b"\x89HDF")):
+        raise InputError(f"--hdu: {hdu} of {catalogue}, neither FITS nor HDF5; expected none, as it has one table")
 
 
 def _pair(option: str, text: str | None, kind: Callable[[str], Any]) -> tuple[Any, Any] | None:

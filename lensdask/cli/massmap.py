@@ -18,9 +18,8 @@ from lensdask.cli.options import (
     SkyAndSurvey,
     with_groups,
 )
-from lensdask.cli.root import finish, in_flags, report_store, unmeasured
+from lensdask.cli.root import check_place, finish, in_flags, report_store, unmeasured
 from lensdask.cli.training import Config, Model, Training, train_and_report
-from lensdask.errors import InputError
 
 __all__ = ["massmap"]
 
@@ -119,7 +118,7 @@ def bin_(
     as_json: AsJson = False,
 ) -> None:
     """Bin a shear catalogue into the pixels of one field, or of tiles that cover the sky."""
-    from lensdask.cli.binning import Grid, bin_table, used_galaxies
+    from lensdask.cli.binning import Grid, bin_table, check_hdu, used_galaxies
     from lensdask.cli.terminal import counted
     from lensdask.data import write
     from lensdask.data.tables import ShearCatalogue
@@ -128,7 +127,8 @@ def bin_(
 
     if source is not None:
         find_source(source)
-    _check_place(maps, overwrite)
+    check_place(maps, overwrite)
+    check_hdu(catalogue, hdu)
     galaxies = ShearCatalogue(
         catalogue,
         None if columns is None else [name.strip() for name in columns.split(",")],
@@ -164,16 +164,6 @@ def _tell(line: str) -> None:
     print(f"lensdask: {in_flags(line, {'flip_g1', 'flip_g2'})}", file=sys.stderr)
 
 
-def _check_place(store: Path, overwrite: bool) -> None:
-    """Refuse what cannot be replaced before the work, not after it."""
-    from lensdask.data import require_store
-
-    if store.exists() and not overwrite:
-        raise InputError(f"{store} exists; replace it with --overwrite")
-    if store.exists():
-        require_store(store)
-
-
 @massmap.command()
 @with_groups
 def reconstruct(
@@ -187,7 +177,8 @@ def reconstruct(
         typer.Option(
             "--noise-realisations",
             "--significance",
-            help="Also map the significance, S/N, from this many random rotations of the shear.",
+            help="Also map the significance, S/N, from this many random rotations of the shear; of aperture, whose "
+            "noise is known without them, from none, whatever the number.",
         ),
     ] = 0,
     n_eff: Annotated[bool, typer.Option(help="Also map the effective number density, galaxies per arcmin².")] = False,

@@ -149,7 +149,9 @@ class SkyAndSurvey:
         float, typer.Option(help="Shear measurement error per component of the faintest galaxies; 0 for none.")
     ] = 0.0
     mask_fraction: Annotated[float, typer.Option(help="Fraction of each field masked by circular star masks.")] = 0.0
-    mask_radius: Annotated[float, typer.Option(help="Radius of the largest star mask, arcmin.")] = 2.7
+    mask_radius: Annotated[
+        float | None, typer.Option(help="Radius of the largest star mask, arcmin. Default: 2.7.")
+    ] = None
     footprint: Annotated[
         Path | None, typer.Option(help="FITS or .npy mask of the field: 1 inside the survey, 0 outside.")
     ] = None
@@ -169,8 +171,12 @@ class SkyAndSurvey:
         """Galaxies, noise and masks."""
         from lensdask.maps.mock import Survey
 
-        names = ("density", "sigma_e", "measurement_error", "mask_fraction", "mask_radius")
+        names = ("density", "sigma_e", "measurement_error", "mask_fraction")
         settings: dict[str, Any] = {name: getattr(self, name) for name in names}
+        if self.mask_radius is not None:
+            if self.mask_fraction == 0:
+                raise InputError(f"--mask-radius: {self.mask_radius} of no masks; expected --mask-fraction above 0 too")
+            settings["mask_radius"] = self.mask_radius
         return Survey(footprint=None if self.footprint is None else str(self.footprint), **settings)
 
 

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from lensdask.compute import RunResult
 
-__all__ = ["app", "finish", "in_flags", "report_store", "unmeasured"]
+__all__ = ["app", "check_place", "finish", "in_flags", "report_store", "unmeasured"]
 
 _NAMED = 5
 """Results that are named."""
 
 
-_FILE_URL = re.compile(r"(?<![^=])file://.*")
+_FILE_URL = re.compile(r"(?<![^=])(?:file|local)://.*", re.IGNORECASE)
 
 
 def _as_path(url: re.Match[str]) -> str:
@@ -50,7 +50,12 @@ class _Commands(typer.core.TyperGroup):
                 print(f"lensdask: {place} is empty; expected a value", file=sys.stderr)
                 raise typer.Exit(2)
         # Options are paths to pathlib, which makes one slash of two; other URLs are told apart by what opens them.
-        parsed: list[str] = super().parse_args(ctx, [_FILE_URL.sub(_as_path, word) for word in args])
+        try:
+            words = [_FILE_URL.sub(_as_path, word) for word in args]
+        except InputError as error:
+            print(f"lensdask: {error}", file=sys.stderr)
+            raise typer.Exit(2) from error
+        parsed: list[str] = super().parse_args(ctx, words)
         return parsed
 
     def invoke(self, ctx: Any) -> Any:
@@ -166,6 +171,33 @@ def root(version: Version = False) -> None:
     Exit codes: 0 done, 1 finished but for chunks that were given up, 2 bad input, 3 stopped from outside (full disk,
     lost scheduler), 130 interrupted, 143 terminated. After 1, 3, 130 and 143 continue with --resume.
     """
+
+
+def check_place(store: "Path", overwrite: bool) -> None:
+    """Refuse what cannot be written or replaced before the work, not after it.
+
+    Parameters
+    ----------
+    store
+        Store to write.
+    overwrite
+        Whether one that is there is replaced.
+
+    Raises
+    ------
+    InputError
+        It cannot, or would be gone with this process.
+    """
+    from lensdask.data import require_store
+    from lensdask.places import located
+
+    place = located(store)
+    if str(place).startswith("memory://"):
+        raise InputError(f"{place}: gone when the command ends; expected a path, or the URL of a place that keeps it")
+    if place.exists() and not overwrite:
+        raise InputError(f"{place} exists; replace it with --overwrite")
+    if place.exists():
+        require_store(place)
 
 
 def finish(quarantined: int, not_finite: Collection[str] = ()) -> None:

@@ -92,7 +92,14 @@ def catalogue(
     out: Annotated[Path, typer.Argument(help="Table to write: .fits, .parquet or .ecsv.")],
     *,
     psf: Annotated[Path, typer.Option(help="FITS image of the PSF on the pixels of the coadd, of sum 1.")],
-    objects: Annotated[Path, typer.Option(help="Table of objects with columns ra and dec.")],
+    objects: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table of objects with columns ra and dec. Default: those that are detected here, with weights that "
+            "answer to shear; a list of others biases the mean shear, as what is on it depends on the shear."
+        ),
+    ] = None,
+    snr: Annotated[float, typer.Option(help="Least S/N of what is detected, over noise and renoise.")] = 10.0,
     estimator: Estimator = "d4cnn-wide",
     zero_point: Annotated[
         float | None, typer.Option(help="AB magnitude of one unit of flux. Default: that of the header.")
@@ -104,7 +111,7 @@ def catalogue(
     running: Running,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a calibrated shear catalogue on a coadd, about the centroids of objects."""
+    """Detect the objects of a coadd and measure their shapes, as a calibrated shear catalogue."""
     from lensdask.cli.terminal import counted
     from lensdask.shear.coadds.catalogue import catalogue_of_coadd
 
@@ -113,6 +120,7 @@ def catalogue(
         out,
         psf=psf,
         objects=objects,
+        snr=snr,
         estimator=estimator,
         zero_point=zero_point,
         size=size,
@@ -124,6 +132,47 @@ def catalogue(
     else:
         mean = ", ".join(f"g{i} = {table.meta[f'MEANG{i}']:+.5f} ± {table.meta[f'ERRG{i}']:.5f}" for i in (1, 2))
         print(f"{out}: {counted(len(table), 'galaxies')}, mean shear {mean}")
+
+
+@shear.command()
+@with_groups
+def null(
+    catalogue: Annotated[Path, typer.Argument(help="Table that shear catalogue has written.")],
+    out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Directory of the results.")],
+    *,
+    column: Annotated[
+        list[str] | None, typer.Option(help="Column in bins of which the mean shear is measured; again for more.")
+    ] = None,
+    stars: Annotated[
+        Path | None, typer.Option(help="Table of stars, measured as the galaxies were, for their response.")
+    ] = None,
+    bins: Annotated[int, typer.Option(help="Bins of a column.")] = 10,
+    patches: Annotated[int, typer.Option(help="Patches of the sky, for the errors of correlations.")] = 20,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what should be zero in a catalogue: leakage of the PSF, slopes with columns, B modes."""
+    from lensdask.compute.results import number
+    from lensdask.plots.nulls import plot_nulls
+    from lensdask.shear.nulls.page import measure_nulls, read_catalogue_table
+
+    found = measure_nulls(
+        read_catalogue_table(catalogue),
+        out_dir,
+        columns=column or [],
+        stars=None if stars is None else read_catalogue_table(stars),
+        bins=bins,
+        patches=patches,
+        overwrite=overwrite,
+    )
+    plot_nulls(out_dir / "null.png", found.binned, found.modes)
+    if as_json:
+        print(json.dumps(found.result, indent=2))
+        return
+    for one in found.result["rows"]:
+        place = f" at {one['x']:.3g} arcmin" if "x" in one else ""
+        print(f"{one['quantity']}{place}: {number(one['measured'], one['error'])}")
+    print(f"picture: {out_dir / 'null.png'}")
 
 
 @shear.command()

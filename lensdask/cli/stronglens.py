@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lensdask.cli.options import AsJson, OnProcessors, Overwrite, Running, Seed, with_groups
-from lensdask.cli.root import finish, report_store, unmeasured
+from lensdask.cli.root import check_place, finish, report_store, unmeasured
 from lensdask.cli.training import Model, Training, train_and_report
 
 __all__ = ["stronglens"]
@@ -130,6 +130,7 @@ def import_published(
     from lensdask.data import write
     from lensdask.stronglens.published import read_published
 
+    check_place(lenses, overwrite)
     dataset = read_published(folder, survey)
     write(dataset, lenses, overwrite=overwrite)
     count, pixels = dataset.sizes["lens"], dataset.sizes["x"]

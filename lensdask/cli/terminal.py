@@ -203,6 +203,8 @@ def print_status(runs: "Iterable[RunStatus]") -> None:
 def _state(run: "RunStatus") -> str:
     if run.running:
         return "at work"
+    if run.is_gone:
+        return "its store is gone; start again with --overwrite"
     if run.left:
         return "stopped; continue with --resume"
     if run.damage is not None:

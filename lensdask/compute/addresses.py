@@ -23,6 +23,9 @@ _ADDRESS = re.compile(r"(?P<scheme>tcp|tls)://(\[(?P<ipv6>[^]@/]+)\]|(?P<host>[^
 
 _LAST_PORT = 65535
 
+_LONGEST = 300
+"""Characters; names of hosts have at most 253. Messages repeat addresses."""
+
 _ADVICE = "make them with cluster/make_certificates.py and export DASK_CONFIG"
 
 
@@ -43,6 +46,10 @@ def scheduler_address(cluster: str) -> str:
         address, where = cluster, "cluster"
     else:
         address, where = _read_scheduler_file(Path(cluster)), f"cluster {cluster!r}"
+    if len(address) > _LONGEST:
+        raise InputError(
+            f"{where}: an address of {len(address)} characters; expected tcp://HOST:PORT or tls://HOST:PORT"
+        )
     if "@" in address:
         raise InputError(
             f"{where}: the address has a user name or password, which Dask does not take; "

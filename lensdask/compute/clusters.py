@@ -10,8 +10,10 @@ import atexit
 import logging
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from types import TracebackType
 from typing import Any
 
@@ -145,16 +147,48 @@ def start_cluster(cluster: str = "local", *, workers: int | None = None, insecur
         The cluster cannot be started or reached, or would be reached unencrypted.
     """
     check_workers(workers)
-    if cluster in ("local", "threads", "cuda"):
-        client = _start(cluster, workers)
-    else:
-        client = _connect(cluster, workers, insecure)
+    client: distributed.Client | None = None
     try:
+        if cluster in ("local", "threads", "cuda"):
+            with _interrupts_held():
+                client = _start(cluster, workers)
+        else:
+            client = _connect(cluster, workers, insecure)
         set_up_workers(client, ignore_interrupt=cluster in ("local", "cuda"))
     except BaseException:
-        client.close()
+        if client is not None:
+            client.close()
         raise
     return client
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold interrupts back until the end of a ``with`` block, from the processes and threads begun in it for good.
+
+    Of a cluster that is cut off while it starts nobody has hold, and Dask, which closes all as Python ends, fails with
+    pages of traceback. So does a worker that Ctrl-C in a terminal reaches before it is set up.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python has signals in the main thread alone
+        return
+    held: list[int] = []
+    # A handler that is not Python's is None, and cannot be put back.
+    before = {n: h for n in (signal.SIGINT, signal.SIGTERM) if callable(h := signal.getsignal(n))}
+    # The first process to be started would start it, and unblock signals after it.
+    resource_tracker.ensure_running()
+    for number in before:
+        # Threads that compute, not Python's, may be there that do not block it.
+        signal.signal(number, lambda number, _: held.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if held:
+        signal.raise_signal(held[0])
 
 
 def check_workers(workers: int | None) -> None:

@@ -24,6 +24,7 @@ from zarr.registry import register_pipeline
 from zarr.storage import FsspecStore
 
 from lensdask.data.checksums import is_checked
+from lensdask.data.files import refuse_devices
 from lensdask.errors import InputError
 from lensdask.places import Place, located
 from lensdask.remote import RemotePath, options_of, reached
@@ -85,6 +86,8 @@ class _Chunk:
         return RemotePath(self.name) if _is_remote(self.file) else None
 
     async def get(self, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
+        if self.place is None:
+            refuse_devices(self.name, "the chunk as it was written")
         with reached(self.place):
             found = await self.file.get(prototype, byte_range)
         if found is None and not self.may_lack:

@@ -94,7 +94,7 @@ def _contents(path: Place) -> dict[str, bytes]:
     """Return what is in the files of the metadata of arrays, by the names of these."""
     if isinstance(path, RemotePath):
         return path.read_each(_FILE)
-    return {file.parent.name: file.read_bytes() for file in path.glob(f"*/{_FILE}")}
+    return {file.parent.name: file.read_bytes() for file in path.glob(f"*/{_FILE}") if file.is_file()}
 
 
 def _parsed(file: Place, text: bytes) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from lensdask.errors import InputError
 from lensdask.places import Place
 from lensdask.remote import RemotePath
 
-__all__ = ["chunk_file", "chunk_parts", "chunk_region", "chunk_start", "dims_of", "refuse_links", "write_unit"]
+__all__ = ["chunk_file", "chunk_parts", "chunk_region", "chunk_start", "dims_of", "make_way", "write_unit"]
 
 
 def chunk_parts(schema: Schema, sizes: Mapping[Any, int], step: int) -> Iterator[tuple[int, dict[str, int | slice]]]:
@@ -93,8 +94,10 @@ def _place(where: str, target: "zarr.Array[Any]", schema: Schema, start: int) ->
     return [slice(i, i + 1) for i in place], first
 
 
-def refuse_links(path: Place, name: str, target: "zarr.Array[Any]", region: tuple[slice, ...]) -> None:
-    """Refuse to write through a link to a place outside of the store; files are replaced, folders are followed.
+def make_way(path: Place, name: str, target: "zarr.Array[Any]", region: tuple[slice, ...]) -> None:
+    """Refuse to write through a link to a place outside of the store, and remove folders in place of chunks.
+
+    Files are replaced by what is written.
 
     Raises
     ------
@@ -109,6 +112,8 @@ def refuse_links(path: Place, name: str, target: "zarr.Array[Any]", region: tupl
         chunk = path / name / target.metadata.encode_chunk_key(position)
         if not chunk.parent.resolve().is_relative_to(root):
             raise InputError(f"{path}: a link in {name!r} leads out of the store; expected a folder of its own")
+        if chunk.is_dir() and not chunk.is_symlink():
+            shutil.rmtree(chunk)
 
 
 def chunk_file(path: Place, name: str, array: "zarr.Array[Any]", place: tuple[int, ...]) -> Place:

@@ -14,7 +14,7 @@ import zarr
 from lensdask.data.checked import RemoteStore, checked_arrays, zarr_store
 from lensdask.data.checksums import SEAL, configuration_hash, seal
 from lensdask.data.groups import arrays_of, chunked, open_group, staged
-from lensdask.data.regions import chunk_parts, chunk_region, refuse_links, write_unit
+from lensdask.data.regions import chunk_parts, chunk_region, make_way, write_unit
 from lensdask.data.schema import Schema, UserColumn
 from lensdask.data.schemas import SCHEMAS
 from lensdask.data.template import coordinate_values, layout_from_sizes, with_ranges, write_template
@@ -125,7 +125,7 @@ def _fill(
     if len({region[-1].stop for region in regions.values()}) > 1:
         raise InputError(f"{path}: the arrays of the chunk at {start} differ in length")
     for name, region in regions.items():
-        refuse_links(path, name, targets[name], region)
+        make_way(path, name, targets[name], region)
     # In the order of their names: where the last one is, all are.
     for name, region in sorted(regions.items()):
         targets[name][region] = arrays[name][(None,) * len(schema.outer_dims)]

@@ -158,6 +158,10 @@ def read_shear_catalogue(
     return rows
 
 
+_RESPONSES = (0.01, 10.0)
+"""Least and largest mean response: no shape measures less of the shear, or more."""
+
+
 class ShearCatalogue:
     """A catalogue on the disk, block after block, as often as it is asked for: it need not fit into memory.
 
@@ -198,9 +202,11 @@ class ShearCatalogue:
             raise InputError(
                 f"columns: {','.join(columns)}; expected the names of {', '.join(_ROLES)}, the first four at least"
             )
+        if twice := [name for name in columns if list(columns).count(name) > 1]:
+            raise InputError(f"columns: {','.join(columns)}; expected {twice[0]} once")
         factors = dict(zip(("g1", "g2"), signs_of(survey, flip_g1, flip_g2), strict=True)) | {"measurement_error": 1.0}
         if response is not None:
-            check_number("response", response, above=0)
+            check_number("response", response, least=_RESPONSES[0], most=_RESPONSES[1], meaning="a mean response")
             factors = {role: factor * (1 / response) for role, factor in factors.items()}
         self._path, self._columns, self._factors = path, columns, factors
         self._unit = "deg" if sky else "arcmin"

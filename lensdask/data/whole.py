@@ -2,6 +2,7 @@
 
 import math
 import os
+import stat
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -47,13 +48,17 @@ class StoredChunk:
 
         Arrays without checksums, of an older lensdask, may lack chunks.
         """
-        if not is_checked(self.array.metadata.to_dict().get("codecs")):
-            return None
+        checked = is_checked(self.array.metadata.to_dict().get("codecs"))
         try:
+            # Opened, a pipe would wait for a writer.
+            if isinstance(self.file, Path) and not stat.S_ISREG(self.file.stat().st_mode):
+                return "is no file"
+            if not checked:
+                return None
             with self.file.open("rb") as file:
                 is_whole = _shard_is_whole(file, self.array) if self.array.shards else _chunk_is_whole(file)
-        except FileNotFoundError:
-            return "is missing"
+        except (FileNotFoundError, NotADirectoryError):
+            return "is missing" if checked else None
         return None if is_whole else "is cut off"
 
     def read(self) -> str | None:

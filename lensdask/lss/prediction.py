@@ -26,7 +26,7 @@ from lensdask.lss.forward.samples import draw_samples
 from lensdask.lss.kept_spectra import KeptSpectra, open_spectra
 from lensdask.lss.tile_task import SPLITS
 from lensdask.lss.tiles import Split, open_split, open_tiles
-from lensdask.places import PathLike
+from lensdask.places import PathLike, refuse_same
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -188,6 +188,9 @@ def predict_run(
     """
     check_choice("split", split, SPLITS)
     check_number("samples", samples, least=1, whole=True)
+    for source in (tiles, spectra):
+        if source is not None:
+            refuse_same(path, source)
     dataset, reference = open_tiles(tiles)
     found = find_compressor(compressor)
     kept, held = None if spectra is None else open_spectra(Path(spectra)), dict(fixed or {})

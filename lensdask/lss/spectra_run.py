@@ -19,6 +19,7 @@ from lensdask.lss.parameters import PROBES
 from lensdask.lss.spectra import ell_edges, pairs
 from lensdask.lss.tile_task import SPLITS
 from lensdask.lss.tiles import open_split, open_tiles
+from lensdask.places import refuse_same
 
 __all__ = ["MakeSpectra", "spectra_run"]
 
@@ -101,6 +102,7 @@ def spectra_run(
     check_choice("split", split, SPLITS)
     check_number("samples", samples, least=1, whole=True)
     check_seed(seed)
+    refuse_same(path, tiles)
     dataset, reference = open_tiles(tiles)
     boxes = open_split(reference, split)
     boxes.check(model)

@@ -16,15 +16,17 @@ import xarray as xr
 
 from lensdask.arrays import Array, namespace, to_numpy
 from lensdask.data import SHEAR_MAPS, common_attributes
-from lensdask.data.catalogues.columns import number_in_unit
+from lensdask.data.catalogues.columns import is_masked, number_in_unit
 from lensdask.errors import InputError, check_number
 
 __all__ = [
     "ShearMaps",
+    "check_maps",
     "check_same_shape",
     "checked_pixel_scale",
     "cross_shear",
     "known_shear",
+    "refuse_masked_maps",
     "shear_dataset",
     "shear_maps",
     "validate_shear_maps",
@@ -66,9 +68,10 @@ def validate_shear_maps(maps: ShearMaps, ids: npt.NDArray[np.int64] | None = Non
     Raises
     ------
     InputError
-        The maps are of different shapes; a value inside the mask is not finite; a weight is negative; |g| is 1 or more;
-        nothing is inside the mask, or no galaxy.
+        The maps are masked arrays or of different shapes; a value inside the mask is not finite; a weight is negative;
+        |g| is 1 or more; nothing is inside the mask, or no galaxy.
     """
+    refuse_masked_maps(**maps._asdict())
     check_same_shape(**maps._asdict())
     if len(maps.g1.shape) != 3:
         raise InputError(f"shear maps: shape {tuple(maps.g1.shape)}; expected (field, y, x)")
@@ -107,6 +110,48 @@ def check_same_shape(**arrays: Array) -> None:
     for name, shape in others:
         if shape != reference:
             raise InputError(f"{name}: shape {shape}; expected that of {first}, {reference}")
+
+
+def refuse_masked_maps(**arrays: Array) -> None:
+    """Refuse masked arrays, NumPy's and Astropy's, of which array libraries would lose the mask.
+
+    Raises
+    ------
+    InputError
+        One of them is.
+    """
+    for name, array in arrays.items():
+        if is_masked(array):
+            raise InputError(f"{name}: a masked array; expected a plain one, with 0 and a weight of 0 behind the mask")
+
+
+def check_maps(known: str | None = None, **arrays: Array) -> None:
+    """Refuse maps from which no map of mass follows: Fourier transforms spread what is not finite over all of it.
+
+    Parameters
+    ----------
+    known
+        The one of the maps, weights or a mask, which is 0 where the others hold nothing.
+    **arrays
+        Maps of one shape, by what errors call them.
+
+    Raises
+    ------
+    InputError
+        Maps are masked, of different shapes, or not finite where anything is known; a weight is negative.
+    """
+    refuse_masked_maps(**arrays)
+    check_same_shape(**arrays)
+    for name, array in arrays.items():
+        xp = namespace(array)
+        broken = ~xp.isfinite(array)
+        if known not in (None, name):
+            broken = broken & (arrays[str(known)] != 0)
+        if bool(xp.any(broken)):
+            where = f", or a {known} of 0 there" if known not in (None, name) else ""
+            raise InputError(f"{name}: not finite in {int(to_numpy(broken).sum())} pixels; expected numbers{where}")
+    if known is not None and bool(namespace(arrays[known]).any(arrays[known] < 0)):
+        raise InputError(f"{known}: negative in a pixel; expected 0 or more")
 
 
 def checked_pixel_scale(pixel_scale: float) -> float:
@@ -152,12 +197,18 @@ def shear_maps(dataset: xr.Dataset) -> ShearMaps:
 
 def _filled(maps: ShearMaps) -> ShearMaps:
     """Return maps without what lies behind the masks of masked arrays."""
-    if not any(np.ma.isMaskedArray(array) for array in maps):
+    if not any(is_masked(array) for array in maps):
         return maps
     check_same_shape(**maps._asdict())
-    hidden = np.logical_or.reduce([np.ma.getmaskarray(array) for array in maps[:-1]])
-    g1, g2, weight, error = (np.where(hidden, 0, np.ma.getdata(array)) for array in maps[:-1])
-    return ShearMaps(g1, g2, weight, error, np.ma.filled(maps.mask, 0))
+    arrays = ShearMaps(*(_of_numpy(array) for array in maps))
+    hidden = np.logical_or.reduce([np.ma.getmaskarray(array) for array in arrays[:-1]])
+    g1, g2, weight, error = (np.where(hidden, 0, np.ma.getdata(array)) for array in arrays[:-1])
+    return ShearMaps(g1, g2, weight, error, np.ma.filled(arrays.mask, 0))
+
+
+def _of_numpy(array: Array) -> Array:
+    """Return a masked array of Astropy as one of NumPy, and others as they are."""
+    return np.ma.MaskedArray(np.asarray(array.unmasked), array.mask) if hasattr(array, "unmasked") else array
 
 
 def shear_dataset(

@@ -121,7 +121,7 @@ def facts_of(blocks: Iterable[Rows], sigma_e: float | None, *, sky: bool = False
         |g| >= 1 for many, negative weights or errors, no weight above 0, a dispersion that is not positive.
     """
     if sigma_e is not None:
-        check_number("sigma_e", sigma_e, above=0, meaning="the dispersion of each component")
+        check_number("sigma_e", sigma_e, least=1e-6, most=10.0, meaning="the dispersion of each component")
     seen = _Seen(sky)
     for rows in blocks:
         if len(rows["x"]):
@@ -178,6 +178,8 @@ class _Seen:
         for name, lowest in self._lowest.items():
             if lowest < 0:
                 raise InputError(f"{name}: {lowest:.4g} for a galaxy; expected 0 or more")
+        if not self.squared_weight:
+            raise InputError("weight: so small that its square is 0 for every galaxy; expected numbers of order 1")
         if self._strays > _STRAYS * self.count or self._highest >= _STRAY:
             raise InputError(
                 f"g1, g2: |g| is 1 or more for {self._strays} of {self.count} galaxies, at most {self._highest:.3g}; "

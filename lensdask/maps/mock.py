@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from lensdask.arrays import Array, index_like, like, namespace, to_numpy
 from lensdask.errors import InputError, check_number
-from lensdask.maps.fields import ShearMaps, check_same_shape, checked_pixel_scale
+from lensdask.maps.fields import ShearMaps, check_same_shape, checked_pixel_scale, refuse_masked_maps
 from lensdask.maps.footprints import read_footprint
 from lensdask.random import Stream, generator, normals
 
@@ -120,6 +120,7 @@ def observe(ids: Array, g1: Array, g2: Array, model: Survey, pixel_scale: float,
         Maps of different shapes, one id per field missing, a footprint of another shape.
     """
     pixel_scale = checked_pixel_scale(pixel_scale)
+    refuse_masked_maps(g1=g1, g2=g2)
     check_same_shape(g1=g1, g2=g2)
     numbers = np.atleast_1d(to_numpy(ids)).astype(np.int64)
     if g1.ndim != 3 or len(numbers) != len(g1):
@@ -186,6 +187,8 @@ def _mask(field_id: int, shape: tuple[int, int], model: Survey, pixel_scale: flo
     inside = np.ones(shape, dtype=bool) if model.footprint is None else read_footprint(model.footprint, pixel_scale)
     if inside.shape != shape:
         raise InputError(f"{model.footprint}: shape {inside.shape}; expected that of the fields, {shape}")
+    if not inside.any():
+        raise InputError(f"{model.footprint}: 0 everywhere; expected 1 inside the survey")
     if model.mask_fraction > 0:
         inside &= ~_discs(generator(seed, Stream.MASK, field_id), shape, model, pixel_scale)
     return inside
@@ -234,6 +237,7 @@ def mock_catalogue(
         Maps of different shapes, a footprint of another shape.
     """
     pixel_scale = checked_pixel_scale(pixel_scale)
+    refuse_masked_maps(g1=g1, g2=g2)
     shear = np.asarray(g1, dtype=np.float64), np.asarray(g2, dtype=np.float64)
     check_same_shape(g1=shear[0], g2=shear[1])
     shape = shear[0].shape

@@ -152,7 +152,6 @@ def _compared(maps: Sequence[Path], truth: Path, smoothing: float) -> tuple[Eval
     known = open_maps(truth, SHEAR_MAPS)
     if "kappa" not in known:
         raise InputError(f"{truth}: no true convergence; expected simulated shear maps")
-    check_number("smoothing", smoothing, above=0, meaning="a standard deviation in arcmin")
     found = [_reconstruction_of(path, known) for path in maps]
     labels = [str(one.attrs["method"]) for one in found]
     if len(set(labels)) < len(labels):
@@ -160,6 +159,8 @@ def _compared(maps: Sequence[Path], truth: Path, smoothing: float) -> tuple[Eval
     if len(set(labels)) < len(labels):
         raise InputError(f"mass maps: {', '.join(map(str, maps))}; expected each once, with a name of its own")
     pixel_scale, (height, width) = float(known.attrs["pixel_scale"]), (known.sizes["y"], known.sizes["x"])
+    longest = pixel_scale * max(height, width)
+    check_number("smoothing", smoothing, above=0, most=longest, meaning="arcmin, below the longer side of the fields")
     side = 2 * np.pi / (pixel_scale * ARCMIN)
     edges = np.geomspace(side / min(height, width), side / 2, _RINGS + 1).tolist()
     references = tuple(refer_to(path, one) for path, one in zip(maps, found, strict=True))

@@ -167,12 +167,16 @@ def method_for(
     Raises
     ------
     InputError
-        See `find_method`; or a network was trained on pixels of another size.
+        See `find_method`; a scale is larger than the fields, or a network was trained on pixels of another size.
     """
     known = maps.attrs
     pixel_scale = checked_pixel_scale(known["pixel_scale"])
     resolution = SHEAR_MAPS.attribute(maps, "resolution")
     method = find_method(name, source=known["source"], resolution=resolution, symmetrised=symmetrised)
+    if method.scale is not None:
+        side = pixel_scale * max(maps.sizes["y"], maps.sizes["x"])
+        what = f"method {method.name}: scale"
+        check_number(what, method.scale, most=side, meaning="arcmin, the longer side of a field")
     if method.kind == "wiener":
         advice = f"use wiener:{known['source']}, or correct the source of the maps"
         _compare(maps, method, Conditions(source=method.source), advice, warn)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from lensdask.shear.imaging import Imaging
     from lensdask.shear.networks.recipe import read_recipe
     from lensdask.shear.networks.training import train
+    from lensdask.shear.nulls.correlations import shear_correlation, treecorr_catalogue
+    from lensdask.shear.nulls.samples import mean_shear, psf_leakage, shear_in_bins, star_response
     from lensdask.shear.results import BiasRun
     from lensdask.shear.runs import measure_run, run_bias, simulate_run
     from lensdask.shear.shapes.estimator import estimators, find_estimator
@@ -53,16 +55,22 @@ __all__ = [
     "find_estimator",
     "magnitude_cut",
     "make_stamps",
+    "mean_shear",
     "measure",
     "measure_run",
     "measure_stamps",
     "mock_galaxies",
     "optimal_weights",
+    "psf_leakage",
     "read_catsim",
     "read_coadd",
     "read_recipe",
     "run_bias",
+    "shear_correlation",
+    "shear_in_bins",
     "simulate_run",
+    "star_response",
     "to_catalogue",
     "train",
+    "treecorr_catalogue",
 ]

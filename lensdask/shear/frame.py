@@ -52,7 +52,7 @@ def check_jacobian(jacobian: Array, count: int, pixel_scale: float) -> Float64:
     InputError
         The shape is another, pixels have no area, are far from square, or have not the area of the pixel scale.
     """
-    matrices = real_array(jacobian, "jacobian").astype(np.float64)
+    matrices = real_array(jacobian, "jacobian", "arcsec").astype(np.float64)
     if matrices.shape not in {(2, 2), (count, 2, 2)}:
         raise InputError(f"jacobian: shape {matrices.shape}; expected (2, 2) or {(count, 2, 2)}")
     if not np.isfinite(matrices).all():

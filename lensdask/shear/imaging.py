@@ -11,6 +11,7 @@ from lensdask.arrays import to_numpy
 from lensdask.data import STAMPS
 from lensdask.errors import check_choice, check_number
 from lensdask.shear.noise import Noise, NoiseOfPairs
+from lensdask.shear.pixels import checked_pixel_scale
 from lensdask.shear.simulation.observation import Observation, draw_psf, draw_psfs, noise_of, psf_index
 
 __all__ = ["Imaging", "imaging_of_observation", "imaging_of_stamps"]
@@ -41,7 +42,7 @@ class Imaging:
 
     def __post_init__(self) -> None:
         """Refuse what no image has; the noise refuses what is no noise."""
-        check_number("pixel_scale", self.pixel_scale, least=1e-3, meaning="the side of a pixel in arcsec")
+        checked_pixel_scale(self.pixel_scale)
         check_number("noise_sigma", self.noise_sigma, least=0)
         check_choice("noise_of_pairs", self.noise_of_pairs, get_args(NoiseOfPairs))
 

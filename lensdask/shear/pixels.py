@@ -7,9 +7,24 @@ import numpy as np
 import numpy.typing as npt
 
 from lensdask.arrays import Array, namespace, to_numpy
-from lensdask.errors import InputError
+from lensdask.data.catalogues.columns import is_masked, stated_factor
+from lensdask.errors import InputError, check_number
 
-__all__ = ["check_pixels", "check_rounding", "real_array"]
+__all__ = [
+    "FLUX",
+    "check_pixels",
+    "check_rounding",
+    "checked_number",
+    "checked_pixel_scale",
+    "real_array",
+    "refuse_masked",
+]
+
+FLUX = "3.631 nJy"
+"""The unit of pixels, of zero point 30, as Astropy reads it."""
+
+_LARGEST_PIXEL = 100.0
+"""Arcsec; the coarsest surveys of the whole sky have some 20."""
 
 _TOO_BRIGHT = 1e12
 """In units of 3.631 nJy it is the Moon; marks of bad pixels such as 1e20 and ±1e30 are beyond it."""
@@ -24,20 +39,75 @@ _ROUNDING_COUNTS = 3.0
 """Above this one the variance of rounding, 1/12, is less than a hundredth of that of the noise."""
 
 
-def real_array(array: Array, name: str) -> npt.NDArray[Any]:
+def real_array(array: Array, name: str, unit: str = "") -> npt.NDArray[Any]:
     """Return real numbers in main memory, of the type that they have.
+
+    Parameters
+    ----------
+    array
+        Of any library, or a Quantity.
+    name
+        What the message calls it.
+    unit
+        What a Quantity is converted to, as Astropy writes it; nothing for pure numbers.
 
     Raises
     ------
     InputError
-        They are complex, text or something else, or a part of them is masked.
+        They are complex, text or something else, of another unit, or a part of them is masked.
     """
-    if np.ma.isMaskedArray(array):
-        raise InputError(f"{name}: masked arrays are not supported; expected a value in every pixel")
+    refuse_masked(array, name)
+    factor = stated_factor(name, array, unit)
     values = to_numpy(array)
     if values.dtype.kind not in "iuf":
         raise InputError(f"{name}: {values.dtype}; expected real numbers")
-    return values
+    return values if factor == 1 else values * factor
+
+
+def refuse_masked(array: Any, name: str, where: str = "in every pixel") -> None:
+    """Refuse masked arrays, NumPy's and Astropy's.
+
+    Raises
+    ------
+    InputError
+        It is one.
+    """
+    if is_masked(array) or (isinstance(array, list | tuple) and any(map(is_masked, array))):
+        raise InputError(f"{name}: masked arrays are not supported; expected a value {where}")
+
+
+def checked_number(value: Any, name: str, unit: str, **limits: Any) -> Any:
+    """Return a number, which may be a Quantity, in a unit.
+
+    Parameters
+    ----------
+    value, name, unit
+        As for `real_array`.
+    limits
+        As for `lensdask.errors.check_number`.
+
+    Raises
+    ------
+    InputError
+        It is no number within the limits, of another unit, or masked.
+    """
+    refuse_masked(value, name, "that is known")
+    if getattr(value, "unit", None) is not None and np.ndim(value) == 0:
+        value = float(value.value) * stated_factor(name, value, unit)
+    check_number(name, value, **limits)
+    return value
+
+
+def checked_pixel_scale(value: Any) -> float:
+    """Return the side of a pixel of stamps in arcsec; it may be a Quantity.
+
+    Raises
+    ------
+    InputError
+        It is not one number from 0.001 to 100, or no angle.
+    """
+    meaning = "the side of a pixel in arcsec"
+    return float(checked_number(value, "pixel_scale", "arcsec", least=1e-3, most=_LARGEST_PIXEL, meaning=meaning))
 
 
 def check_pixels(images: Array, ids: npt.NDArray[np.int64], where: str, noise_sigma: float) -> None:
@@ -91,15 +161,15 @@ def check_rounding(pixels: npt.NDArray[np.float32], noise_sigma: float) -> None:
     InputError
         Rounding depends on the image.
     """
-    # Nearly always the first stamp tells.
-    if noise_sigma >= _ROUNDING_COUNTS or (pixels[0] % 1).any() or (pixels % 1).any():
+    if noise_sigma >= _ROUNDING_COUNTS:
         return
+    # Nearly always the row in the middle tells.
+    doubtful = pixels[~(pixels[:, pixels.shape[1] // 2] % 1).any(axis=1)]
+    rounded = int(np.count_nonzero(~(doubtful % 1).any(axis=(1, 2))))
+    if not rounded:
+        return
+    of = "" if rounded == len(pixels) else f" of {rounded} of {len(pixels)} stamps"
+    what = f"images: all pixels{of} are whole numbers at noise {noise_sigma:g}"
     if noise_sigma < _ROUNDING_IS_NOISE:
-        raise InputError(
-            f"images: all pixels are whole numbers at noise {noise_sigma:g}; expected images that were not rounded"
-        )
-    warnings.warn(
-        f"images: all pixels are whole numbers at noise {noise_sigma:g}; rounding adds 1/12 to the variance, which "
-        "noise_sigma must contain",
-        stacklevel=3,
-    )
+        raise InputError(f"{what}; expected images that were not rounded")
+    warnings.warn(f"{what}; rounding adds 1/12 to the variance, which noise_sigma must contain", stacklevel=3)

@@ -11,10 +11,19 @@ import xarray as xr
 
 from lensdask.arrays import Array, to_numpy
 from lensdask.data import SHAPES, STAMPS, common_attributes
-from lensdask.errors import InputError, check_number
+from lensdask.data.catalogues.columns import is_masked
+from lensdask.errors import InputError
 from lensdask.shear.frame import check_jacobian, offset_on_sky, onto_sky
 from lensdask.shear.noise import check_correlation
-from lensdask.shear.pixels import check_pixels, check_rounding, real_array
+from lensdask.shear.pixels import (
+    FLUX,
+    check_pixels,
+    check_rounding,
+    checked_number,
+    checked_pixel_scale,
+    real_array,
+    refuse_masked,
+)
 from lensdask.shear.psfs import centred_psf, check_psf, read_psf
 
 __all__ = ["make_stamps"]
@@ -40,14 +49,15 @@ def make_stamps(
 ) -> xr.Dataset:
     """Make a dataset of stamps of any survey's arrays.
 
-    The dataset is NumPy's; arrays of other libraries, such as CuPy's and torch's, are copied to main memory.
+    The dataset is NumPy's; arrays of other libraries, such as CuPy's and torch's, are copied to main memory. A Quantity
+    is converted to the unit that is told here, and refused where it cannot be; masked arrays are refused.
 
     Parameters
     ----------
     images
         Background-subtracted stamps, shape (galaxy, n, n), indexed [y, x], n even, the galaxy near the geometric
-        centre ((n - 1) / 2 on both axes). Fluxes at zero point 30, else brightness means something else to the
-        estimators' weighting constants.
+        centre ((n - 1) / 2 on both axes). Fluxes at zero point 30, in units of 3.631 nJy, else brightness
+        means something else to the estimators' weighting constants.
     psf
         PSF on the same pixels and centred likewise, the pixel included, of sum 1: shape (n, n), or (galaxy, n, n), or
         (psf, n, n) where galaxies share a few of them, such as those of the cells of a coadd; arrays, an image of
@@ -66,8 +76,9 @@ def make_stamps(
         in the order of `numpy.fft.ifft2`. White noise when not given. Coadds have correlated noise.
     offset
         Where each galaxy is, (x, y) in pixels from the geometric centre of its stamp, shape (galaxy, 2): it is measured
-        about that place. In the centre when not given. Of places that are not known better than by the pixels of a
-        detection, let `measure` find the centroid.
+        about that place. Without `jacobian` it may be a Quantity of angles along the axes of the pixels. In the centre
+        when not given. Of places that are not known better than by the pixels of a detection, let `measure` find the
+        centroid.
     jacobian
         ∂(west, north)/∂(x, y) in arcsec per pixel, shape (2, 2), or (galaxy, 2, 2) where it changes over the image.
         The stamps, their PSFs and the rest are then put on square pixels with x to the west and y to the north, and
@@ -97,8 +108,8 @@ def make_stamps(
         A PSF was shifted, or light of it lies beyond its stamp; or the images were rounded to whole numbers.
     """
     pixels = _check_images(images)
-    ids = _check_ids(np.arange(len(pixels)) if galaxy is None else to_numpy(galaxy), len(pixels))
-    check_number("pixel_scale", pixel_scale, least=1e-3, meaning="the side of a pixel in arcsec")
+    ids = _check_ids(np.arange(len(pixels)) if galaxy is None else galaxy, len(pixels))
+    pixel_scale = checked_pixel_scale(pixel_scale)
     sigma, noise_scale = _noise_level(noise_sigma, len(ids))
     response = read_psf(psf, pixel_scale)
     variables: dict[str, Any] = {"image": (("galaxy", "y", "x"), pixels)}
@@ -106,7 +117,7 @@ def make_stamps(
     stack, count = "galaxy", len(ids)
     if psf_index is not None:
         stack, count = "psf_number", len(response)
-        coords["psf_index"] = ("galaxy", _check_psf_index(to_numpy(psf_index), response, len(ids)))
+        coords["psf_index"] = ("galaxy", _check_psf_index(psf_index, response, len(ids)))
     check_psf(response, pixels.shape[1:], count)
     variables["psf"] = ((stack, "y", "x")[3 - response.ndim :], centred_psf(response))
     if noise_correlation is not None:
@@ -114,7 +125,10 @@ def make_stamps(
         check_correlation(correlation, pixels.shape[-1])
         variables["noise_correlation"] = (("lag_y", "lag_x"), correlation)
     if offset is not None:
-        variables["offset"] = (("galaxy", "axis"), _check_offset(offset, pixels.shape))
+        variables["offset"] = (
+            ("galaxy", "axis"),
+            _check_offset(offset, pixels.shape, None if jacobian is not None else pixel_scale),
+        )
     if noise_scale is not None:
         variables["noise_scale"] = ("galaxy", noise_scale)
     if renoise is not None:
@@ -136,9 +150,8 @@ def make_stamps(
 def _noise_level(noise_sigma: float | Array, count: int) -> tuple[float, Float64 | None]:
     """Return the noise of the mean stamp, and that of each over it if they differ."""
     if np.ndim(noise_sigma) == 0:
-        check_number("noise_sigma", noise_sigma, least=0)
-        return float(noise_sigma), None
-    each = real_array(noise_sigma, "noise_sigma").astype(np.float64)
+        return float(checked_number(noise_sigma, "noise_sigma", FLUX, least=0)), None
+    each = real_array(noise_sigma, "noise_sigma", FLUX).astype(np.float64)
     if each.shape != (count,):
         raise InputError(f"noise_sigma: shape {each.shape}; expected one number, or {(count,)}")
     if not (np.isfinite(each) & (each > 0)).all():
@@ -180,7 +193,7 @@ def _put_on_sky(variables: dict[str, Any], coords: dict[str, Any], jacobian: Flo
 
 def _check_images(images: Array) -> npt.NDArray[np.float32]:
     with np.errstate(over="ignore"):
-        pixels = real_array(images, "images").astype(np.float32, copy=False)
+        pixels = real_array(images, "images", FLUX).astype(np.float32, copy=False)
     if pixels.ndim != 3 or pixels.shape[-1] != pixels.shape[-2]:
         raise InputError(f"images: shape {pixels.shape}; expected (galaxy, n, n), square stamps")
     if pixels.size == 0 or pixels.shape[-1] % 2:
@@ -189,13 +202,15 @@ def _check_images(images: Array) -> npt.NDArray[np.float32]:
 
 
 def _check_renoise(renoise: Array, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    drawn = real_array(renoise, "renoise").astype(np.float32, copy=False)
+    drawn = real_array(renoise, "renoise", FLUX).astype(np.float32, copy=False)
     if drawn.shape != shape or not np.isfinite(drawn).all():
         raise InputError(f"renoise: shape {drawn.shape}; expected finite numbers of shape {shape}, as the images")
     return drawn
 
 
-def _check_ids(ids: npt.NDArray[Any], count: int) -> npt.NDArray[np.int64]:
+def _check_ids(galaxy: Array, count: int) -> npt.NDArray[np.int64]:
+    refuse_masked(galaxy, "galaxy", "for every galaxy")
+    ids = to_numpy(galaxy)
     if ids.shape != (count,) or not np.issubdtype(ids.dtype, np.integer):
         raise InputError(f"galaxy: {ids.dtype} of shape {ids.shape}; expected {count} integer ids")
     if ids.min() < 0 or len(np.unique(ids)) < count:
@@ -205,7 +220,9 @@ def _check_ids(ids: npt.NDArray[Any], count: int) -> npt.NDArray[np.int64]:
     return ids.astype(np.int64)
 
 
-def _check_psf_index(index: npt.NDArray[Any], psf: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int64]:
+def _check_psf_index(psf_index: Array, psf: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int64]:
+    refuse_masked(psf_index, "psf_index", "for every galaxy")
+    index = to_numpy(psf_index)
     if index.shape != (count,) or not np.issubdtype(index.dtype, np.integer):
         raise InputError(f"psf_index: {index.dtype} of shape {index.shape}; expected {count} whole numbers")
     if psf.ndim != 3 or not 0 <= index.min() <= index.max() < len(psf):
@@ -215,8 +232,14 @@ def _check_psf_index(index: npt.NDArray[Any], psf: npt.NDArray[np.float64], coun
     return index.astype(np.int64)
 
 
-def _check_offset(offset: Array, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    places = real_array(offset, "offset").astype(np.float64)
+def _check_offset(offset: Array, shape: tuple[int, ...], pixel_scale: float | None) -> Float64:
+    """Return places in pixels; where no pixel scale is given they must not be angles."""
+    is_angle = getattr(getattr(offset, "unit", None), "physical_type", None) == "angle"
+    if is_angle and pixel_scale is None:
+        raise InputError(f"offset: in {offset.unit} beside a jacobian; expected pixels, along their axes")
+    places = real_array(offset, "offset", "arcsec" if is_angle else "pix").astype(np.float64)
+    if is_angle and pixel_scale is not None:
+        places /= pixel_scale
     if places.shape != (shape[0], 2):
         raise InputError(f"offset: shape {places.shape}; expected {(shape[0], 2)}, x and y of each galaxy in pixels")
     outside = ~(np.abs(places) < shape[-1] / 2).all(axis=1)
@@ -236,7 +259,7 @@ def _user_columns(columns: Mapping[str, Any], count: int) -> dict[str, tuple[str
     for name, column in columns.items():
         if name in taken:
             raise InputError(f"columns: {name!r} is a name of lensdask; expected another")
-        if np.ma.isMaskedArray(column):
+        if is_masked(column):
             raise InputError(f"columns: {name!r} is masked; expected a value for every galaxy")
         values = to_numpy(column)
         if values.shape != (count,):

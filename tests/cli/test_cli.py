@@ -324,6 +324,12 @@ MISTAKES = {
     "NaN PSF": ([*SIMULATE, "--psf-e1", "nan"], "nan"),
     "unknown noise": ([*BIAS, "--noise", "swapped"], "expected independent or exchanged"),
     "negative width of a noise kernel": ([*SIMULATE, "--noise-fwhm", "-1"], "noise_fwhm: -1"),
+    "a noise kernel larger than a stamp": ([*SIMULATE, "--noise-fwhm", "1e9"], "of at most 12.8 .*the side of a stamp"),
+    "a needle for a PSF": ([*SIMULATE, "--psf-e1", "0.99"], "PSF ellipticity: 0.99; expected a number of at most 0.9"),
+    "noise of no survey": (
+        [*BIAS, "--noise-sigma", "1e30"],
+        r"noise_sigma: 1e\+30; expected a number from 0 to 1e\+06",
+    ),
     "no resamplings": ([*BIAS, "--bootstrap", "0"], "bootstrap"),
     "NaN magnitude cut": ([*BIAS, "--magnitude-cut", "nan"], "magnitude cut: nan"),
     "negative width of a cut": ([*BIAS, "--magnitude-cut", "25", "--cut-width", "-1"], "width: -1"),

@@ -372,7 +372,9 @@ def finished(tmp_path_factory):
         value = {"strong": 1.5, "nan": np.nan, "negative": -1.0}[name]
         catalogue(folder / f"{name}.fits", rows={column: np.r_[value, np.zeros(50)]})
     (folder / "text.fits").write_text("not a FITS file\n")
+    (folder / "table.csv").write_text("ra,dec,g1,g2\n150,0,0.1,0.1\n")
     np.save(folder / "footprint.npy", np.ones((5, 5)))
+    np.save(folder / "zeros.npy", np.zeros((48, 48)))
     save_masks(folder)
     (folder / "unknown.toml").write_text("field_count = 10\n")
     (folder / "architecture.toml").write_text('[network]\narchitecture = "resnet"\n')
@@ -406,10 +408,22 @@ MISTAKES = {
     "negative seed": ([*SIMULATE, "--seed", "-1"], "seed: -1"),
     "footprint missing": ([*SIMULATE, "--footprint", "nowhere.npy"], "nowhere.npy"),
     "footprint of another shape": ([*SIMULATE, "--footprint", "footprint.npy"], r"shape \(5, 5\)"),
+    "footprint of nothing": (
+        [*SIMULATE, "--size", "48", "--footprint", "zeros.npy"],
+        r"zeros\.npy: 0 everywhere; expected 1 inside",
+    ),
+    "a radius of no masks": ([*SIMULATE, "--mask-radius", "3"], "--mask-radius: .*expected --mask-fraction above 0"),
     "footprint of text": ([*SIMULATE, "--footprint", "text.fits"], r"text\.fits"),
     "maps exist": (["massmap", "simulate", "maps.zarr", "--fields", "2"], "--overwrite"),
     "overwrite what is no store": (["massmap", "simulate", "plain", "--fields", "2", "--overwrite"], "not a store"),
     "catalogue missing": (["massmap", "bin", "nowhere.fits", "new.zarr"], r"nowhere\.fits"),
+    "binned into memory": (["massmap", "bin", "good.fits", "memory://x.zarr"], "memory://x.zarr: gone when"),
+    "binned on another machine": (["massmap", "bin", "good.fits", "file://host/x.zarr"], "a file of another machine"),
+    "huge ellipticities": ([*BIN, "--sigma-e", "1e300"], r"sigma_e: 1e\+300; expected a number from 1e-06 to 10"),
+    "large ellipticities": ([*BIN, "--sigma-e", "50"], "sigma_e: 50.0; expected a number from 1e-06 to 10"),
+    "a column twice": ([*BIN, "--columns", "ra,dec,g1,g1"], "columns: ra,dec,g1,g1; expected g1 once"),
+    "huge response": ([*BIN, "--response", "100"], "response: 100.0; expected a number from 0.01 to 10"),
+    "a table of one": (["massmap", "bin", "table.csv", "new.zarr", "--hdu", "1"], "--hdu: 1 of table.csv, neither"),
     "catalogue of text": (["massmap", "bin", "text.fits", "new.zarr"], r"text\.fits: cannot be read"),
     "column missing": ([*BIN, "--columns", "ra,dec,e1,e2"], "no column e1, e2; it has RA, DEC"),
     "columns of one": ([*BIN, "--columns", "ra"], "the first four at least"),
@@ -426,7 +440,7 @@ MISTAKES = {
         [*BIN, "--survey", "anacal", "--flip-g1"],
         r"whether to flip them, each yes or no \(flip_g1, flip_g2\)",
     ),
-    "no response": ([*BIN, "--response", "0"], "response: 0.0; expected a positive number"),
+    "no response": ([*BIN, "--response", "0"], "response: 0.0; expected a number from 0.01 to 10"),
     "no such table": ([*BIN, "--hdu", "7"], r"good\.fits: no table 7"),
     "NaN dispersion": ([*BIN, "--sigma-e", "nan"], "sigma_e: nan"),
     "shape of one side": ([*BIN, "--shape", "48"], "--shape: '48'; expected two whole numbers"),
@@ -488,6 +502,12 @@ MISTAKES = {
         r"maps\.zarr exists; replace .* --overwrite",
     ),
     "bin into what is no store": (["massmap", "bin", "nowhere.fits", "plain", "--overwrite"], "plain is not a store"),
+    "smoothing beyond the field": ([*RECONSTRUCT, "ks93:1e9"], "method ks93:1e9: scale: .* of at most 39.36"),
+    "filled in and smoothed beyond the field": (
+        [*RECONSTRUCT, "ksplus:40"],
+        "scale: 40.0; expected .* of at most 39.36",
+    ),
+    "aperture beyond the field": ([*RECONSTRUCT, "aperture:1e5"], "scale: 100000.0; expected .* of at most 39.36"),
     "unknown method": ([*RECONSTRUCT, "glimpse"], "'glimpse' is unknown; expected ks93"),
     "scale of a method": ([*RECONSTRUCT, "ks93:-2"], "ks93:2.5"),
     "galaxies of a method": ([*RECONSTRUCT, "wiener:euclid"], "source: 'euclid'"),
@@ -526,6 +546,10 @@ MISTAKES = {
         ["massmap", "reconstruct", "maps.zarr", "maps.zarr", "--overwrite"],
         "two different stores",
     ),
+    "reconstruct into what is read": (
+        ["massmap", "reconstruct", "maps.zarr", "maps.zarr/x.zarr"],
+        r"maps\.zarr/x\.zarr is inside of maps\.zarr",
+    ),
     "mass exists": (["massmap", "reconstruct", "maps.zarr", "ks93.zarr"], "--overwrite"),
     "resume another method": (
         ["massmap", "reconstruct", "maps.zarr", "ks93.zarr", "--resume"],
@@ -538,6 +562,10 @@ MISTAKES = {
     "mass maps of two shapes": (
         ["massmap", "evaluate", "wiener.zarr", "narrow-mass.zarr", "new", "--truth", "maps.zarr"],
         r"narrow-mass\.zarr: maps of shape \(3, 40, 48\); expected \(3, 48, 48\)",
+    ),
+    "statistics smoothed beyond the field": (
+        [*EVALUATE, "maps.zarr", "--smoothing", "1e9"],
+        "smoothing: .*; expected a number above 0 and of at most 39.36",
     ),
     "truth missing": ([*EVALUATE, "nowhere.zarr"], "nowhere.zarr"),
     "evaluate shear": (["massmap", "evaluate", "maps.zarr", "new", "--truth", "maps.zarr"], "store of shear_maps"),

@@ -152,7 +152,9 @@ MISTAKES = [
     (("classify", "{lenses}", "{lenses}", "--network", "{net}"), "both input and output"),
     (("classify", "no.zarr", "p.zarr", "--network", "{net}"), "no.zarr does not exist"),
     (("evaluate", "{lenses}", "{lenses}", "out"), "a store of lenses; expected one of lens_predictions"),
+    (("classify", "{lenses}", "{lenses}/p.zarr", "--network", "{net}"), "p.zarr is inside of"),
     (("import", "no", "lenses.zarr"), "no: no images"),
+    (("import", "no", "memory://lenses.zarr"), "memory://lenses.zarr: gone when the command ends"),
 ]
 
 

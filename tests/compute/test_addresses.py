@@ -140,6 +140,14 @@ def test_other_addresses(bad):
         scheduler_address(bad)
 
 
+def test_a_long_address_is_not_repeated(tmp_path):
+    file = tmp_path / "scheduler.json"
+    file.write_text(json.dumps({"address": "a" * 10**7}))
+    with pytest.raises(InputError, match="an address of 10000000 characters; expected tcp://HOST:PORT") as caught:
+        scheduler_address(str(file))
+    assert len(str(caught.value)) < 300
+
+
 @pytest.mark.parametrize("port", [0, 65536, 99999])
 def test_ports_that_do_not_exist(port):
     with pytest.raises(InputError, match=f"port {port}; expected 1 to 65535"):

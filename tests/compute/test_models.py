@@ -53,7 +53,7 @@ def test_the_same_weights_with_another_card_are_another_network(path):
         save_weights(path, weights, CARD | {"architecture": architecture})
         BUILT.clear()
         cached_model(build, path, file_sha256(path), "cpu")
-        assert BUILT == [architecture]
+        assert [architecture] == BUILT
 
 
 @pytest.mark.parametrize("state", [{"0.weight": torch.ones(2, 4)}, {"other": torch.ones(1)}, {}])

@@ -14,7 +14,18 @@ from command_line import call
 from small_stores import small_store
 
 from lensdask import data
-from lensdask.compute import Chunks, Journal, NewStore, RunOptions, Task, journal_path, run, status, verify
+from lensdask.compute import (
+    Chunks,
+    Journal,
+    NewStore,
+    RunOptions,
+    Task,
+    journal_path,
+    require_finished,
+    run,
+    status,
+    verify,
+)
 from lensdask.data import LENSES, LSS_TILES, SCHEMAS, SHAPES
 from lensdask.data.whole import StoredChunk
 from lensdask.errors import InputError
@@ -48,6 +59,16 @@ def flip(file, place=-6):
     content = bytearray(file.read_bytes())
     content[place] ^= 4
     file.write_bytes(content)
+
+
+def make_pipe(file):
+    file.unlink()
+    os.mkfifo(file)
+
+
+def make_folder(file):
+    file.unlink()
+    (file / "inside").mkdir(parents=True)
 
 
 def cut(file):
@@ -136,6 +157,49 @@ def test_chunks_that_are_not_done_yet_are_not_lost(store):
 def test_a_store_that_is_gone_is_told(store):
     shutil.rmtree(store)
     assert (status(store).done, status(store).damage) == (0, f"{store} is gone")
+
+
+def test_what_is_said_of_a_store_that_is_gone_is_true(store, monkeypatch, capfd):
+    shutil.rmtree(store)
+    assert call(monkeypatch, "status", journal_path(store)) == 0
+    assert "count: its store is gone; start again with --overwrite" in capfd.readouterr().out
+    for ask in (run_here, lambda path: require_finished(path, "counting")):
+        with pytest.raises(InputError, match=r'is gone.*if_exists="overwrite"'):
+            ask(store)
+
+
+@pytest.mark.parametrize("damage", [make_pipe, make_folder])
+def test_what_is_no_file_is_struck_and_computed_again(store, damage):
+    whole = (store / "e1" / "c" / "1").read_bytes()
+    damage(store / "e1" / "c" / "1")
+    assert status(store).damage == f"{store / 'e1' / 'c' / '1'} is no file"
+    assert verify(store).struck == (1,)
+    damage(store / "e1" / "c" / "0")
+    assert run_here(store).objects == 2 * CHUNK
+    assert verify(store).is_whole
+    assert (store / "e1" / "c" / "1").read_bytes() == whole
+
+
+@pytest.mark.parametrize("damage", [make_pipe, make_folder])
+def test_metadata_that_are_no_file_are_missing(store, damage):
+    damage(store / "e1" / "zarr.json")
+    with pytest.raises(InputError, match=r"zarr\.json is missing"):
+        verify(store)
+    assert run_here(store).objects == 0
+    assert verify(store).is_whole
+
+
+def test_a_reader_does_not_wait_for_a_pipe(store):
+    make_pipe(store / "e1" / "c" / "1")
+    with pytest.raises(InputError, match="a pipe or a socket; expected the chunk as it was written"):
+        data.open(store)["e1"].load()
+
+
+def test_a_journal_that_is_a_pipe_is_refused(store, monkeypatch):
+    make_pipe(journal_path(store))
+    assert call(monkeypatch, "status", store.parent) == 2
+    with pytest.raises(InputError, match="a pipe or a socket; expected the journal of a run"):
+        run_here(store)
 
 
 def test_a_run_at_work_is_not_disturbed(store):

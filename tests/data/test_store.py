@@ -1,6 +1,7 @@
 """Stores: what is written is read back, and what would lose data is refused."""
 
 import errno
+from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -14,6 +15,7 @@ from lensdask.data import SHAPES, STAMPS
 from lensdask.data.checksums import seal
 from lensdask.errors import InputError
 from lensdask.maps.fields import ShearMaps, shear_dataset
+from lensdask.places import located, refuse_same
 
 ATTRIBUTES = {"configuration_hash": "0", "estimator": "fpfs"}
 STAMP_ATTRIBUTES = {
@@ -280,6 +282,10 @@ def test_a_store_of_the_last_release_is_read_with_a_warning(tmp_path):
         ("", "the path is empty"),
         ("memory://", "memory:// has no name of a store"),
         ("nosuch://bucket/there", "nosuch://bucket/there.*Protocol not known: nosuch"),
+        (
+            "file://elsewhere/there",
+            "file://elsewhere/there: a file of another machine, elsewhere; expected file:///PATH",
+        ),
         ("ftp://me:hunter2@host/there", "ftp://…: a password in a URL"),
     ],
 )
@@ -311,3 +317,25 @@ def test_a_url_of_this_machine_is_a_path(tmp_path, monkeypatch, store):
     data.write(data.open(f"file://{store}"), f"file://{tmp_path}/a%20copy.zarr")
     assert data.open(tmp_path / "a copy.zarr").identical(data.open(store))
     assert not (tmp_path / "file:").exists()
+
+
+def test_schemes_are_in_any_case_and_this_machine_has_a_name():
+    for url in (
+        "file:///tmp/a",
+        "FILE:///tmp/a",
+        "file://localhost/tmp/a",
+        "File://LOCALHOST/tmp/a",
+        Path("file:///tmp/a"),
+    ):
+        assert located(url) == Path("/tmp/a")
+    assert located("file:///localhost/a") == located(Path("file:///localhost/a")) == Path("/localhost/a")
+    assert str(located("S3://Bucket/a")) == "s3://Bucket/a"
+
+
+@pytest.mark.parametrize(
+    ("output", "source"), [("a.zarr/b.zarr", "a.zarr"), ("a", "a/b.zarr"), ("s3://b/a/c", "s3://b/a")]
+)
+def test_no_store_is_written_inside_of_what_is_read(output, source):
+    with pytest.raises(InputError, match=r"is inside of .*; expected two stores beside each other"):
+        refuse_same(output, source)
+    refuse_same(f"{output}2", f"{output}1")

@@ -69,7 +69,7 @@ def test_what_is_given_wins_over_the_survey(tmp_path: Path) -> None:
     found = read_shear_catalogue(tmp_path / "b.fits", list(VALUES), survey="hsc-y3", response=2.0)
     assert (found["g1"].item(), found["g2"].item()) == (0.05, -0.1)
     for response in (0.0, np.nan, -1.0):
-        with pytest.raises(InputError, match=r"response: .*; expected a positive number"):
+        with pytest.raises(InputError, match=r"response: .*; expected a number from 0.01 to 10"):
             read_shear_catalogue(tmp_path / "b.fits", list(VALUES), response=response)
 
 

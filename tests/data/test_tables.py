@@ -1,6 +1,7 @@
 """Tables of others: every format, names in either case, byte order, missing values, errors of one line."""
 
 import gzip
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def path(tmp_path: Path) -> Path:
         fits.Column(name="e", format="2D", array=np.zeros((2, 2))),
         fits.Column(name="wave", format="C", array=np.zeros(2)),
         fits.Column(name="lists", format="PD()", array=np.array([[1.0], [1.0, 2.0]], dtype=object)),
+        fits.Column(name="size", format="D", array=np.array([1.5, 2.0])),
     ]
     fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns)]).writeto(tmp_path / "table.fits")
     # As stored, 0 and 3 stand for 1 and 2.5.
@@ -59,7 +61,7 @@ def test_numbers_that_stand_for_none_are_masked(path: Path) -> None:
     [
         (
             ["ra", "dec"],
-            "no column dec; it has RA, magnitude, scaled, name, e, wave, lists; expected a table of stars$",
+            "no column dec; it has RA, magnitude, scaled, name, e, wave, lists, size; expected a table of stars$",
         ),
         (["name"], "column name: text; expected one real number in each row$"),
         (["e"], "column e: 2 numbers in each row; expected one real number in each row$"),
@@ -197,6 +199,88 @@ def test_blocks_of_scaled_columns(path: Path) -> None:
         assert [bool(np.ma.getmaskarray(block[name])[0]) for block in blocks] == np.ma.getmaskarray(column).tolist()
 
 
+def test_cells_of_text_in_fits_that_stand_for_none(tmp_path: Path) -> None:
+    columns = [
+        fits.Column("ra", "F8.3", array=np.array([1.5, 2.5, 3.5, 4.5]), ascii=True),
+        fits.Column("count", "I6", array=np.array([11, 12, 13, 14]), null="NULL", ascii=True),
+    ]
+    path = tmp_path / "a.fits"
+    fits.TableHDU.from_columns(columns).writeto(path)
+    content = path.read_bytes()
+    for cell, text in {b"    12": b"  NULL", b"    13": b"      ", b"   4.500": b"        "}.items():
+        assert content.count(cell) == 1
+        content = content.replace(cell, text)
+    path.write_bytes(content)
+    for rows in (None, 1):
+        blocks = list(column_blocks(path, ["ra", "count"], "galaxies", rows=rows))
+        ra, count = (np.ma.concatenate([block[name] for block in blocks]) for name in ("ra", "count"))
+        assert ra.tolist() == [1.5, 2.5, 3.5, None]
+        assert count.tolist() == [11, None, None, 14]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("rows", [None, 7])
+def test_a_fits_table_that_does_not_add_up_is_refused(tmp_path: Path, packed: bool, rows: int | None) -> None:
+    path = tmp_path / "a.fits"
+    values = np.arange(1000.0)
+    table = fits.BinTableHDU.from_columns([fits.Column("ra", "D", array=values)], name="stars")
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(path, checksum=True)
+    content = bytearray(path.read_bytes())
+    for damaged in (False, True):
+        if damaged:
+            content[content.index(values[500:].astype(">f8")[:9].tobytes())] ^= 1
+        path.write_bytes(gzip.compress(content) if packed else content)
+        if not damaged:
+            blocks = list(column_blocks(path, ["ra"], "stars", rows=rows))
+            np.testing.assert_array_equal(np.ma.concatenate([block["ra"] for block in blocks]), values)
+            continue
+        with pytest.raises(InputError, match=r"its table STARS is not what its header says \(DATASUM\); expected"):
+            list(column_blocks(path, ["ra"], "stars", rows=rows))
+
+
+def test_a_pipe_is_no_catalogue(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    with pytest.raises(InputError, match=r"a\.csv is a device, a pipe or a socket; expected a catalogue, as FITS"):
+        read_columns(tmp_path / "a.csv", ["ra"], "stars")
+
+
+@pytest.mark.parametrize("key", [b"unit", b"units", b"Units"])
+def test_units_of_parquet_by_any_key(tmp_path: Path, key: bytes) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    schema = pa.schema([pa.field("ra", pa.float64(), metadata={key: b"rad"})])
+    parquet.write_table(pa.table({"ra": pa.array([1.0])}, schema=schema), tmp_path / "a.parquet")
+    assert read_columns(tmp_path / "a.parquet", ["ra"], "stars")["ra"].unit == "rad"
+
+
+@pytest.mark.parametrize("key", ["unit", "UNIT", "Units", "UNITS"])
+def test_attributes_of_hdf5(tmp_path: Path, key: str) -> None:
+    marked = {"_FillValue": -999.9, "missing_value": np.array([7.0])}
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["ra"] = np.array([1, -999.9, 7, np.nan], dtype=np.float32)
+        file["dec"] = np.array([1, 2, 3, np.nan])
+        file["count"] = np.array([1, -1, 3, 4])
+        file["ra"].attrs.update(marked | {key: np.array([b"rad"])})
+        file["dec"].attrs["_FillValue"] = np.nan
+        file["count"].attrs["_FillValue"] = -1
+        file["count"].attrs.update({"scale_factor": 0.5, "add_offset": 10.0})
+    found = read_columns(tmp_path / "a.h5", ["ra", "dec", "count"], "stars")
+    assert found["ra"].mask.tolist() == [False, True, True, False]
+    assert found["ra"].unit == "rad"
+    assert found["dec"].tolist() == [1, 2, 3, None]
+    assert found["count"].tolist() == [10.5, None, 11.5, 12]
+
+
+def test_columns_of_hdf5_of_different_lengths_are_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["ra"], file["dec"], file["one"] = np.zeros(3), np.zeros(2), 1.0
+    for names, message in {
+        ("RA", "dec"): r"a\.h5: columns of different lengths, ra of 3 rows, dec of 2 rows; expected one length",
+        ("ra", "one"): r"a\.h5: column one: a single number; expected one real number in each row",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            read_columns(tmp_path / "a.h5", names, "stars")
+
+
 @pytest.fixture
 def hdf5(tmp_path: Path) -> Path:
     """Arrays in groups, as the catalogues of DES have them, one of which is a link out of the file."""
@@ -254,9 +338,47 @@ def test_cells_of_text_are_empty_or_wrong(tmp_path: Path) -> None:
     assert lines == [f"{path}: dropped 3 of 4 galaxies: 2 with a missing value (g1, g2), 1 not finite (g1)"]
 
 
+HEADER = "ra,dec,g1,g2,weight,z,mag\n"
+
+
+@pytest.mark.parametrize("rows", [None, 1, 2])
+@pytest.mark.parametrize("ends", [[",", ","], ["", ",, ,"], [", # a, b, c", ""]])
+def test_commas_at_the_ends_of_lines_are_no_columns(tmp_path: Path, rows: int | None, ends: list[str]) -> None:
+    path = tmp_path / "a.csv"
+    lines = ["150.1,2.1,0.1,0.2,1,0.5,22", "150.2,2.2,0.3,0.4,2,0.6,23"]
+    path.write_text(HEADER + "".join(f"{line}{end}\n" for line, end in zip(lines, ends, strict=True)))
+    blocks = list(column_blocks(path, ["ra", "weight"], "galaxies", rows=rows))
+    assert np.ma.concatenate([block["ra"] for block in blocks]).tolist() == [150.1, 150.2]
+    assert np.ma.concatenate([block["weight"] for block in blocks]).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("surplus", [",1,2", ",,7", ",x", ',"a, b"'])
+@pytest.mark.parametrize("packed", [False, True])
+def test_rows_longer_than_the_header_are_refused(tmp_path: Path, surplus: str, packed: bool) -> None:
+    content = f'# a "comment\n{HEADER}150.1,2.1,0.1,0.2,1,0.5,22\n150.2,2.2,0.3,0.4,2,0.6,23{surplus}\n'
+    path = tmp_path / ("a.csv.gz" if packed else "a.csv")
+    path.write_bytes(gzip.compress(content.encode()) if packed else content.encode())
+    with pytest.raises(InputError, match=r"line 4 has [89] fields; expected 7 at most, as its header has"):
+        list(column_blocks(path, ["ra"], "galaxies", rows=1))
+
+
+def test_commas_in_text_are_no_columns(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('ra,name,g1\n1,"a, b",0.1 # c, d, "e\n2,"f,\ng,",0.2\n3,"h "", i",0.3\n')
+    found = read_columns(path, ["ra", "g1"], "galaxies")
+    assert found["ra"].tolist() == [1, 2, 3]
+    assert found["g1"].tolist() == [0.1, 0.2, 0.3]
+
+
+def test_a_catalogue_without_rows_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(HEADER)
+    with pytest.raises(InputError, match=r"a\.csv: no rows; expected some galaxies$"):
+        read_shear_catalogue(tmp_path / "a.csv", NAMES)
+
+
 def test_a_shear_catalogue_has_its_roles(path: Path) -> None:
     with pytest.warns(CatalogueWarning, match=r"dropped 1 of 2 galaxies: 1 with a missing value \(y, g2\)"):
-        found = read_shear_catalogue(path, ["ra", "magnitude", "ra", "scaled"], drop_bad=True)
+        found = read_shear_catalogue(path, ["ra", "magnitude", "size", "scaled"], drop_bad=True)
     assert {name: column.tolist() for name, column in found.items()} == {
         "x": [1.5],
         "y": [24.0],

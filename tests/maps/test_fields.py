@@ -1,7 +1,10 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from astropy import units
+from astropy.utils.masked import Masked
 
 from lensdask.data import SHEAR_MAPS
 from lensdask.errors import InputError
@@ -149,6 +152,12 @@ def test_dataset_of_maps_that_cannot_be_inverted_is_refused(maps) -> None:
         shear_dataset(maps, count=np.ones(SHAPE[1:]), pixel_scale=0.4)
 
 
+@pytest.mark.parametrize("masked", [np.ma.MaskedArray, Masked])
+def test_maps_that_are_inverted_have_no_masks(maps: ShearMaps, masked: Callable[..., np.ndarray]) -> None:
+    with pytest.raises(InputError, match=r"^g2: a masked array; expected a plain one, with 0 and a weight of 0"):
+        validate_shear_maps(maps._replace(g2=masked(maps.g2)))
+
+
 def test_dataset_of_a_field_on_the_sky_knows_its_centre(maps) -> None:
     one = ShearMaps(*(array[:1] for array in maps))
     dataset = shear_dataset(one, count=np.ones((1, *SHAPE[1:])), pixel_scale=0.4, centre=(150.0, 2.0))
@@ -156,10 +165,11 @@ def test_dataset_of_a_field_on_the_sky_knows_its_centre(maps) -> None:
     assert (dataset["ra"].item(), dataset["dec"].item()) == (150.0, 2.0)
 
 
-def test_masked_pixels_know_nothing(maps: ShearMaps) -> None:
+@pytest.mark.parametrize("masked", [np.ma.MaskedArray, Masked])
+def test_masked_pixels_know_nothing(maps: ShearMaps, masked: Callable[..., np.ndarray]) -> None:
     hidden = np.zeros(SHAPE, dtype=bool)
     hidden[1, 3:6, 2:4] = True
-    spoiled = maps._replace(g1=np.ma.array(np.where(hidden, 99.0, maps.g1), mask=hidden))
+    spoiled = maps._replace(g1=masked(np.where(hidden, 99.0, maps.g1), mask=hidden))
     found = shear_dataset(spoiled, count=maps.weight, pixel_scale=0.5)
     assert not found["weight"].values[hidden].any()
     assert not found["g1"].values[hidden].any()

@@ -182,6 +182,10 @@ def test_bad_models_are_refused(settings: dict[str, float], message: str) -> Non
 
 def test_bad_input_is_refused(tmp_path: Path) -> None:
     g1, g2 = sheared()
+    with pytest.raises(InputError, match=r"^g2: a masked array; expected a plain one"):
+        observe(IDS, g1, np.ma.MaskedArray(g2), PLAIN, SCALE, 1)
+    with pytest.raises(InputError, match=r"^g1: a masked array; expected a plain one"):
+        mock_catalogue(0, np.ma.MaskedArray(g1[0]), g2[0], PLAIN, SCALE, 1)
     with pytest.raises(InputError, match="for 2 ids; expected"):
         observe(IDS[:2], g1, g2, PLAIN, SCALE, 1)
     with pytest.raises(InputError, match="g2: shape"):

@@ -2,8 +2,11 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -15,6 +18,21 @@ from lensdask.compute import journal_path
 from lensdask.errors import InputError
 
 CHUNKS = SIZE // CHUNK
+
+STARTS = """
+import sys
+
+from lensdask.compute import start_cluster
+
+if __name__ == "__main__":
+    print("starting", flush=True)
+    try:
+        with start_cluster("local", workers=2):
+            while True:
+                pass
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+"""
 
 
 @pytest.mark.parametrize("where", ["direct", "local"])
@@ -47,6 +65,20 @@ def test_interrupt_from_the_keyboard(tmp_path, undisturbed, where):
     resumed = start_run(tmp_path, if_exists="resume")
     assert resumed.objects < SIZE
     assert result_bytes(tmp_path, resumed.sums) == undisturbed
+
+
+@pytest.mark.parametrize("wait", [0.1, 1.5])
+def test_interrupt_while_the_cluster_starts(tmp_path, wait):
+    script = tmp_path / "starts.py"
+    script.write_text(STARTS)
+    command = [sys.executable, str(script)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=Path(__file__).parents[2], start_new_session=True, **pipes) as starting:
+        assert starting.stdout.readline() == "starting\n"
+        time.sleep(wait)
+        os.killpg(starting.pid, signal.SIGINT)
+        printed = starting.communicate(timeout=60)
+    assert printed == ("", "interrupted\n")
 
 
 @pytest.mark.parametrize("cut", [1, 30])

@@ -6,6 +6,7 @@ import xarray as xr
 
 from lensdask.errors import InputError
 from lensdask.shear.calibration.estimate import BIAS_QUANTITIES, bias, bias_of_sums, calibrate
+from lensdask.shear.calibration.selection import Selection
 from lensdask.shear.calibration.shape_sums import shape_sums
 from lensdask.shear.imaging import Imaging
 from lensdask.shear.shapes.estimator import Estimator, find_estimator
@@ -140,6 +141,30 @@ def test_calibration_refuses_several_shears_and_single_galaxies() -> None:
         calibrate(dataset(random_table(4)))
     with pytest.raises(InputError, match=r"^shapes: 1 galaxies; expected at least 2"):
         calibrate(dataset(random_table(1)[:, 0]))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("selection", [None, Selection(above=-1.0, width=0.5)])
+def test_galaxies_of_weight_0_are_not_looked_at(value, selection) -> None:
+    table = random_table(60)
+    weight = COLUMNS.index("weight")
+    table[[4, 5, 40, 41], :, :] = 0
+    nothing = calibrate(dataset(table[:, 0]), selection, replicas=20), bias(dataset(table), selection, replicas=20)
+    table[[4, 5, 40, 41], :, :weight] = value
+    found = calibrate(dataset(table[:, 0]), selection, replicas=20), bias(dataset(table), selection, replicas=20)
+    np.testing.assert_array_equal(found[0].g, nothing[0].g)
+    np.testing.assert_array_equal(found[1].values, nothing[1].values)
+    table[4, 0, weight] = 1e-9
+    with pytest.raises(InputError, match="shapes: 1 of 60 galaxies are not finite; drop them"):
+        calibrate(dataset(table[:, 0]), selection)
+
+
+def test_negative_weights_are_refused() -> None:
+    table = random_table(20)
+    table[3, 0, COLUMNS.index("weight")] = -0.5
+    for of in (lambda: calibrate(dataset(table[:, 0])), lambda: bias(dataset(table))):
+        with pytest.raises(InputError, match=r"^shapes: weight of -0\.5 for a galaxy; expected 0 or more$"):
+            of()
 
 
 def test_shapes_that_do_not_respond_to_shear_are_refused() -> None:

@@ -2,17 +2,20 @@
 
 import json
 
+import galsim
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
 from coadd_scenes import G, header, scene
 from command_line import call
 
 from lensdask.errors import InputError
-from lensdask.shear import FluxWeights, Selection, calibrate, cutouts, measure, read_coadd, to_catalogue
+from lensdask.shear import Coadd, FluxWeights, Selection, calibrate, cutouts, measure, read_coadd, to_catalogue
 from lensdask.shear.coadds.background import correlation_of_noise
+from lensdask.shear.noise import Noise
 
 
 @pytest.fixture(scope="module", params=["turned", "mirrored"])
@@ -192,3 +195,23 @@ def test_what_is_no_coadd(files, tmp_path):
         cutouts(coadd, [150.0], [40.0], psf, columns={"z": np.ma.array([1.0], mask=[True])})
     with pytest.raises(InputError, match="psf: shape"):
         cutouts(coadd, [150.0], [40.0], np.ones((5, 6)) / 30)
+
+
+def test_a_bright_galaxy_on_the_edge_of_a_stamp_does_not_ring():
+    """Put onto the sky by its Fourier series, a stamp that cuts a bright galaxy would have waves all over it."""
+    side, psf = 400, galsim.Moffat(beta=2.5, fwhm=0.8)
+    wcs = WCS(header(turn=0.6))
+    found = []
+    for bright in (0.0, 3e5):
+        image = galsim.Image(side, side, scale=0.2)
+        for flux, dx in ((300.0, 0), (bright, 34)):
+            galaxy = galsim.Convolve(galsim.Exponential(half_light_radius=0.4, flux=flux).shear(g1=0.2), psf)
+            galaxy.drawImage(image, center=galsim.PositionD(200 + dx, 200), add_to_image=True)
+        ra, dec = wcs.all_pix2world([199.0], [199.0], 0)
+        coadd = Coadd(image.array, wcs, Noise(0.01))
+        response = psf.drawImage(nx=64, ny=64, scale=0.2).array
+        stamps = cutouts(coadd, ra, dec, response / response.sum())
+        assert stamps["image"].shape == stamps["renoise"].shape == (1, 64, 64)
+        found.append(stamps["image"].values[0])
+    added = found[1] - found[0]
+    assert added.min() > -5e-4 * added.max()

@@ -209,6 +209,9 @@ def test_psf_is_centred_normalised_and_has_its_ellipticity(e) -> None:
         ("shear", 0.0, "shear"),
         ("shear", 0.7, "shear"),
         ("psf_e1", 1.0, "PSF ellipticity"),
+        ("psf_e1", 0.99, "PSF ellipticity"),
+        ("noise_sigma", 1e30, "noise_sigma"),
+        ("noise_fwhm", 13.0, "noise_fwhm"),
     ],
 )
 def test_impossible_observations_are_refused_in_one_line(setting: str, value: float, message: str) -> None:

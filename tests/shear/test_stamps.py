@@ -93,7 +93,7 @@ BAD_INPUTS = {
     "infinite_noise": (lambda _, __: {"noise_sigma": float("inf")}, "noise_sigma: inf; expected"),
     "zero_pixel_scale": (
         lambda _, __: {"pixel_scale": 0.0},
-        r"pixel_scale: 0\.0; expected a number of at least 0\.001",
+        r"pixel_scale: 0\.0; expected a number from 0\.001 to 100",
     ),
     "pixel_scale_in_degrees": (lambda _, __: {"pixel_scale": 5.5e-5}, r"pixel_scale: 5\.5e-05; .*side.* in arcsec"),
     "repeated_ids": (lambda _, __: {"galaxy": ids_with(at3=50)}, "galaxy: ids repeat"),

@@ -6,6 +6,8 @@ from pathlib import Path
 import galsim
 import numpy as np
 import pytest
+from astropy import units as u
+from astropy.utils.masked import Masked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -113,6 +115,82 @@ def test_what_is_no_stamp_is_refused_in_one_line(noisy, psf, mistake) -> None:
         make_stamps(**arguments)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 200
+
+
+RAW = np.zeros(COUNT)
+NOTHING_MASKED = np.zeros(COUNT, dtype=bool)
+PLACES = np.stack([np.linspace(-3, 3, COUNT), np.linspace(2, -2, COUNT)], axis=1)
+REFUSED_COLUMNS = {
+    "masked images": (lambda i: {"images": Masked(i, mask=np.isnan(i))}, "images: masked arrays are not supported;"),
+    "masked Quantity": (
+        lambda i: {"images": Masked(i * u.nJy, mask=i > 5)},
+        "images: masked arrays are not supported;",
+    ),
+    "masked PSF": (lambda _: {"psf": Masked(draw_psf(NOISELESS))}, "psf: masked arrays are not supported;"),
+    "list of masked PSFs": (
+        lambda _: {"psf": [np.ma.MaskedArray(draw_psf(NOISELESS))] * COUNT},
+        "psf: masked arrays are not supported;",
+    ),
+    "masked ids": (
+        lambda _: {"galaxy": np.ma.MaskedArray(IDS, NOTHING_MASKED)},
+        "galaxy: masked arrays are not supported; expected a value for every galaxy",
+    ),
+    "Masked ids": (lambda _: {"galaxy": Masked(IDS)}, "galaxy: masked arrays are not supported;"),
+    "masked index": (
+        lambda _: {"psf_index": np.ma.MaskedArray(IDS, NOTHING_MASKED)},
+        "psf_index: masked arrays are not supported;",
+    ),
+    "masked noise": (lambda _: {"noise_sigma": Masked(RAW + 1)}, "noise_sigma: masked arrays are not supported;"),
+    "one masked noise": (lambda _: {"noise_sigma": Masked(0.5, mask=True)}, "noise_sigma: masked arrays are not"),
+    "masked places": (lambda _: {"offset": Masked(PLACES)}, "offset: masked arrays are not supported;"),
+    "masked renoise": (lambda i: {"renoise": Masked(i)}, "renoise: masked arrays are not supported;"),
+    "masked column": (lambda _: {"columns": {"z": Masked(RAW)}}, "columns: 'z' is masked;"),
+    "counts": (lambda i: {"images": i * u.adu}, "images: in adu; expected 3.631 nJy, or what converts to it"),
+    "renoise in mag": (lambda i: {"renoise": i * u.mag}, "renoise: in mag; expected 3.631 nJy"),
+    "noise in arcsec": (lambda _: {"noise_sigma": 1 * u.arcsec}, "noise_sigma: in arcsec; expected 3.631 nJy"),
+    "PSF in nJy": (lambda _: {"psf": draw_psf(NOISELESS) * u.nJy}, "psf: in nJy; expected a pure number"),
+    "scale in nJy": (lambda _: {"pixel_scale": 0.2 * u.nJy}, "pixel_scale: in nJy; expected arcsec"),
+    "places in nJy": (lambda _: {"offset": PLACES * u.nJy}, "offset: in nJy; expected pix"),
+    "places on the sky": (
+        lambda _: {"offset": PLACES * u.arcsec, "jacobian": 0.2 * np.eye(2)},
+        "offset: in arcsec beside a jacobian; expected pixels",
+    ),
+    "a huge pixel": (lambda _: {"pixel_scale": 1e6}, r"pixel_scale: 1000000.0; expected a number from 0.001 to 100"),
+    "some rounded": (
+        lambda i: {"images": np.where(IDS[:, None, None] % 2, i.round(), i), "noise_sigma": 0.3},
+        "images: all pixels of 12 of 24 stamps are whole numbers at noise 0.3; expected images that were not rounded",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", REFUSED_COLUMNS)
+def test_masks_and_other_units_are_refused(noisy, psf, mistake) -> None:
+    change, message = REFUSED_COLUMNS[mistake]
+    arguments = {"images": noisy, "psf": psf, "pixel_scale": 0.2, "noise_sigma": 0.594} | change(noisy)
+    with pytest.raises(InputError, match=f"^{message}") as caught:
+        make_stamps(**arguments)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("per_pixel", [1, u.pix])
+@pytest.mark.parametrize("each", [1.0, np.ones(COUNT)])
+def test_quantities_are_converted(noisy, psf, each, per_pixel) -> None:
+    sigma = 0.594 * each
+    plain = make_stamps(noisy, psf, pixel_scale=0.2, noise_sigma=sigma, offset=PLACES, renoise=noisy)
+    stamps = make_stamps(
+        noisy * 3.631 * u.nJy / per_pixel,
+        psf,
+        pixel_scale=0.2 / 60 * u.arcmin / per_pixel,
+        noise_sigma=sigma * 3.631e-9 * u.Jy / per_pixel,
+        offset=PLACES * 0.2 * u.arcsec,
+        renoise=noisy * 3.631 * u.nJy,
+    )
+    assert stamps.attrs["pixel_scale"] == pytest.approx(0.2, rel=1e-12)
+    assert stamps.attrs["noise_sigma"] == pytest.approx(0.594, rel=1e-12)
+    for name in ("image", "renoise", "offset"):
+        np.testing.assert_allclose(stamps[name], plain[name], rtol=1e-6, atol=1e-7)
+    in_pixels = make_stamps(noisy, psf, pixel_scale=0.2, noise_sigma=sigma, offset=PLACES * u.pix)
+    np.testing.assert_array_equal(in_pixels["offset"], plain["offset"])
 
 
 def test_largest_id_is_kept(noisy, psf) -> None:

@@ -39,6 +39,7 @@ from lensdask.compute.runs.task import Table, Task
 from lensdask.compute.runs.verify import lost_at_a_glance, restore_if_damaged
 from lensdask.compute.runs.window import Window
 from lensdask.data import remove, sweep_partial, write_chunk
+from lensdask.data.files import refuse_devices
 from lensdask.errors import InputError
 from lensdask.places import local_path
 
@@ -163,6 +164,7 @@ def run(
     # Before a cluster is started: a mistake in the command should not cost seconds.
     if options.is_here:
         choose_device(options.device)
+    refuse_devices(journal, "the journal of a run")
     if journal.exists() and is_locked(journal):
         # Whether it was begun a second ago or is resumed: nobody is told to replace what another computes.
         raise InputError(f"{journal}: {AT_WORK}")

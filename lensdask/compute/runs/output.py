@@ -1,6 +1,7 @@
 """Where a run keeps what it makes: a store with its journal beside it, or a journal alone."""
 
 import math
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,6 +110,8 @@ class NewStore:
                 if not place.parent.resolve().is_relative_to(self.path):
                     raise InputError(f"{place}: a link leads out of the store; expected a folder of its own")
                 place.parent.mkdir(parents=True, exist_ok=True)
+                if place.is_dir() and not place.is_symlink():
+                    shutil.rmtree(place)
                 file.replace(place)
 
     def _create(self, path: Path, chunk: int, settings: Mapping[str, Any]) -> None:

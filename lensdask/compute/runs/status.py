@@ -58,6 +58,8 @@ class RunStatus:
     """Time of the last word in the journal, seconds since 1970; none before the first session."""
     damage: str | None = None
     """What is wrong with the store, none if nothing at a glance; finished chunks that are lost count as left."""
+    is_gone: bool = False
+    """Whether the store of finished chunks is there no more: the run can only begin again."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the same in plain JSON values."""
@@ -95,7 +97,9 @@ def _journals_in(directory: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(directory):
         # A store has a file for each of its chunks, and no journals.
         folders[:] = [] if "zarr.json" in files else sorted(folders)
-        yield from (Path(folder) / name for name in sorted(files) if name.endswith(_SUFFIX))
+        found = (Path(folder) / name for name in sorted(files) if name.endswith(_SUFFIX))
+        # A pipe would wait for a writer.
+        yield from (file for file in found if file.is_file())
 
 
 def refuse_running(directory: Path) -> None:
@@ -131,6 +135,8 @@ def require_finished(store: PathLike, command: str) -> None:
     if not isinstance(place, Path) or not (journal := journal_path(place.absolute())).is_file():
         return
     found = status(journal)
+    if found.is_gone:
+        raise InputError(f'{store} is gone; expected a finished run: start {command} again with if_exists="overwrite"')
     if found.done < found.chunks:
         now = "; a process is at work on it" if found.running else ""
         raise InputError(
@@ -160,15 +166,16 @@ def status(path: str | os.PathLike[str]) -> RunStatus:
     running = is_locked(journal)
     header, done, sessions = _read(journal)
     # Of a run at work, chunks are being replaced.
-    lost, damage = (set(), None) if running else _lost(journal, header, done)
-    return replace(_status(journal, running, header, done - lost, sessions), damage=damage)
-
-
-def _lost(journal: Path, header: dict[str, Any], done: set[int]) -> tuple[set[int], str | None]:
-    """Return the chunks of a run that are not in its store, if it has one, and what is wrong with that."""
     store = journal.with_name(journal.name.removesuffix(_SUFFIX))
+    is_gone = bool(header.get("store") and done) and not running and not store.exists()
+    lost, damage = (set(), None) if running else (done, f"{store} is gone") if is_gone else _lost(store, header, done)
+    return replace(_status(journal, running, header, done - lost, sessions), damage=damage, is_gone=is_gone)
+
+
+def _lost(store: Path, header: dict[str, Any], done: set[int]) -> tuple[set[int], str | None]:
+    """Return the chunks of a run that are not in its store, if it has one, and what is wrong with that."""
     if not store.exists():
-        return (done, f"{store} is gone") if header.get("store") and done else (set(), None)
+        return set(), None
     try:
         lost, damage = lost_at_a_glance(store, header["chunk"], done)
     except InputError as error:

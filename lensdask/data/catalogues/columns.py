@@ -16,7 +16,15 @@ import numpy.typing as npt
 
 from lensdask.errors import InputError
 
-__all__ = ["CatalogueWarning", "UsableRows", "as_numbers", "number_in_unit", "warn_of_catalogue"]
+__all__ = [
+    "CatalogueWarning",
+    "UsableRows",
+    "as_numbers",
+    "is_masked",
+    "number_in_unit",
+    "stated_factor",
+    "warn_of_catalogue",
+]
 
 Float64 = npt.NDArray[np.float64]
 Masked = np.ma.MaskedArray[Any, np.dtype[Any]]
@@ -69,6 +77,32 @@ def number_in_unit(name: str, value: Any, unit: str) -> Any:
     if getattr(value, "unit", None) is None or np.ndim(value):
         return value
     return float(value.value) * _factor(name, value.unit, unit)
+
+
+def is_masked(values: Any) -> bool:
+    """Return whether values have a mask, be it NumPy's or Astropy's, whatever is behind it."""
+    return isinstance(values, np.ma.MaskedArray) or (hasattr(values, "unmasked") and hasattr(values, "mask"))
+
+
+def stated_factor(name: str, values: Any, unit: str) -> float:
+    """Return by what values are multiplied to be in a unit; 1 where they state none, or that they have none.
+
+    A unit per pixel, such as arcsec / pix, is taken without the pixel.
+
+    Raises
+    ------
+    InputError
+        They state a unit that cannot be converted.
+    """
+    stated = _stated_unit(values)
+    if stated is None:
+        return 1.0
+    from astropy import units
+
+    if stated == units.dimensionless_unscaled:
+        return 1.0
+    whole = None if isinstance(stated, units.UnrecognizedUnit) else stated * units.pix
+    return _factor(name, whole if whole is not None and whole.is_equivalent(units.Unit(unit)) else stated, unit)
 
 
 def _masked(name: str, values: Any) -> Masked:
@@ -203,8 +237,10 @@ class UsableRows:
         Raises
         ------
         InputError
-            Rows are not finite, or none is left.
+            Rows are not finite, or none is left, or there was none.
         """
+        if not self._rows:
+            raise InputError("no rows; expected some galaxies")
         if not self._drop_bad:
             self._refuse_bad()
         parts = [

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
+from lensdask.data.catalogues.columns import is_masked
 from lensdask.errors import InputError
 from lensdask.stats import ring_power
 from lensdask.stats.bootstrap import Statistic
@@ -58,8 +59,10 @@ def footprint(*maps: Maps, mask: Maps | None = None) -> npt.NDArray[np.bool_]:
     Raises
     ------
     InputError
-        Shapes differ, a field has nothing inside the mask, or a map is not finite there.
+        A map is a masked array, shapes differ, a field has nothing inside the mask, or a map is not finite there.
     """
+    if any(is_masked(array) for array in (*maps, mask)):
+        raise InputError("maps: a masked array; expected plain ones, and a mask that is 0 outside")
     shape = maps[0].shape
     if len(shape) != 3 or any(m.shape != shape for m in maps):
         raise InputError(f"maps of shape {', '.join(str(m.shape) for m in maps)}; expected one shape (field, y, x)")

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from lensdask.arrays import Array, constant, namespace
 from lensdask.errors import InputError, check_number
-from lensdask.maps.fields import check_same_shape, checked_pixel_scale
+from lensdask.maps.fields import check_maps, checked_pixel_scale
 
 __all__ = ["ApertureFilter", "ApertureMass", "aperture_mass", "filter_profile"]
 
@@ -71,14 +71,16 @@ def aperture_mass(
     Raises
     ------
     InputError
-        Maps of different shapes, pixels that are not square, a radius below one pixel, an unknown filter.
+        Maps that are masked arrays, not finite or of different shapes, a negative weight, pixels that are not square, a
+        radius below one pixel, an unknown filter.
     """
     pixel_scale = checked_pixel_scale(pixel_scale)
-    check_same_shape(g1=g1, g2=g2, weight=weight)
+    check_maps("weight", g1=g1, g2=g2, weight=weight)
     check_number("radius", radius, least=pixel_scale, meaning="one pixel in arcmin")
     xp, shape = namespace(g1), g1.shape[-2:]
-    reach = int(radius / pixel_scale)
-    area = shape[0] + reach, shape[1] + reach
+    # Beyond the other edge there is nothing to reach.
+    height, width = (side + min(int(radius / pixel_scale), side) for side in shape)
+    area = height, width
     even, cosine, sine, square = constant(_kernels, *area, float(radius / pixel_scale), kind, reference=g1)
 
     def convolved(maps: Array, kernel: Array) -> Array:
@@ -86,7 +88,7 @@ def aperture_mass(
         return xp.fft.irfftn(modes, s=area, axes=(-2, -1))[..., : shape[0], : shape[1]]
 
     known = weight > 0
-    first, second = (xp.where(known, weight * g, xp.zeros_like(g)) for g in (g1, g2))
+    first, second = (weight * xp.where(known, g, xp.zeros_like(g)) for g in (g1, g2))
     total, variance = convolved(weight, even), convolved(weight, square)
     # Transforms leave rounding where no galaxy is, or one alone where Q is 0.
     enough = variance > 1e-6 * xp.max(variance, axis=(-2, -1), keepdims=True)

@@ -8,7 +8,7 @@ it cannot know: the mean of kappa (D has no value at l = 0: the mass-sheet degen
 """
 
 from lensdask.arrays import Array, namespace
-from lensdask.maps.fields import check_same_shape, checked_pixel_scale
+from lensdask.maps.fields import check_maps, checked_pixel_scale
 from lensdask.maps.grids import area_shape, gaussian_smoothing, zero_padded
 from lensdask.sky.lensing import convergence_of_shear
 
@@ -32,7 +32,8 @@ def kaiser_squires(
     Parameters
     ----------
     g1, g2
-        Shear, shape (..., y, x), 0 where there is none. Reduced shear stands for shear to first order in kappa.
+        Shear, shape (..., y, x), 0 where there is none, or not finite where the weight is 0. Reduced shear stands for
+        shear to first order in kappa.
     pixel_scale
         Arcmin.
     smoothing
@@ -51,10 +52,17 @@ def kaiser_squires(
     Raises
     ------
     InputError
-        Maps of different shapes, pixels that are not square, a negative smoothing, a padding below 1.
+        Maps that are masked arrays, not finite or of different shapes, a negative weight, pixels that are not square, a
+        negative smoothing, a padding below 1.
     """
     pixel_scale = checked_pixel_scale(pixel_scale)
-    check_same_shape(g1=g1, g2=g2, **({} if weight is None else {"weight": weight}))
+    if weight is None:
+        check_maps(g1=g1, g2=g2)
+    else:
+        check_maps("weight", g1=g1, g2=g2, weight=weight)
+        # Times a weight of 0, what is not finite is not 0.
+        xp = namespace(g1)
+        g1, g2 = (xp.where(xp.isfinite(g), g, xp.zeros_like(g)) for g in (g1, g2))
     height, width = g1.shape[-2:]
     area = area_shape(height, width, padding)
     g1, g2 = zero_padded(g1, area), zero_padded(g2, area)

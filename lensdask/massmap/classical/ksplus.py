@@ -23,7 +23,7 @@ from scipy.fft import dctn, idctn, next_fast_len
 
 from lensdask.arrays import Array, like, to_numpy
 from lensdask.errors import check_number
-from lensdask.maps.fields import check_same_shape, checked_pixel_scale
+from lensdask.maps.fields import check_maps, checked_pixel_scale
 from lensdask.maps.grids import gaussian_smoothing
 from lensdask.sky.lensing import convergence_of_shear, shear_of_convergence
 
@@ -67,10 +67,11 @@ def kaiser_squires_plus(
     Raises
     ------
     InputError
-        Maps of different shapes, pixels that are not square, a negative margin or smoothing, no iteration.
+        Maps that are masked arrays, not finite or of different shapes, pixels that are not square, a negative margin or
+        smoothing, no iteration.
     """
     pixel_scale = checked_pixel_scale(pixel_scale)
-    check_same_shape(g1=g1, g2=g2, mask=mask)
+    check_maps("mask", g1=g1, g2=g2, mask=mask)
     check_number("margin", margin, least=0, meaning="a part of the side of the field")
     check_number("iterations", iterations, least=1, whole=True)
     height, width = g1.shape[-2:]

@@ -35,7 +35,7 @@ from lensdask.arrays import Array, like, namespace
 from lensdask.conventions import ARCMIN
 from lensdask.errors import InputError, check_number
 from lensdask.fourier import multipoles
-from lensdask.maps.fields import check_same_shape, checked_pixel_scale
+from lensdask.maps.fields import check_maps, checked_pixel_scale
 from lensdask.maps.grids import area_shape, zero_padded
 from lensdask.sky.lensing import convergence_of_shear, shear_of_convergence
 from lensdask.sky.power import ConvergencePower
@@ -119,10 +119,11 @@ def wiener(
     Raises
     ------
     InputError
-        Maps of different shapes or not (field, y, x), pixels that are not square, a padding below 1.
+        Maps that are masked arrays, not finite, of different shapes or not (field, y, x), a negative weight, pixels
+        that are not square, a padding below 1.
     """
     pixel_scale = checked_pixel_scale(pixel_scale)
-    check_same_shape(g1=g1, g2=g2, weight=weight)
+    check_maps("weight", g1=g1, g2=g2, weight=weight)
     if g1.ndim != 3:
         raise InputError(f"g1: shape {tuple(g1.shape)}; expected (field, y, x)")
     check_number("tolerance", tolerance, above=0)

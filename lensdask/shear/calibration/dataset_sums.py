@@ -78,7 +78,7 @@ def sums_of_dataset(shapes: xr.Dataset, length: int, sums: SumsOfTable, others: 
     Raises
     ------
     InputError
-        Shapes are not finite: chunks that were never written, for one.
+        Shapes of a weight are not finite: chunks that were never written, for one; or a weight is negative.
     """
     arrays = [shapes[name].variable for name in COLUMNS] + [other.variable for other in others]
     if all(array.chunks is None for array in arrays):
@@ -164,8 +164,13 @@ def _sums_in_steps(read: Callable[[slice], npt.NDArray[Any]], count: int, length
 
 def _finite(packed: npt.NDArray[Any]) -> Float64:
     table = packed.astype(np.float64)
+    weight = table[..., COLUMNS.index("weight")]
+    # Nobody looks at what has no weight, but 0 times what is not finite would count.
+    table[(weight == 0)[..., None] & ~np.isfinite(table)] = 0
     shapes = table[..., : len(COLUMNS)].reshape(len(table), -1)
     broken = ~np.isfinite(shapes).all(axis=1)
     if broken.any():
         raise InputError(f"shapes: {broken.sum()} of {len(table)} galaxies are not finite; drop them or resume the run")
+    if (weight < 0).any():
+        raise InputError(f"shapes: weight of {weight.min():.4g} for a galaxy; expected 0 or more")
     return table

@@ -19,7 +19,17 @@ from lensdask.errors import InputError
 from lensdask.shear.shapes.measurement import COLUMNS
 from lensdask.stats import block_sums
 
-__all__ = ["SUMS", "Means", "Weighing", "check_selected", "enough_selected", "means_of", "shape_noise", "shape_sums"]
+__all__ = [
+    "SUMS",
+    "Means",
+    "Weighing",
+    "check_selected",
+    "enough_selected",
+    "means_of",
+    "shape_noise",
+    "shape_sums",
+    "weights_with_response",
+]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -60,15 +70,28 @@ def shape_sums(table: Float64, galaxies_per_block: int, *weighings: Weighing | N
         Shape (block, ..., statistic), statistics as in `SUMS`.
     """
     column = dict(zip(COLUMNS, np.moveaxis(table, -1, 0), strict=False))
-    w, e1, e2, one = column["weight"], column["e1"], column["e2"], np.ones(table.shape[:-1])
-    dw_dg = np.zeros((*table.shape[:-1], 2))
-    for weighing in filter(None, weighings):
-        w_other, dw_other = weighing.weights(table)
-        w, dw_dg = w * w_other, dw_dg * w_other[..., None] + w[..., None] * dw_other
+    e1, e2, one = column["e1"], column["e2"], np.ones(table.shape[:-1])
+    w, dw_dg = weights_with_response(table, *weighings)
     analytic = [w * column[name] for name in SUMS[7:11]]
     of_cut = [e * dw_dg[..., j] for e in (e1, e2) for j in (0, 1)]
     values = [one, w > 0, w, w * e1, w * e2, w * e1**2, w * e2**2, *analytic, *of_cut]
     return block_sums(np.stack(values, axis=-1), galaxies_per_block)
+
+
+def weights_with_response(table: Float64, *weighings: Weighing | None) -> tuple[Float64, Float64]:
+    """Return the weights of galaxies, shape (...), and their shear responses, shape (..., 2).
+
+    Parameters
+    ----------
+    table, weighings
+        As for `shape_sums`.
+    """
+    w = table[..., COLUMNS.index("weight")]
+    dw_dg = np.zeros((*table.shape[:-1], 2))
+    for weighing in filter(None, weighings):
+        w_other, dw_other = weighing.weights(table)
+        w, dw_dg = w * w_other, dw_dg * w_other[..., None] + w[..., None] * dw_other
+    return w, dw_dg
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Calibrated catalogues of shear: a table for everybody's tools, from measured shapes."""
 
 import tempfile
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from lensdask.data import SHAPES, write
 from lensdask.data import open as open_store
 from lensdask.data.tables import read_columns
 from lensdask.errors import InputError
-from lensdask.shear.calibration.detection import DETECTION, detection_columns
+from lensdask.shear.calibration.detection import DETECTION, DetectionWeights, detection_columns
 from lensdask.shear.calibration.estimate import Calibration, Weights, calibrate, weights_of
 from lensdask.shear.calibration.selection import Selection
+from lensdask.shear.calibration.shape_sums import weights_with_response
 from lensdask.shear.coadds.coadd import cutouts, read_coadd
 from lensdask.shear.coadds.detection import detect
 from lensdask.shear.coadds.psf import read_psf_file
@@ -43,7 +45,8 @@ def to_catalogue(
     The weighted mean of (g1, g2) over all galaxies is the calibrated shear of the sample,
     ``g = R^-1 <w e>``: each galaxy has ``g = R^-1 e`` with the mean response R of the sample, those of cut and weights
     included. A single g is no measurement of the shear of its galaxy. Other samples, such as tomographic bins, have
-    other mean responses: calibrate each for itself.
+    other mean responses: calibrate each for itself, ``g = R^-1 sum(w e) / sum(w)`` with R = sum(wR) / sum(w) over its
+    rows, where ``wR11`` to ``wR22`` hold what a galaxy adds to the response, ``w de_i/dg_j + e_i dw/dg_j``.
 
     Parameters
     ----------
@@ -60,7 +63,8 @@ def to_catalogue(
     -------
     Table
         Columns ``galaxy``, those that came with the stamps (ra, dec, …), ``g1``, ``g2``, ``weight``, which holds all
-        weights, and the measured columns of the schema. Its ``meta`` has the response and the shear of the sample.
+        weights, ``wR11`` to ``wR22``, and the measured columns of the schema. Its ``meta`` has the response and the
+        shear of the sample.
 
     Raises
     ------
@@ -72,20 +76,19 @@ def to_catalogue(
     shapes = shapes.load()
     weighing = weights_of(shapes, weights)
     found = calibrate(shapes, selection, weights=weighing)
-    measured = np.stack([np.asarray(shapes[name].values, np.float64) for name in COLUMNS], axis=-1)
-    weight = measured[:, COLUMNS.index("weight")]
-    if selection is not None:
-        weight = weight * selection.weights(measured)[0]
-    if weighing is not None:
-        weight = weight * weighing.weights(measured)[0]
-    if detected := detection_columns(shapes):
-        weight = weight * detected[0].values
+    detected = detection_columns(shapes)
+    columns = [*(shapes[name] for name in COLUMNS), *detected]
+    measured = np.stack([np.asarray(column.values, np.float64) for column in columns], axis=-1)
+    weight, dw = weights_with_response(measured, selection, weighing, DetectionWeights() if detected else None)
     g = np.linalg.solve(found.response, measured[:, :2].T)
     # Columns of the user, which keep their own types.
     others = SHAPES.columns_of(shapes)
     table = Table({"galaxy": shapes["galaxy"].values} | {str(name): others[name].values for name in others.variables})
     for name, values in {"g1": g[0], "g2": g[1], "weight": weight}.items():
         table[name] = values
+    for i, j in product((0, 1), (0, 1)):
+        own = measured[:, COLUMNS.index(f"de{i + 1}_dg{j + 1}")]
+        table[f"wR{i + 1}{j + 1}"] = weight * own + measured[:, i] * dw[:, j]
     for name in COLUMNS[:-1]:
         table[name] = np.asarray(shapes[name].values)
         table[name].description = SHAPES.variables[name].meaning

@@ -36,6 +36,9 @@ _LAGS = 64
 _ALIGNED = 1e-5
 """By how much pixels may be turned, or oblong, to be those of the sky's frame."""
 
+_RIM = 8
+"""Pixels beyond a stamp from which it is put onto the sky, where its image fades."""
+
 _NEAR = 3.0
 """Bad pixels as near as this to an object, arcsec, cost its stamp; farther ones are set to the sky."""
 
@@ -189,32 +192,44 @@ def cutouts(
     """
     ra, dec = _place("ra", ra), _place("dec", dec)
     x, y = coadd.wcs.all_world2pix(ra, dec, 0)
-    corner = np.stack([np.rint(place - (size - 1) / 2) for place in (x, y)], axis=-1)
-    on_image = np.isfinite(corner).all(1) & (corner >= 0).all(1) & (corner + size <= coadd.image.shape[::-1]).all(1)
+    rim = 0 if _is_aligned(coadd) else _RIM
+    wide = size + 2 * rim
+    corner = np.stack([np.rint(place - (wide - 1) / 2) for place in (x, y)], axis=-1)
+    on_image = np.isfinite(corner).all(1) & (corner >= 0).all(1) & (corner + wide <= coadd.image.shape[::-1]).all(1)
     rows = np.flatnonzero(on_image)
-    images = _windows(coadd.image, corner[rows], size)
+    images = _windows(coadd.image, corner[rows], wide)
     scale = coadd.pixel_scale
-    bad, middle = ~np.isfinite(images), np.arange(size) - (size - 1) / 2
+    bad, middle = ~np.isfinite(images), np.arange(wide) - (wide - 1) / 2
     near = np.hypot(middle, middle[:, None]) * scale < _NEAR
     whole = ~(bad & near).any((1, 2))
     _tell(len(ra), int(np.sum(~on_image)), int(np.sum(~whole)))
     images[bad] = 0.0
     rows, images = rows[whole], images[whole]
-    response = on_stamps(psfs_of_model(psf, x[rows], y[rows]) if callable(psf) else np.asarray(psf, np.float64), size)
+    response = on_stamps(psfs_of_model(psf, x[rows], y[rows]) if callable(psf) else np.asarray(psf, np.float64), wide)
     # Masks stay, and are refused with the stamps.
     others = {name: np.asanyarray(values)[rows] for name, values in (columns or {}).items()}
     if taken := sorted(others.keys() & {"object", "ra", "dec"}):
         raise InputError(f"columns: {taken[0]!r} is a column of cut-outs; expected another name")
-    return make_stamps(
-        images,
+    fade = _fading(wide, rim)
+    stamps = make_stamps(
+        images * fade,
         response[rows] if response.ndim == 3 and not callable(psf) else response,
         pixel_scale=scale,
         noise_sigma=coadd.noise.sigma,
-        renoise=_windows(coadd.renoise, corner[rows], size),
+        renoise=_windows(coadd.renoise, corner[rows], wide) * fade,
         galaxy=ids_of_places(ra[rows], dec[rows]),
-        jacobian=_jacobian(coadd, x[rows], y[rows]),
+        jacobian=_jacobian(coadd, x[rows], y[rows]) if rim else None,
         columns={"object": rows, "ra": ra[rows], "dec": dec[rows]} | others,
     )
+    inside = slice(rim, rim + size)
+    return stamps.isel(y=inside, x=inside)
+
+
+def _fading(wide: int, rim: int) -> npt.NDArray[np.float32]:
+    """Return what goes from 1 to 0 over the rim of a stamp: a galaxy that the edge cuts would ring all over it."""
+    steps = np.minimum(np.arange(wide), np.arange(wide)[::-1]) + 0.5
+    along = np.sin(np.pi / 2 * np.minimum(steps / max(rim, 0.5), 1.0)) ** 2
+    return np.asarray(along * along[:, None], dtype=np.float32)
 
 
 def _place(name: str, values: Any) -> Float64:
@@ -246,11 +261,17 @@ def _tell(count: int, outside: int, masked: int) -> None:
         )
 
 
-def _jacobian(coadd: Coadd, x: Float64, y: Float64) -> Float64 | None:
-    """Return the Jacobian of each object, that of the square of pixels that it is in; none if pixels lie as the sky."""
+def _is_aligned(coadd: Coadd) -> bool:
+    """Return whether the pixels lie as the sky does, all over the image."""
+    ends = [np.array([0.0, length / 2, length]) for length in coadd.image.shape[::-1]]
+    x, y = (place.ravel() for place in np.meshgrid(*ends))
+    return bool(np.abs(coadd.jacobian(x, y) / coadd.pixel_scale - np.eye(2)).max() < _ALIGNED)
+
+
+def _jacobian(coadd: Coadd, x: Float64, y: Float64) -> Float64:
+    """Return the Jacobian of each object, that of the square of pixels that it is in."""
     cells = [
         np.minimum((place // _CELL + 0.5) * _CELL, length)
         for place, length in zip((x, y), coadd.image.shape[::-1], strict=True)
     ]
-    found = coadd.jacobian(*cells)
-    return None if np.abs(found / coadd.pixel_scale - np.eye(2)).max() < _ALIGNED else found
+    return coadd.jacobian(*cells)

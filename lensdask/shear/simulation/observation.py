@@ -28,6 +28,7 @@ from lensdask.conventions import LSST_Y10_NOISE, flux_from_magnitude
 from lensdask.errors import InputError, check_choice, check_number
 from lensdask.random import Stream, generator
 from lensdask.shear.noise import Noise, NoiseOfPairs, gaussian_correlation
+from lensdask.shear.pixels import checked_pixel_scale
 
 __all__ = [
     "Observation",
@@ -52,6 +53,13 @@ Galaxies = npt.NDArray[Any]
 
 Offset = Literal["before_shear", "after_shear", "none"]
 Renderer = Literal["batched", "galsim"]
+
+
+_LEAST_ROUND = 0.9
+"""Largest ellipticity of a PSF: its FWHM across is half that of a round one of its area, here two pixels."""
+
+_NOISIEST = 1e6
+"""Largest noise of a pixel, that of a sky of magnitude 15 in it, which no survey has."""
 
 
 @dataclass(frozen=True)
@@ -94,18 +102,21 @@ class Observation:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be observed."""
-        check_number("pixel_scale", self.pixel_scale, least=1e-3, meaning="the side of a pixel in arcsec")
+        checked_pixel_scale(self.pixel_scale)
         for name in ("psf_fwhm", "psf_beta"):
             check_number(name, getattr(self, name), above=0)
-        check_number("noise_sigma", self.noise_sigma, least=0, meaning="0 for noiseless stamps")
+        check_number("noise_sigma", self.noise_sigma, least=0, most=_NOISIEST, meaning="0 for noiseless stamps")
         check_number("noise_fwhm", self.noise_fwhm, least=0, meaning="0 for white noise")
         for name, options in (("offset", Offset), ("noise", NoiseOfPairs), ("renderer", Renderer)):
             check_choice(name, getattr(self, name), get_args(options))
-        for name, e1, e2 in (("PSF", self.psf_e1, self.psf_e2), ("noise", self.noise_e1, self.noise_e2)):
-            check_number(f"{name} ellipticity", float(np.hypot(e1, e2)), below=1)
+        ellipticity = float(np.hypot(self.psf_e1, self.psf_e2))
+        check_number("PSF ellipticity", ellipticity, most=_LEAST_ROUND, meaning="what pixels sample")
+        check_number("noise ellipticity", float(np.hypot(self.noise_e1, self.noise_e2)), below=1)
         check_number("psfs", self.psfs, least=1, whole=True)
         if not (isinstance(self.size, Integral) and self.size >= 2 and self.size % 2 == 0):
             raise InputError(f"size: {self.size}; expected an even number of pixels")
+        side = float(self.size * self.pixel_scale)
+        check_number("noise_fwhm", self.noise_fwhm, most=side, meaning="arcsec, the side of a stamp")
         if not 0 < abs(self.shear) < 0.5:
             raise InputError(f"shear: {self.shear}; expected an amplitude between 0 and 0.5")
         # Uniform deviates end at sqrt(3) standard deviations, and the ellipticity has two components.
