@@ -15,7 +15,7 @@ from lensdask.compute import NOT_IDENTITY, cached_model
 from lensdask.data import load_card
 from lensdask.errors import InputError
 from lensdask.stronglens.nets.architectures import Network, build_network, network_outputs
-from lensdask.stronglens.nets.loss import mass_of
+from lensdask.stronglens.nets.loss import CLASSES, mass_of
 from lensdask.stronglens.nets.training import CONDITIONS
 from lensdask.stronglens.observed import UNKNOWN
 from lensdask.training import find_weights, weights_file
@@ -53,6 +53,8 @@ class LensNetwork:
     """Maps that it sees, "image" and "residual"."""
     calibration: float
     """Temperature of the logits, or factor of the errors, from the validation lenses."""
+    offsets: tuple[float, ...]
+    """Added to the logits over the temperature, by class; none for masses."""
     pixel_scale: float
     """Of the lenses that it was trained on, arcsec."""
     pixels: int
@@ -130,7 +132,8 @@ class LensNetwork:
         network = cast(Network, cached_model(build_network, path, self.sha256, device))
         outputs = network_outputs(network, maps, device=device, batch=_BATCH[device]).astype(np.float64)
         if self.task == "classify":
-            return {"probability": softmax(outputs / self.calibration, axis=1).astype(np.float32)}
+            logits = outputs / self.calibration + np.array(self.offsets)
+            return {"probability": softmax(logits, axis=1).astype(np.float32)}
         mean, error = (part.numpy() for part in mass_of(torch.from_numpy(outputs)))
         made = mean, self.calibration * error
         return {name: part.astype(np.float32) for name, part in zip(COLUMNS["mass"], made, strict=True)}
@@ -166,6 +169,7 @@ def find_network(name: str | Path = "lens-net") -> LensNetwork:
             task=task,
             inputs=tuple(card["recipe"]["inputs"]),
             calibration=float(card[{"classify": "temperature", "mass": "error_scale"}[task]]),
+            offsets=_offsets(card) if task == "classify" else (),
             pixel_scale=float(card["pixel_scale"]),
             pixels=int(card["pixels"]),
             conditions={name: card[name] for name in CONDITIONS if name in card},
@@ -176,6 +180,14 @@ def find_network(name: str | Path = "lens-net") -> LensNetwork:
             f"{name}: the card lacks what a network of strong lenses must say ({error}); expected one from "
             "lensdask stronglens train"
         ) from error
+
+
+def _offsets(card: Mapping[str, Any]) -> tuple[float, ...]:
+    # Earlier cards have a temperature alone.
+    offsets = tuple(map(float, card.get("offsets", [0.0] * len(CLASSES))))
+    if len(offsets) != len(CLASSES) or not np.isfinite(offsets).all():
+        raise ValueError(f"offsets {offsets}, expected {len(CLASSES)} finite numbers")
+    return offsets
 
 
 def _trained_on(card: Mapping[str, Any]) -> list[str]:

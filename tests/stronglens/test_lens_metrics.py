@@ -12,7 +12,7 @@ from lensdask.stronglens.evaluation.metrics import (
     bootstrap_interval,
     calibration_error,
     expected_calibration_error,
-    fit_temperature,
+    fit_calibration,
     macro_auc,
     mass_errors,
     mean_nll,
@@ -76,16 +76,33 @@ def test_a_calibrated_network_has_the_error_of_chance(random):
 
 
 @pytest.mark.parametrize("scale", [0.4, 1.0, 2.5])
-def test_temperature_is_found(random, scale):
+def test_temperature_and_offsets_are_found(random, scale):
     logits, label = toy(random, 6000, scale)
-    temperature = fit_temperature(logits, label)
+    shift = np.array([1.0, -0.4, -0.6])
+    # softmax(toy) has temperature 1 / scale and no offsets; move the logits so that they need some.
+    temperature, offsets = fit_calibration(logits - shift / scale, label)
     assert temperature == pytest.approx(1 / scale, rel=0.08)
-    nll = [mean_nll(softmax(logits / t, axis=1), label) for t in (0.98 * temperature, temperature, 1.02 * temperature)]
-    assert nll[1] == min(nll)
+    np.testing.assert_allclose(offsets, shift, atol=0.15)
+    assert offsets.sum() == pytest.approx(0, abs=1e-5)
+    assert calibration_error(softmax((logits - shift / scale) / temperature + offsets, axis=1), label) < 0.02
+
+
+def test_the_fit_is_where_the_likelihood_is_largest(random):
+    logits, label = toy(random, 2000)
+    temperature, offsets = fit_calibration(logits, label)
+
+    def cost(t, b):
+        return mean_nll(softmax(logits / t + b, axis=1), label) + (b**2).sum() / 2 / len(label)
+
+    best = cost(temperature, offsets)
+    for t, b in ((1.01, 0), (0.99, 0), (1, np.array([0.02, 0, 0])), (1, np.array([0, -0.02, 0.01]))):
+        assert cost(t * temperature, offsets + b) > best
 
 
 def test_temperatures_end_where_networks_are_always_right():
-    assert fit_temperature(np.eye(3), np.arange(3)) == pytest.approx(0.01)
+    temperature, offsets = fit_calibration(np.eye(3), np.arange(3))
+    assert temperature == pytest.approx(0.01)
+    np.testing.assert_allclose(offsets, 0, atol=1e-6)
 
 
 def test_interval_of_a_mean(random):

@@ -51,14 +51,15 @@ def network_of(path):
     return network
 
 
-def test_probabilities_are_those_of_the_network_at_its_temperature(folder):
+def test_probabilities_are_those_of_the_network_calibrated(folder):
     lenses = ring_lenses(20, seed=3)
     path = folder / "classify.safetensors"
     found = classify(lenses, path)
     assert isinstance(found["probability"].data, da.Array)
     assert found["class"].values.tolist() == ["none", "cdm", "vortex"]
     logits = network_outputs(network_of(path), lenses["image"].values[:, None])
-    expected = softmax(logits.astype(np.float64) / load_card(path)["temperature"], axis=1)
+    card = load_card(path)
+    expected = softmax(logits.astype(np.float64) / card["temperature"] + card["offsets"], axis=1)
     np.testing.assert_allclose(found["probability"].values, expected, atol=1e-6)
     about = ("network", "task", "network_sha256", "lenses_hash", "trained_on")
     known = lensdask.open(folder / "known.zarr").attrs["configuration_hash"]
@@ -204,6 +205,8 @@ def test_weights_that_are_refused(folder, tmp_path):
     cases = (
         ({"architecture": "d4cnn"}, "architecture 'd4cnn'; expected lens-net, resnet50, c8, harmonic, et"),
         ({"architecture": "c8"}, "config does not describe a c8 network"),
+        ({"offsets": [0.1, None, 0]}, "the card lacks what a network of strong lenses must say"),
+        ({"offsets": [0.1, 0]}, "offsets"),
         ({"temperature": None}, "the card lacks what a network of strong lenses must say"),
         ({"recipe": {}}, "the card lacks what a network of strong lenses must say"),
         ({"config": card["config"] | {"outputs": 2}}, "weights of another architecture than 'lens-net'"),

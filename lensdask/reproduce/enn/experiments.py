@@ -36,8 +36,8 @@ def _of(lessons: Callable[[Study], Sequence[Lesson]]) -> Callable[[Job], Sequenc
 _STUDY = (
     "Size small has networks of 15 thousand to 3 million parameters, a ResNet of 18 layers in place of that of 50, and "
     "at most 2,700 training images of each class, where the paper has 30,000. A tenth of the lenses "
-    "chooses the best epoch and the temperature; the test lenses are others. Errors and intervals are of resamplings "
-    "of the test lenses, and of the trainings where there are several. "
+    "chooses the best epoch, the temperature and the offsets of classes; the test lenses are others. Errors and "
+    "intervals are of resamplings of the test lenses, and of the trainings where there are several. "
 )
 
 _COMPUTE = (

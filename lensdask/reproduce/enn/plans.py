@@ -194,7 +194,7 @@ _SMALL_MS: _Costs = MappingProxyType(
 def _small() -> Plan:
     recipes = {name: read_recipe(f"lens-{name.removeprefix('lens-')}") for name in _PUBLISHED}
     members = _members(recipes, _SMALL_MS)
-    lenses, curve = 3100, (Step(300, 60.0, seeds=3), Step(900, 140.0, seeds=3), Step(2700, 240.0))
+    lenses, curve = 3100, (Step(300, 45.0, seeds=3), Step(900, 110.0, seeds=3), Step(2700, 240.0))
     plan = Plan(
         members,
         tables=tuple(recipes),
@@ -207,9 +207,9 @@ def _small() -> Plan:
         bounds=300,
         curve=curve,
         alike=(),
-        table1=Step(900, 170.0),
-        table2=Step(2700, 100.0),
-        cdm=Step(900, 150.0),
+        table1=Step(900, 120.0),
+        table2=Step(2700, 80.0),
+        cdm=Step(900, 120.0),
     )
     # As many epochs for all as the slowest has at equal compute.
     fewest = [min(plan.epochs(name, step, lenses) for name in members) for step in curve[:2]]

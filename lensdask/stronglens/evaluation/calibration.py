@@ -1,7 +1,8 @@
-"""Calibration on lenses that a network has not learned from: a temperature of its logits, a scale of its errors.
+"""Calibration on lenses that a network has not learned from: of its logits, or of its errors.
 
-Networks are surer than they should be. One number mends most of it: the temperature T of the probabilities
-softmax(z / T) (Guo et al. 2017), or the factor s of the errors of masses. Neither changes which class or mass is found.
+Networks are surer than they should be, which the temperature T of the probabilities softmax(z / T + b) mends (Guo et
+al. 2017), or the factor s of the errors of masses. The weights of one epoch also favour some class, and those of the
+next one another: the offsets b mend that.
 """
 
 from typing import Any, cast
@@ -11,7 +12,7 @@ import torch
 from scipy.special import softmax
 from torch import nn
 
-from lensdask.stronglens.evaluation.metrics import accuracy, fit_temperature, mean_nll
+from lensdask.stronglens.evaluation.metrics import accuracy, fit_calibration, mean_nll
 from lensdask.stronglens.nets.architectures import Network, network_outputs
 from lensdask.stronglens.nets.loss import Task, from_units, mass_of
 from lensdask.stronglens.nets.trainingset import LensSet
@@ -37,9 +38,9 @@ def calibration(network: nn.Module, task: Task, lenses: LensSet, device: str) ->
     -------
     dict
         ``validation``, how good the network is there once it is calibrated, with the number of lenses. For "classify"
-        ``temperature`` T, with the accuracy and the mean -ln p of the true class, nats: where every lens is right, the
-        likelihood has no maximum, and T is 1. For "mass" ``error_scale`` s, the root mean square of
-        (predicted - true) / error, with the root mean square error, dex.
+        ``temperature`` T and ``offsets`` b, with the accuracy and the mean -ln p of the true class, nats: where every
+        lens is right, the likelihood has no maximum, T is 1 and b 0. For "mass" ``error_scale`` s, the root mean square
+        of (predicted - true) / error, with the root mean square error, dex.
     """
     outputs = network_outputs(cast(Network, network), lenses.maps, device=device).astype(np.float64)
     if task == "classify":
@@ -51,7 +52,13 @@ def calibration(network: nn.Module, task: Task, lenses: LensSet, device: str) ->
 
 
 def _of_classes(logits: Any, lenses: LensSet) -> dict[str, Any]:
-    share = accuracy(logits, lenses.labels)
-    temperature = 1.0 if share == 1.0 else fit_temperature(logits, lenses.labels)
-    nll = mean_nll(softmax(logits / temperature, axis=1), lenses.labels)
-    return {"temperature": temperature, "validation": {"accuracy": share, "nll": nll, "lenses": len(lenses)}}
+    temperature, offsets = 1.0, np.zeros(logits.shape[1])
+    if accuracy(logits, lenses.labels) < 1:
+        temperature, offsets = fit_calibration(logits, lenses.labels)
+    probability = softmax(logits / temperature + offsets, axis=1)
+    share, nll = accuracy(probability, lenses.labels), mean_nll(probability, lenses.labels)
+    return {
+        "temperature": temperature,
+        "offsets": offsets.tolist(),
+        "validation": {"accuracy": share, "nll": nll, "lenses": len(lenses)},
+    }
