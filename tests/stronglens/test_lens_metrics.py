@@ -101,7 +101,8 @@ def test_the_fit_is_where_the_likelihood_is_largest(random):
 
 def test_temperatures_end_where_networks_are_always_right():
     temperature, offsets = fit_calibration(np.eye(3), np.arange(3))
-    assert temperature == pytest.approx(0.01)
+    # The likelihood hardly changes any more beyond.
+    assert 0.01 <= temperature < 0.05
     np.testing.assert_allclose(offsets, 0, atol=1e-6)
 
 
