@@ -177,7 +177,7 @@ def test_settings_of_fpfs_in_its_name():
 
 
 @pytest.mark.parametrize(
-    "name", ["fpfs:", "fpfs:0.5", "fpfs:0.5,8,1", "fpfs:a,8", "fpfs:-0.5,8", "fpfs:0.5,0", "fpfs:nan,8"]
+    "name", ["fpfs:", "fpfs:0.5", "fpfs:0.5,8,1", "fpfs:a,8", "fpfs:-0.5,8", "fpfs:0.5,0", "fpfs:nan,8", "fpfs:1e9,8"]
 )
 def test_settings_that_fpfs_cannot_have(name):
     with pytest.raises(InputError, match=rf"^estimator '{name}': expected fpfs:SIGMA,C, two positive numbers[^\n]*$"):

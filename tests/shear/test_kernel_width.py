@@ -38,7 +38,7 @@ def test_width_of_the_training_is_the_default():
     assert np.abs(measured("d4cnn:0.935") - measured("d4cnn")).max() > 1e-3
 
 
-@pytest.mark.parametrize("name", ["d4cnn:wide", "d4cnn:", "d4cnn:-1", "d4cnn:inf", "d4cnn:nan", "d4cnn:0"])
+@pytest.mark.parametrize("name", ["d4cnn:wide", "d4cnn:", "d4cnn:-1", "d4cnn:inf", "d4cnn:nan", "d4cnn:0", "d4cnn:1e9"])
 def test_bad_width(name):
     with pytest.raises(InputError, match="expected NETWORK:FWHM"):
         find_estimator(name)

@@ -20,6 +20,9 @@ SHIPPED_WEIGHTS = {
 """Files of the networks that come with the package: the best one for galaxies alone; one for coadds, where they have
 neighbours; a small and the paper's, which learned FPFS ellipticities; and two ablations of the small one."""
 
+_WIDEST = 10.0
+"""Arcsec; no stamp has room for a wider kernel."""
+
 
 @dataclass(frozen=True)
 class Estimator:
@@ -97,8 +100,9 @@ def _network_and_kernel(name: str) -> tuple[str, float | None]:
         width = float(fwhm)
     except ValueError:
         width = np.nan
-    if not 0 < width < np.inf:
-        raise InputError(f"estimator {name!r}: expected NETWORK:FWHM, a kernel in arcsec such as d4cnn:0.935")
+    if not 0 < width <= _WIDEST:
+        wanted = f"a kernel of {_WIDEST:g} arcsec at the most such as d4cnn:0.935"
+        raise InputError(f"estimator {name!r}: expected NETWORK:FWHM, {wanted}")
     return network, width
 
 
@@ -109,6 +113,7 @@ def _fpfs_estimator(name: str, settings: str) -> Estimator:
         sigma, C = map(float, settings.split(","))
     except ValueError:
         sigma = C = np.nan
-    if not (0 < sigma < np.inf and 0 < C < np.inf):
-        raise InputError(f"estimator {name!r}: expected fpfs:SIGMA,C, two positive numbers such as fpfs:0.70,25")
+    if not (0 < sigma <= _WIDEST and 0 < C < np.inf):
+        wanted = f"two positive numbers such as fpfs:0.70,25, SIGMA {_WIDEST:g} arcsec at the most"
+        raise InputError(f"estimator {name!r}: expected fpfs:SIGMA,C, {wanted}")
     return Estimator(name, sigma=sigma, C=C)
