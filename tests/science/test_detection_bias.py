@@ -29,7 +29,7 @@ SCENES = {
     "isolated": Scene(SIDE, 60.0, OBSERVATION, group=2.0, isolated=True),
     "blended": Scene(SIDE, 60.0, OBSERVATION, group=2.5),
 }
-COUNTS = {"isolated": 100, "blended": 800}
+COUNTS = {"isolated": 60, "blended": 320}
 """Scenes that are measured."""
 
 COLUMNS = ("wdet", "dwdet_dg1", "dwdet_dg2")
