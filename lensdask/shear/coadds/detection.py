@@ -43,7 +43,7 @@ _NEIGHBOURHOOD = 1.0
 """Radius in which there is one object, arcsec."""
 
 
-_STEPS = {"summits": 1.0, "pixels": 0.2}
+_STEPS = {"summits": 0.05, "pixels": 0.2}
 """Steps of the weights when none is given."""
 
 
@@ -99,8 +99,8 @@ def detect(
     softness
         Over how much of that height, up and down, weights rise from 0 to 1, in standard deviations.
     step
-        For half of the weight, in standard deviations: the curvature of a summit, 1 when not given, see
-        `lensdask.shear.coadds.summits`; or how much a pixel must be above all others within 1 arcsec, 0.2.
+        For half of the weight: the curvature κ of a summit, 0.05 when not given, see `lensdask.shear.coadds.summits`;
+        or by how many standard deviations a pixel must be above all others within 1 arcsec, 0.2.
 
     Returns
     -------
@@ -172,13 +172,15 @@ def _peaks_of_tile(
     """Return the peaks inside a tile, counted from its first pixel, and the noise of the smoothed image."""
     jacobian = search.jacobian
     sigma = _noise_of(kernels, search.noise)
-    limits = search.snr * sigma, search.softness * sigma, search.step * sigma
+    limits = search.snr * sigma, search.softness * sigma
     first, second = np.fft.rfft2(image) * kernels.image, np.fft.rfft2(renoise) * kernels.renoise
     if search.weights == "summits":
-        found = find_summits(Spectra(first, second, jacobian, kernels.sigma), *limits)
+        found = find_summits(Spectra(first, second, jacobian, kernels.sigma), *limits, search.step)
     else:
         disc = disc_around(max(1, round(_NEIGHBOURHOOD / math.sqrt(abs(np.linalg.det(jacobian))))))
-        found = find_peaks(_smoothed(first + second, first - second, kernels), jacobian, disc, *limits)
+        found = find_peaks(
+            _smoothed(first + second, first - second, kernels), jacobian, disc, *limits, search.step * sigma
+        )
     x, y = found.x - _MARGIN, found.y - _MARGIN
     inside = (x >= -0.5) & (x < _TILE - 0.5) & (y >= -0.5) & (y < _TILE - 0.5)
     return Peaks(*(part[inside] for part in found._replace(x=x, y=y))), sigma

@@ -4,9 +4,9 @@ An image is deconvolved from its PSF and smoothed with a round Gaussian of scale
 `lensdask.shear.shapes.resmooth`), with v the value at a place. A summit, where the gradient of v is zero and v is the
 highest around, is a detection with the weight ::
 
-    w = S(v - v_min; ω_f) S(κ - ω_c; ω_c)          κ = 2 det H / tr H        H_ij = -s² d²v/dx_i dx_j
+    w = S(v - v_min; ω_f) S(κ - ω_c; ω_c)          κ = 2 det H / (v tr H)    H_ij = -s² d²v/dx_i dx_j
 
-where S(x; ω) rises from 0 at -ω to 1 at ω, smoothly. κ is v of a point source, less for what is extended or elongated,
+where S(x; ω) rises from 0 at -ω to 1 at ω, smoothly. κ is 1 for a point source, less for what is extended or elongated,
 and 0 where a summit and the saddle beside it meet and vanish. So no detection is cut off, and its weight has a response
 to shear, by the chain rule. With δ_a the response of a pixel to the shear g_a about the summit, and x its place::
 
@@ -85,7 +85,7 @@ def find_summits(spectra: Spectra, least: float, soft: float, curvature: float) 
     spectra
         Of the image.
     least, soft, curvature
-        v_min, ω_f and ω_c, in the unit of v.
+        v_min and ω_f, in the unit of v, and ω_c.
 
     Returns
     -------
@@ -200,7 +200,8 @@ def _weights(
     v, _, _, xx, xy, yy, xxx, xxy, xyy, yyy = values
     determinant, trace = xx * yy - xy**2, -(xx + yy)
     high, d_high = step_of(v - least, soft)
-    round_, d_round = step_of(2 * determinant / trace - curvature, curvature)
+    kappa = 2 * determinant / trace / v
+    round_, d_round = step_of(kappa - curvature, curvature)
     response = []
     for of_v, of_x, of_y, of_xx, of_xy, of_yy in sheared:
         dx, dy = -(yy * of_x - xy * of_y) / determinant, -(xx * of_y - xy * of_x) / determinant
@@ -208,6 +209,6 @@ def _weights(
         d_xy = of_xy + dx * xxy + dy * xyy
         d_yy = of_yy + dx * xyy + dy * yyy
         d_determinant, d_trace = d_xx * yy + xx * d_yy - 2 * xy * d_xy, -(d_xx + d_yy)
-        d_kappa = 2 * (d_determinant - determinant / trace * d_trace) / trace
+        d_kappa = (2 * (d_determinant - determinant / trace * d_trace) / trace - kappa * of_v) / v
         response.append(d_high * of_v * round_ + high * d_round * d_kappa)
     return high * round_, np.stack(response, axis=-1)

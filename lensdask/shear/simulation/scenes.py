@@ -64,13 +64,15 @@ class Scene:
             place = random.uniform(-width / 2, width / 2, (random.poisson(self.density * (width / 60) ** 2), 2))
             return np.zeros_like(place), place
         pitch = 2 * self.group + _APART
-        along = (np.arange(max(1, int(self.side * scale // pitch))) + 0.5) * pitch - self.side * scale / 2
+        # None so near to an edge that a stamp around it reaches beyond.
+        count = max(1, int((self.side - self.observation.size - 2 / scale) * scale // pitch))
+        along = (np.arange(count) - (count - 1) / 2) * pitch
         lattice = np.stack(np.meshgrid(along, along), axis=-1).reshape(-1, 2)
         # Discs are anywhere on pixels.
         lattice += random.uniform(-0.5, 0.5, lattice.shape) * scale
         mean = self.density * np.pi * (self.group / 60) ** 2
-        count = np.ones(len(lattice), int) if self.isolated else random.poisson(mean, len(lattice))
-        middle, total = np.repeat(lattice, count, axis=0), int(count.sum())
+        numbers = np.ones(len(lattice), int) if self.isolated else random.poisson(mean, len(lattice))
+        middle, total = np.repeat(lattice, numbers, axis=0), int(numbers.sum())
         radius, angle = self.group * np.sqrt(random.random(total)), random.uniform(0, 2 * np.pi, total)
         place = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
         return middle, place * (not self.isolated)
