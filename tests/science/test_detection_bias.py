@@ -85,9 +85,12 @@ def m_of(sums, *, corrected=True):
     return (sums[..., 0, 0] - sums[..., 1, 0]) / (AMPLITUDE * R) - 1
 
 
+_FEW = pytest.mark.xfail(reason="pairs that nearly merge make most of the error, which is not small enough yet")
+
+
 @pytest.mark.science
 @pytest.mark.parametrize("estimator", ["fpfs", "d4cnn-wide"])
-@pytest.mark.parametrize("kind", SCENES)
+@pytest.mark.parametrize("kind", ["isolated", pytest.param("blended", marks=_FEW)])
 def test_detection_does_not_bias_m(kind, estimator):
     count = COUNTS[kind] if estimator == "fpfs" else COUNTS[kind] // 4
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn")) as pool:
@@ -104,7 +107,7 @@ def test_detection_does_not_bias_m(kind, estimator):
         f"their summits: m1 = {m:+.1e} ± {error:.0e}; without the response of the weights {without:+.1e} "
         f"(that of {share:+.1e}, difference ± {difference:.0e})"
     )
-    assert error < 1.5e-2
+    assert error < 5e-3
     assert abs(m) < 5e-3 + 2 * error
 
 
