@@ -267,7 +267,6 @@ def spread(small: Tensor, kernels: Tensor) -> Tensor:
         Shape (field, c, y + k - 1, x + k - 1).
     """
     # As in `correlate`: torch's apply has no annotations.
-    # As above.
     result: Tensor = _Spreading.apply(small, kernels)  # type: ignore[no-untyped-call]
     return result
 

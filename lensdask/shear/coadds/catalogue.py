@@ -24,11 +24,11 @@ from lensdask.shear.coadds.psf import read_psf_file
 from lensdask.shear.runs import measure_run
 from lensdask.shear.shapes.measurement import COLUMNS
 
-__all__ = ["catalogue_of_coadd", "to_catalogue"]
+__all__ = ["FORMATS", "catalogue_of_coadd", "to_catalogue"]
 
 Float64 = npt.NDArray[np.float64]
 
-_FORMATS = {".fits": "fits", ".parquet": "parquet", ".ecsv": "ascii.ecsv"}
+FORMATS = {".fits": "fits", ".parquet": "parquet", ".ecsv": "ascii.ecsv"}
 """What files are written as, by the end of their names."""
 
 
@@ -167,15 +167,15 @@ def _write(table: Table, path: Path) -> None:
     """Write a table whole, in place of an older one."""
     partial = path.with_name(f".{path.name}.partial")
     try:
-        table.write(partial, format=_FORMATS[path.suffix], overwrite=True)
+        table.write(partial, format=FORMATS[path.suffix], overwrite=True)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
 def _check_path(path: Path, overwrite: bool) -> None:
-    if path.suffix not in _FORMATS:
-        raise InputError(f"{path}: expected a name that ends in {', '.join(_FORMATS)}")
+    if path.suffix not in FORMATS:
+        raise InputError(f"{path}: expected a name that ends in {', '.join(FORMATS)}")
     if path.exists() and not overwrite:
         raise InputError(f"{path}: exists; expected a new name, or to overwrite it")
     if not path.parent.is_dir():

@@ -8,6 +8,7 @@ from astropy.table import Table
 
 from lensdask.compute import Row, row, write_json
 from lensdask.errors import InputError
+from lensdask.shear.coadds.catalogue import FORMATS
 from lensdask.shear.nulls.correlations import shear_correlation
 from lensdask.shear.nulls.samples import mean_shear, psf_leakage, shear_in_bins, star_response
 
@@ -32,9 +33,6 @@ class Nulls(NamedTuple):
     modes: Table | None
 
 
-_FORMATS = {".fits": "fits", ".parquet": "parquet", ".ecsv": "ascii.ecsv"}
-
-
 def read_catalogue_table(path: Path) -> Table:
     """Return a table that `lensdask.shear.to_catalogue` wrote.
 
@@ -43,10 +41,10 @@ def read_catalogue_table(path: Path) -> Table:
     InputError
         It cannot be read.
     """
-    if path.suffix not in _FORMATS:
-        raise InputError(f"{path}: expected a name that ends in {', '.join(_FORMATS)}")
+    if path.suffix not in FORMATS:
+        raise InputError(f"{path}: expected a name that ends in {', '.join(FORMATS)}")
     try:
-        return Table.read(path, format=_FORMATS[path.suffix])
+        return Table.read(path, format=FORMATS[path.suffix])
     except (OSError, ValueError) as error:
         detail = str(error).splitlines()[0]
         raise InputError(f"{path}: {detail}; expected a catalogue of lensdask shear catalogue") from error
